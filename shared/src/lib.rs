@@ -1,0 +1,1 @@
+//! What poller and server agree on.
