@@ -1,1 +1,25 @@
-//! What poller and server agree on.
+//! What poller and server agree on: the words of the project as types, the cache that lies
+//! between the two, and the plumbing that every process needs.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`catalogue`] | records, collections and the pure merge |
+//! | [`snapshot`] | everything the mirror knows, as one immutable document |
+//! | [`status`] | what the last syncs did |
+//! | [`cache`] | where both rest: Redis, or a directory of files |
+//! | [`config`] | typed configuration from the environment |
+//! | [`http`] | the accept loop, with a limit on everything |
+//! | [`admin`] | `/livez` and `/readyz`, and the health check that asks for them |
+//! | [`telemetry`], [`shutdown`] | log lines; signals |
+//!
+//! Nothing in here talks to the upstream.
+
+pub mod admin;
+pub mod cache;
+pub mod catalogue;
+pub mod config;
+pub mod http;
+pub mod shutdown;
+pub mod snapshot;
+pub mod status;
+pub mod telemetry;

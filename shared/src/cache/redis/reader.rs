@@ -1,0 +1,84 @@
+//! The readers' half: one connection for looks, one for the notices that say a look is due.
+
+use std::time::Duration;
+
+use ::redis::aio::{PubSubSink, PubSubStream};
+use ::redis::cmd;
+use futures_util::StreamExt;
+use tokio::time::{Instant, sleep, timeout};
+use url::Url;
+
+use super::{CHANGED, COMMAND_TIMEOUT, CONNECT_TIMEOUT, Link, SNAPSHOT, STATUS, within};
+use crate::cache::{CacheError, snapshot_from, status_from};
+use crate::snapshot::Snapshot;
+use crate::status::Status;
+
+/// Notices get lost; this often a reader looks without one.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long to wait before subscribing again. Short: an endless, cheap retry against our own
+/// cache is what gets every reader its next film soonest.
+const RESUBSCRIBE_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Reads from Redis.
+pub(in crate::cache) struct Reader {
+    link: Link,
+    notices: Option<(PubSubSink, PubSubStream)>,
+}
+
+impl Reader {
+    pub(in crate::cache) fn new(url: &Url) -> Result<Self, CacheError> {
+        Ok(Self {
+            link: Link::new(url)?,
+            notices: None,
+        })
+    }
+
+    pub(in crate::cache) async fn status(&mut self) -> Result<Option<Status>, CacheError> {
+        let json: Option<Vec<u8>> = self.link.ask(cmd("GET").arg(STATUS)).await?;
+        json.map(|json| status_from(&json)).transpose()
+    }
+
+    pub(in crate::cache) async fn snapshot(&mut self) -> Result<Option<Snapshot>, CacheError> {
+        let json: Option<Vec<u8>> = self.link.ask(cmd("GET").arg(SNAPSHOT)).await?;
+        json.map(|json| snapshot_from(&json)).transpose()
+    }
+
+    pub(in crate::cache) async fn look_due(&mut self) {
+        let Some((sink, stream)) = &mut self.notices else {
+            // Whatever was published while nobody listened is found by the look that follows.
+            self.notices = self.subscribe().await.ok();
+            if self.notices.is_none() {
+                sleep(RESUBSCRIBE_INTERVAL).await;
+            }
+            return;
+        };
+        match timeout(LOOK_INTERVAL, stream.next()).await {
+            Ok(Some(_notice)) => {}
+            Ok(None) => self.notices = None,
+            // Silence is normal; a peer that does not even answer a PING is gone.
+            Err(_) => {
+                let heartbeat = timeout(COMMAND_TIMEOUT, sink.ping::<()>()).await;
+                if !matches!(heartbeat, Ok(Ok(()))) {
+                    self.notices = None;
+                }
+            }
+        }
+    }
+
+    async fn subscribe(&self) -> Result<(PubSubSink, PubSubStream), CacheError> {
+        let deadline = Instant::now() + CONNECT_TIMEOUT;
+        let connection = within(CONNECT_TIMEOUT, self.link.client.get_async_pubsub()).await?;
+        let (mut sink, stream) = connection.split();
+        within(deadline - Instant::now(), sink.subscribe(CHANGED)).await?;
+        Ok((sink, stream))
+    }
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader")
+            .field("subscribed", &self.notices.is_some())
+            .finish_non_exhaustive()
+    }
+}

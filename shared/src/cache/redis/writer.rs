@@ -1,0 +1,126 @@
+//! The poller's half: lease and commit, each one script, so that nothing comes between its steps.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use ::redis::{Script, cmd};
+use url::Url;
+
+use super::{CHANGED, LEASE, Link, SNAPSHOT, STATUS};
+use crate::cache::write::Commit;
+use crate::cache::{CacheError, Stored, snapshot_from, status_from};
+use crate::snapshot::Snapshot;
+
+/// Takes the lease if it is free or ours. Returns who has it now.
+static TAKE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local holder = redis.call('GET', KEYS[1])
+         if holder and holder ~= ARGV[1] then return holder end
+         redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+         return ARGV[1]",
+    )
+});
+
+/// Gives the lease back if it is ours.
+static RELEASE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+         return 0",
+    )
+});
+
+/// Commits if the lease is ours and the stored generation is the expected one. Returns -1 when
+/// the lease is not ours, and the generation that it found otherwise.
+static COMMIT: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r#"if redis.call('GET', KEYS[1]) ~= ARGV[1] then return -1 end
+         local head = redis.call('GETRANGE', KEYS[2], 0, 127)
+         local found = tonumber(string.match(head, '"generation": *(%d+)') or '0')
+         if found ~= tonumber(ARGV[2]) then return found end
+         if ARGV[4] ~= '' then redis.call('SET', KEYS[2], ARGV[4]) end
+         redis.call('SET', KEYS[3], ARGV[5])
+         redis.call('PUBLISH', ARGV[6], ARGV[3])
+         return found"#,
+    )
+});
+
+/// Writes to Redis.
+#[derive(Debug)]
+pub(in crate::cache) struct Writer {
+    link: Link,
+    holder: String,
+}
+
+impl Writer {
+    pub(in crate::cache) fn new(url: &Url, holder: &str) -> Result<Self, CacheError> {
+        Ok(Self {
+            link: Link::new(url)?,
+            holder: holder.to_owned(),
+        })
+    }
+
+    pub(in crate::cache) async fn lease(
+        &mut self,
+        time_to_live: Duration,
+    ) -> Result<Result<(), String>, CacheError> {
+        self.wake().await?;
+        let mut take = TAKE.key(LEASE);
+        take.arg(&self.holder)
+            .arg(u64::try_from(time_to_live.as_millis()).unwrap_or(u64::MAX));
+        let now: String = self
+            .link
+            .run(async |connection| take.invoke_async(connection).await)
+            .await?;
+        Ok(if now == self.holder { Ok(()) } else { Err(now) })
+    }
+
+    pub(in crate::cache) async fn load(&mut self) -> Result<Stored, CacheError> {
+        let snapshot: Option<Vec<u8>> = self.link.ask(cmd("GET").arg(SNAPSHOT)).await?;
+        let status: Option<Vec<u8>> = self.link.ask(cmd("GET").arg(STATUS)).await?;
+        Ok(Stored {
+            snapshot: snapshot.map(|json| snapshot_from(&json)).transpose()?,
+            status: status.map(|json| status_from(&json)).transpose()?,
+        })
+    }
+
+    pub(in crate::cache) async fn commit(&mut self, commit: Commit<'_>) -> Result<(), CacheError> {
+        self.wake().await?;
+        let mut script = COMMIT.key(LEASE);
+        script
+            .key(SNAPSHOT)
+            .key(STATUS)
+            .arg(&self.holder)
+            .arg(commit.expected)
+            .arg(commit.status.generation)
+            .arg(commit.snapshot.map(Snapshot::to_json).unwrap_or_default())
+            .arg(commit.status.to_json())
+            .arg(CHANGED);
+        let found: i64 = self
+            .link
+            .run(async |connection| script.invoke_async(connection).await)
+            .await?;
+        match u64::try_from(found) {
+            Err(_) => Err(CacheError::LeaseLost),
+            Ok(found) if found != commit.expected => Err(CacheError::Conflict {
+                expected: commit.expected,
+                found,
+            }),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    pub(in crate::cache) async fn release(&mut self) -> Result<(), CacheError> {
+        let mut release = RELEASE.key(LEASE);
+        release.arg(&self.holder);
+        self.link
+            .run(async |connection| release.invoke_async::<i64>(connection).await)
+            .await?;
+        Ok(())
+    }
+
+    /// Finds out whether the connection has died meanwhile, before a script that must not be
+    /// sent twice goes over it.
+    async fn wake(&mut self) -> Result<(), CacheError> {
+        self.link.ask(&cmd("PING")).await
+    }
+}

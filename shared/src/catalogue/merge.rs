@@ -1,0 +1,144 @@
+//! The merge: what becomes of known records when the upstream has answered (sync rules 4 to 7).
+//!
+//! Pure. Known records keep their places whatever the upstream does; nothing is ever dropped.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{Answer, Record, same_bytes};
+
+/// What the mirror knows of one collection.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Records {
+    /// Every record ever accepted, in the order in which it is served.
+    pub records: Vec<Record>,
+    /// Those that the upstream no longer lists, by id, and since when.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub withdrawn: BTreeMap<String, DateTime<Utc>>,
+}
+
+/// What one merge did, by id.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// New ids, in the order in which they were appended.
+    pub appended: Vec<String>,
+    /// Known ids whose content differs now.
+    pub updated: Vec<Update>,
+    /// Known ids that the upstream no longer lists.
+    pub withdrawn: Vec<String>,
+    /// Withdrawn ids that it lists again.
+    pub returned: Vec<String>,
+}
+
+/// A known record whose content changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Update {
+    /// The record.
+    pub id: String,
+    /// The names of the fields that were added, removed or given another value. Empty when only
+    /// the order of the keys changed.
+    pub fields: Vec<String>,
+}
+
+/// An answer that would take away more than an upstream is believed to mean (sync rule 7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "suspicious: {gone} of {known} known records are gone; run `ghibli-poller accept` if the upstream means it"
+)]
+pub struct Suspicion {
+    /// How many records the upstream listed so far.
+    pub known: usize,
+    /// How many of them the answer lacks.
+    pub gone: usize,
+}
+
+impl Changes {
+    /// Whether the merge changed nothing.
+    pub const fn is_empty(&self) -> bool {
+        self.appended.is_empty()
+            && self.updated.is_empty()
+            && self.withdrawn.is_empty()
+            && self.returned.is_empty()
+    }
+}
+
+impl Records {
+    /// Merges an accepted answer: known records stay where they are, with new content where it
+    /// differs; new ones follow in the upstream's order; the missing are marked withdrawn as of
+    /// `at`, and those that came back lose the mark.
+    #[must_use]
+    pub fn merge(&self, answer: &Answer, at: DateTime<Utc>) -> (Self, Changes) {
+        let mut listed: HashMap<&str, &Record> = answer
+            .records
+            .iter()
+            .map(|record| (record.id(), record))
+            .collect();
+        let mut merged = self.clone();
+        let mut changes = Changes::default();
+
+        for known in &mut merged.records {
+            let Some(sent) = listed.remove(known.id()) else {
+                if !merged.withdrawn.contains_key(known.id()) {
+                    merged.withdrawn.insert(known.id().to_owned(), at);
+                    changes.withdrawn.push(known.id().to_owned());
+                }
+                continue;
+            };
+            if merged.withdrawn.remove(known.id()).is_some() {
+                changes.returned.push(known.id().to_owned());
+            }
+            if known != sent {
+                changes.updated.push(Update {
+                    id: known.id().to_owned(),
+                    fields: changed_fields(known, sent),
+                });
+                *known = sent.clone();
+            }
+        }
+        for sent in &answer.records {
+            if listed.contains_key(sent.id()) {
+                changes.appended.push(sent.id().to_owned());
+                merged.records.push(sent.clone());
+            }
+        }
+        (merged, changes)
+    }
+
+    /// Whether an answer takes away so much that a person should look first: everything, or more
+    /// than a fifth of the records that were listed so far and more than one.
+    pub fn suspicion(&self, answer: &Answer) -> Option<Suspicion> {
+        let listed: HashSet<&str> = answer.records.iter().map(Record::id).collect();
+        let mut suspicion = Suspicion { known: 0, gone: 0 };
+        for known in &self.records {
+            if !self.withdrawn.contains_key(known.id()) {
+                suspicion.known += 1;
+                suspicion.gone += usize::from(!listed.contains(known.id()));
+            }
+        }
+        let emptied = answer.records.is_empty() && !self.records.is_empty();
+        let decimated = suspicion.gone > 1 && suspicion.gone * 5 > suspicion.known;
+        (emptied || decimated).then_some(suspicion)
+    }
+}
+
+fn changed_fields(known: &Record, sent: &Record) -> Vec<String> {
+    let differs = |key: &&String| match (known.fields().get(*key), sent.fields().get(*key)) {
+        (Some(before), Some(after)) => !same_bytes(before, after),
+        _ => true,
+    };
+    let removed = known
+        .fields()
+        .keys()
+        .filter(|key| !sent.fields().contains_key(*key));
+    sent.fields()
+        .keys()
+        .filter(differs)
+        .chain(removed)
+        .cloned()
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+fn at(second: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(second, 0).unwrap()
+}
+
+fn answer(items: &serde_json::Value) -> Answer {
+    Answer::read(items.to_string().as_bytes()).unwrap()
+}
+
+fn known(items: &serde_json::Value) -> Records {
+    Records::default().merge(&answer(items), at(0)).0
+}
+
+fn ids(records: &Records) -> Vec<&str> {
+    records.records.iter().map(Record::id).collect()
+}
+
+#[test]
+fn rule_4_new_records_are_appended_in_the_upstreams_order() {
+    let known = known(&json!([{"id": "b"}, {"id": "a"}]));
+    let sent = answer(&json!([{"id": "d"}, {"id": "a"}, {"id": "c"}, {"id": "b"}]));
+    let (merged, changes) = known.merge(&sent, at(1));
+    assert_eq!(ids(&merged), ["b", "a", "d", "c"]);
+    assert_eq!(changes.appended, ["d", "c"]);
+    assert!(changes.updated.is_empty());
+}
+
+#[test]
+fn rule_5_a_changed_record_is_replaced_in_place_and_named_by_field() {
+    let known =
+        known(&json!([{"id": "a", "title": "Totoro", "score": "9", "old": 1}, {"id": "b"}]));
+    let sent =
+        answer(&json!([{"id": "a", "title": "Totoro", "score": "93", "new": 2}, {"id": "b"}]));
+    let (merged, changes) = known.merge(&sent, at(1));
+    assert_eq!(ids(&merged), ["a", "b"]);
+    assert_eq!(merged.records[0].text("score"), Some("93"));
+    assert_eq!(changes.updated[0].fields, ["score", "new", "old"]);
+}
+
+#[test]
+fn rule_5_another_key_order_is_a_change_without_fields() {
+    let known = known(&json!([{"id": "a", "x": 1, "y": {"p": 1, "q": 2}}]));
+    let reordered = answer(&json!([{"x": 1, "id": "a", "y": {"p": 1, "q": 2}}]));
+    let (merged, changes) = known.merge(&reordered, at(1));
+    assert_eq!(merged.records, reordered.records);
+    assert_eq!(
+        changes.updated,
+        [Update {
+            id: "a".into(),
+            fields: vec![]
+        }]
+    );
+    let nested = answer(&json!([{"id": "a", "x": 1, "y": {"q": 2, "p": 1}}]));
+    assert_eq!(known.merge(&nested, at(1)).1.updated[0].fields, ["y"]);
+}
+
+#[test]
+fn rule_6_what_is_no_longer_listed_stays_marked_and_loses_the_mark_when_it_returns() {
+    let both = json!([{"id": "a"}, {"id": "b"}]);
+    let (without, changes) = known(&both).merge(&answer(&json!([{"id": "b"}])), at(1));
+    assert_eq!(ids(&without), ["a", "b"]);
+    assert_eq!(without.withdrawn, BTreeMap::from([("a".to_owned(), at(1))]));
+    assert_eq!(changes.withdrawn, ["a"]);
+    assert!(
+        without
+            .merge(&answer(&json!([{"id": "b"}])), at(2))
+            .1
+            .is_empty()
+    );
+
+    let (again, changes) = without.merge(&answer(&both), at(3));
+    assert!(again.withdrawn.is_empty());
+    assert_eq!(changes.returned, ["a"]);
+}
+
+#[test]
+fn rule_7_an_answer_without_a_fifth_of_the_known_ids_is_suspicious() {
+    let listing = |n: usize| {
+        answer(&json!(
+            (0..n).map(|id| json!({ "id": id })).collect::<Vec<_>>()
+        ))
+    };
+    let known = Records::default().merge(&listing(10), at(0)).0;
+    assert_eq!(known.suspicion(&listing(8)), None);
+    assert_eq!(
+        known.suspicion(&listing(7)),
+        Some(Suspicion { known: 10, gone: 3 })
+    );
+    assert_eq!(
+        known.suspicion(&listing(0)),
+        Some(Suspicion {
+            known: 10,
+            gone: 10
+        })
+    );
+    let one = Records::default().merge(&listing(1), at(0)).0;
+    assert_eq!(one.suspicion(&answer(&json!([{"id": "other"}]))), None);
+    assert_eq!(
+        one.suspicion(&listing(0)),
+        Some(Suspicion { known: 1, gone: 1 })
+    );
+    assert_eq!(Records::default().suspicion(&listing(0)), None);
+}
+
+/// Answers over a small set of ids, so that merges meet known records often.
+fn any_answer() -> impl Strategy<Value = Answer> {
+    proptest::collection::vec((0..12u8, 0..3u8), 0..12).prop_map(|items| {
+        let items: Vec<_> = items
+            .into_iter()
+            .map(|(id, content)| json!({"id": format!("id-{id}"), "content": content}))
+            .collect();
+        answer(&json!(items))
+    })
+}
+
+proptest! {
+    #[test]
+    fn merging_twice_is_merging_once(first in any_answer(), second in any_answer()) {
+        let known = Records::default().merge(&first, at(0)).0;
+        let once = known.merge(&second, at(1)).0;
+        let (twice, changes) = once.merge(&second, at(2));
+        prop_assert_eq!(once, twice);
+        prop_assert!(changes.is_empty());
+    }
+
+    #[test]
+    fn no_known_record_moves_or_is_dropped(answers in proptest::collection::vec(any_answer(), 1..6)) {
+        let mut known = Records::default();
+        for (second, answer) in (0..).zip(&answers) {
+            let (merged, changes) = known.merge(answer, at(second));
+            prop_assert_eq!(&ids(&merged)[..known.records.len()], &ids(&known)[..]);
+            prop_assert_eq!(merged.records.len(), known.records.len() + changes.appended.len());
+            known = merged;
+        }
+    }
+
+    #[test]
+    fn what_is_appended_keeps_the_upstreams_order(first in any_answer(), second in any_answer()) {
+        let known = Records::default().merge(&first, at(0)).0;
+        let (merged, changes) = known.merge(&second, at(1));
+        let new: Vec<_> = second.records.iter().filter(|r| !ids(&known).contains(&r.id())).cloned().collect();
+        prop_assert_eq!(&merged.records[known.records.len()..], &new[..]);
+        prop_assert_eq!(changes.appended, new.iter().map(|r| r.id().to_owned()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn every_listed_record_is_served_as_sent_and_the_rest_is_marked(first in any_answer(), second in any_answer()) {
+        let merged = Records::default().merge(&first, at(0)).0.merge(&second, at(1)).0;
+        for record in &merged.records {
+            let sent = second.records.iter().find(|sent| sent.id() == record.id());
+            prop_assert_eq!(sent.is_none(), merged.withdrawn.contains_key(record.id()));
+            if let Some(sent) = sent {
+                prop_assert_eq!(sent, record);
+            }
+        }
+    }
+}

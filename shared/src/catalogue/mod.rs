@@ -1,0 +1,211 @@
+//! The catalogue's vocabulary: collections, records, and what makes an upstream answer acceptable.
+//!
+//! Pure: no I/O, no clock, no globals. A record is never interpreted beyond its `id`; whatever
+//! else the upstream put into it comes out again as it went in.
+
+mod answer;
+mod merge;
+
+use std::fmt;
+use std::ops::{Index, IndexMut};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+pub use answer::{Answer, Rejection};
+pub use merge::{Changes, Records, Suspicion, Update};
+
+/// One of the upstream's five collections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Collection {
+    /// The films.
+    Films,
+    /// The people in them.
+    People,
+    /// The places they happen in.
+    Locations,
+    /// The kinds of beings.
+    Species,
+    /// What they fly, drive and row.
+    Vehicles,
+}
+
+impl Collection {
+    /// All five, in the order in which the upstream lists them.
+    pub const ALL: [Self; 5] = [
+        Self::Films,
+        Self::People,
+        Self::Locations,
+        Self::Species,
+        Self::Vehicles,
+    ];
+
+    /// The name as it stands in URLs, in the cache and in log lines.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Films => "films",
+            Self::People => "people",
+            Self::Locations => "locations",
+            Self::Species => "species",
+            Self::Vehicles => "vehicles",
+        }
+    }
+}
+
+impl fmt::Display for Collection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A name that is none of the five collections'.
+#[derive(Debug, thiserror::Error)]
+#[error("no such collection: expected films, people, locations, species or vehicles")]
+pub struct UnknownCollection;
+
+impl FromStr for Collection {
+    type Err = UnknownCollection;
+
+    /// Reads a name without regard to case, as the upstream routes it.
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|collection| collection.name().eq_ignore_ascii_case(name))
+            .ok_or(UnknownCollection)
+    }
+}
+
+/// One value for each collection.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields are the collections")]
+pub struct PerCollection<T> {
+    pub films: T,
+    pub people: T,
+    pub locations: T,
+    pub species: T,
+    pub vehicles: T,
+}
+
+impl<T> PerCollection<T> {
+    /// Builds one value per collection.
+    pub fn from_fn(mut build: impl FnMut(Collection) -> T) -> Self {
+        Self {
+            films: build(Collection::Films),
+            people: build(Collection::People),
+            locations: build(Collection::Locations),
+            species: build(Collection::Species),
+            vehicles: build(Collection::Vehicles),
+        }
+    }
+
+    /// The five values with their collections, in [`Collection::ALL`]'s order.
+    pub fn iter(&self) -> impl Iterator<Item = (Collection, &T)> {
+        Collection::ALL
+            .into_iter()
+            .map(|collection| (collection, &self[collection]))
+    }
+}
+
+impl<T> Index<Collection> for PerCollection<T> {
+    type Output = T;
+
+    fn index(&self, collection: Collection) -> &T {
+        match collection {
+            Collection::Films => &self.films,
+            Collection::People => &self.people,
+            Collection::Locations => &self.locations,
+            Collection::Species => &self.species,
+            Collection::Vehicles => &self.vehicles,
+        }
+    }
+}
+
+impl<T> IndexMut<Collection> for PerCollection<T> {
+    fn index_mut(&mut self, collection: Collection) -> &mut T {
+        match collection {
+            Collection::Films => &mut self.films,
+            Collection::People => &mut self.people,
+            Collection::Locations => &mut self.locations,
+            Collection::Species => &mut self.species,
+            Collection::Vehicles => &mut self.vehicles,
+        }
+    }
+}
+
+/// One JSON object of a collection, kept as the upstream sent it: key order, strings, numbers as
+/// they were spelt, unknown fields and all.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "Map<String, Value>", into = "Map<String, Value>")]
+pub struct Record {
+    id: String,
+    fields: Map<String, Value>,
+}
+
+impl Record {
+    /// The text of the record's `id`, by which it is known. An integer id counts by its digits.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The whole object.
+    pub const fn fields(&self) -> &Map<String, Value> {
+        &self.fields
+    }
+
+    /// A field's string, when it is one.
+    pub fn text(&self, field: &str) -> Option<&str> {
+        self.fields.get(field).and_then(Value::as_str)
+    }
+
+    /// What a person would call this record: its title, its name, or else its id.
+    pub fn title(&self) -> &str {
+        self.text("title")
+            .or_else(|| self.text("name"))
+            .unwrap_or(&self.id)
+    }
+}
+
+/// Two records are equal when they would leave the mirror as the same bytes; key order counts.
+impl PartialEq for Record {
+    fn eq(&self, other: &Self) -> bool {
+        self.fields.len() == other.fields.len()
+            && self
+                .fields
+                .iter()
+                .zip(&other.fields)
+                .all(|((key, value), (other_key, other))| {
+                    key == other_key && same_bytes(value, other)
+                })
+    }
+}
+
+/// Whether two values serialise alike; `==` would not see a nested object's key order.
+fn same_bytes(one: &Value, other: &Value) -> bool {
+    let flat = !one.is_object() && !one.is_array();
+    one == other && (flat || one.to_string().eq(&other.to_string()))
+}
+
+/// A record without a usable `id`.
+#[derive(Debug, thiserror::Error)]
+#[error("`id` must be a string or an integer")]
+pub struct NoId;
+
+impl TryFrom<Map<String, Value>> for Record {
+    type Error = NoId;
+
+    fn try_from(fields: Map<String, Value>) -> Result<Self, NoId> {
+        let id = match fields.get("id") {
+            Some(Value::String(text)) if !text.is_empty() => text.clone(),
+            Some(Value::Number(number)) if number.is_i64() || number.is_u64() => number.to_string(),
+            _ => return Err(NoId),
+        };
+        Ok(Self { id, fields })
+    }
+}
+
+impl From<Record> for Map<String, Value> {
+    fn from(record: Record) -> Self {
+        record.fields
+    }
+}

@@ -1,0 +1,66 @@
+//! The status: what the last syncs did. Small, rewritten every cycle, beside the snapshot.
+//!
+//! Never holds content; losing it loses nothing but the age of the data.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::catalogue::PerCollection;
+use crate::snapshot::{FORMAT, Unreadable, read};
+
+/// What the last syncs did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The format of the document, [`FORMAT`] at the time of writing.
+    pub format: u32,
+    /// The generation that was current when this was written.
+    pub generation: u64,
+    /// When the last sync started.
+    pub started_at: DateTime<Utc>,
+    /// When it ended.
+    pub finished_at: DateTime<Utc>,
+    /// When the next one is due.
+    pub next_attempt_at: Option<DateTime<Utc>>,
+    /// When the last sync ended that confirmed all five collections.
+    pub last_success_at: Option<DateTime<Utc>>,
+    /// How many syncs in a row have left a collection unconfirmed.
+    pub failures_in_a_row: u32,
+    /// Each collection's own state.
+    pub collections: PerCollection<Confirmation>,
+}
+
+/// What is known of how current one collection is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confirmation {
+    /// When the upstream last said that this is the collection.
+    pub confirmed_at: Option<DateTime<Utc>>,
+    /// Why the last sync could not confirm it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+impl Status {
+    /// When the whole catalogue was last confirmed: the oldest of the five confirmations, or
+    /// nothing while one is missing.
+    pub fn confirmed_at(&self) -> Option<DateTime<Utc>> {
+        let confirmations = self
+            .collections
+            .iter()
+            .map(|(_, collection)| collection.confirmed_at);
+        confirmations.collect::<Option<Vec<_>>>()?.into_iter().min()
+    }
+
+    /// Reads a stored document.
+    ///
+    /// # Errors
+    /// [`Unreadable`]: from a newer build, or damaged.
+    pub fn from_json(json: &[u8]) -> Result<Self, Unreadable> {
+        read(json)
+    }
+
+    /// The document as it is stored.
+    pub fn to_json(&self) -> String {
+        debug_assert_eq!(self.format, FORMAT);
+        serde_json::to_string_pretty(self).expect("a status is plain data")
+    }
+}
