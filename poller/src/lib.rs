@@ -1,1 +1,21 @@
-//! poller.
+//! The poller: the only thing that talks to the upstream, and the only writer to the cache.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`daemon`] | running for ever: first sync at start, then one per trigger, never two at once |
+//! | [`schedule`] | when to sync |
+//! | [`sync`] | one cycle: fetch, advance, commit, report |
+//! | [`advance`] | the pure middle of a cycle: a snapshot and five outcomes give the next snapshot |
+//! | [`upstream`] | HTTP to the Ghibli API, with a limit on everything |
+//! | [`report`] | what a cycle did, as a log line and as text |
+//! | [`builtin`] | the catalogue that is shown until the upstream has answered once |
+//! | [`config`] | the environment variables |
+
+pub mod advance;
+pub mod builtin;
+pub mod config;
+pub mod daemon;
+pub mod report;
+pub mod schedule;
+pub mod sync;
+pub mod upstream;

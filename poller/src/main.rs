@@ -1,3 +1,120 @@
-//! Entry point.
+//! `ghibli-poller`: the command line of the poller.
 
-fn main() {}
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use poller::config::{Config, VARIABLES};
+use poller::sync::{Cycle, Syncer};
+use poller::upstream::Upstream;
+use poller::{daemon, report};
+use shared::cache::write::Writer;
+use shared::{admin, config, http, shutdown, telemetry, tls};
+
+/// Syncs the Ghibli API into the cache, every minute, for ever.
+#[derive(Parser)]
+#[command(name = "ghibli-poller", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Sync for ever (what happens without a command)
+    Run,
+    /// Sync once and exit: 0 when everything was confirmed, 1 otherwise
+    Sync,
+    /// Ask the poller at `ADMIN_ADDR` whether it is ready: exit 0 if so, 1 otherwise
+    Health,
+}
+
+fn main() -> ExitCode {
+    let matches = Arguments::command()
+        .after_long_help(config::help(VARIABLES))
+        .get_matches();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let config: Config = match config::load(VARIABLES, std::env::vars_os()) {
+        Ok(config) => config,
+        Err(mistakes) => {
+            eprintln!("ghibli-poller: {mistakes}\n(--help lists the variables)");
+            return ExitCode::from(config::EXIT_USAGE);
+        }
+    };
+    match dispatch(&arguments.command.unwrap_or(Command::Run), config) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("ghibli-poller: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn dispatch(command: &Command, config: Config) -> Result<ExitCode> {
+    match command {
+        Command::Health => admin::check(config.admin_addr).map(|()| ExitCode::SUCCESS),
+        Command::Run => Box::pin(run(config)).await.map(|()| ExitCode::SUCCESS),
+        Command::Sync => Box::pin(sync(config)).await,
+    }
+}
+
+async fn run(config: Config) -> Result<()> {
+    telemetry::start(config.log_format, &config.log_level);
+    let shutdown = shutdown::requested()?;
+    let syncer = syncer(&config)?;
+    let admin = http::listen(config.admin_addr, "ADMIN_ADDR").await?;
+    tracing::info!(
+        upstream = %config.ghibli_api,
+        cache = %config.cache_url,
+        schedule = %config.poll_schedule,
+        admin_address = %admin.local_addr()?,
+        "polling"
+    );
+    Box::pin(daemon::run(syncer, config.poll_schedule, admin, shutdown)).await
+}
+
+async fn sync(config: Config) -> Result<ExitCode> {
+    // The summary on standard output tells it all; on a terminal log lines would only repeat it.
+    if std::io::stderr().is_terminal() {
+        eprintln!("syncing {} into {} …", config.ghibli_api, config.cache_url);
+        tls::install_provider();
+    } else {
+        telemetry::start(config.log_format, &config.log_level);
+    }
+    let mut syncer = syncer(&config)?;
+    let cycle = syncer.sync_once(None).await?;
+    syncer.release().await;
+    Ok(match cycle {
+        Cycle::Standby { holder } => {
+            println!("nothing done: {holder} is syncing this cache");
+            ExitCode::FAILURE
+        }
+        Cycle::Finished(report) => {
+            report.log();
+            println!("{report}");
+            exit_code(report.outcome)
+        }
+    })
+}
+
+fn exit_code(outcome: report::Outcome) -> ExitCode {
+    if outcome.is_success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn syncer(config: &Config) -> Result<Syncer> {
+    tls::install_provider();
+    let upstream = Upstream::new(config.ghibli_api.clone(), config.upstream_timeout)
+        .context("cannot set up HTTPS")?;
+    // Unique among all pollers that may ever meet at one cache.
+    let started = chrono::Utc::now().timestamp_micros();
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let holder = format!("{}-{}-{started}", host.trim(), std::process::id());
+    let writer = Writer::new(&config.cache_url, &holder)?;
+    Ok(Syncer::new(upstream, writer))
+}

@@ -10,7 +10,7 @@
 //! | [`config`] | typed configuration from the environment |
 //! | [`http`] | the accept loop, with a limit on everything |
 //! | [`admin`] | `/livez` and `/readyz`, and the health check that asks for them |
-//! | [`telemetry`], [`shutdown`] | log lines; signals |
+//! | [`telemetry`], [`shutdown`], [`tls`] | log lines; signals; the cryptography provider |
 //!
 //! Nothing in here talks to the upstream.
 
@@ -23,3 +23,4 @@ pub mod shutdown;
 pub mod snapshot;
 pub mod status;
 pub mod telemetry;
+pub mod tls;

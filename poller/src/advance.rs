@@ -1,0 +1,172 @@
+//! The pure middle of a cycle: the snapshot so far and five outcomes give the next snapshot.
+//!
+//! No I/O and no clock; the moment is handed in.
+
+use chrono::{DateTime, Utc};
+use shared::catalogue::{Answer, Changes, Collection, PerCollection, Records};
+use shared::snapshot::{FORMAT, Held, Release, Snapshot, Source};
+
+use crate::builtin;
+
+/// What one cycle heard of one collection.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// Still what the stored validator stands for.
+    NotModified,
+    /// A whole collection.
+    Sent {
+        /// The records.
+        answer: Answer,
+        /// Their validator.
+        etag: Option<String>,
+    },
+    /// Nothing usable, and why.
+    Failed(String),
+}
+
+/// What became of one collection in one cycle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Result {
+    /// Confirmed by validator.
+    NotModified,
+    /// Sent again, and the same.
+    Unchanged,
+    /// The first answer ever: it replaces the built-in collection and announces nothing.
+    Baseline,
+    /// Sent, and different.
+    Changed(Changes),
+    /// Not confirmed; what is known stays as it is.
+    Failed(String),
+}
+
+/// A step from one snapshot to the next.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The snapshot after the step. Its generation is one higher exactly if content changed.
+    pub snapshot: Snapshot,
+    /// Whether it differs at all from what it was before, be it only by validators.
+    pub must_store: bool,
+    /// What became of each collection.
+    pub results: PerCollection<Result>,
+    /// Ids that the upstream listed more than once.
+    pub duplicates: PerCollection<Vec<String>>,
+    /// The films that are new since the baseline, as they were appended to the release log.
+    pub released: Vec<Release>,
+}
+
+/// The snapshot that a cache starts with: the built-in catalogue, not committed yet.
+///
+/// Its generation is one below the current Unix time, so that the first commit's is above that of
+/// any reader which outlived an earlier cache.
+pub fn built_in(upstream: &str, at: DateTime<Utc>) -> Snapshot {
+    let catalogue = builtin::catalogue();
+    Snapshot {
+        format: FORMAT,
+        generation: u64::try_from(at.timestamp()).unwrap_or_default(),
+        committed_at: at,
+        upstream: upstream.to_owned(),
+        releases: Vec::new(),
+        collections: PerCollection::from_fn(|collection| Held {
+            source: Source::BuiltIn,
+            as_of: at,
+            etag: None,
+            known: Records::default().merge(&catalogue[collection], at).0,
+        }),
+    }
+}
+
+/// Takes one step.
+pub fn advance(
+    before: &Snapshot,
+    upstream: &str,
+    outcomes: PerCollection<Outcome>,
+    at: DateTime<Utc>,
+) -> Step {
+    let mut step = Step {
+        snapshot: before.clone(),
+        must_store: before.upstream != upstream,
+        results: PerCollection::from_fn(|_| Result::NotModified),
+        duplicates: PerCollection::default(),
+        released: Vec::new(),
+    };
+    upstream.clone_into(&mut step.snapshot.upstream);
+    let mut outcomes = outcomes;
+    for collection in Collection::ALL {
+        let outcome = std::mem::replace(&mut outcomes[collection], Outcome::NotModified);
+        step.take(collection, outcome, at);
+    }
+    let content = |result: &Result| matches!(result, Result::Baseline | Result::Changed(_));
+    if step.results.iter().any(|(_, result)| content(result)) {
+        step.must_store = true;
+        step.snapshot.generation += 1;
+        step.snapshot.committed_at = at;
+    }
+    step
+}
+
+impl Step {
+    fn take(&mut self, collection: Collection, outcome: Outcome, at: DateTime<Utc>) {
+        let (answer, etag) = match outcome {
+            Outcome::NotModified => return,
+            Outcome::Failed(reason) => {
+                self.results[collection] = Result::Failed(reason);
+                return;
+            }
+            Outcome::Sent { answer, etag } => (answer, etag),
+        };
+        let held = &mut self.snapshot.collections[collection];
+        let built_in = held.source == Source::BuiltIn;
+        let suspicion = held.known.suspicion(&answer);
+        if let Some(suspicion) = suspicion.filter(|_| !built_in || answer.records.is_empty()) {
+            self.results[collection] = Result::Failed(suspicion.to_string());
+            return;
+        }
+        if held.etag != etag {
+            held.etag = etag;
+            self.must_store = true;
+        }
+        self.duplicates[collection].clone_from(&answer.duplicates);
+        self.results[collection] = if built_in {
+            held.source = Source::Upstream;
+            held.as_of = at;
+            held.known = Records::default().merge(&answer, at).0;
+            Result::Baseline
+        } else {
+            let (merged, changes) = held.known.merge(&answer, at);
+            if changes.is_empty() {
+                Result::Unchanged
+            } else {
+                held.known = merged;
+                held.as_of = at;
+                if collection == Collection::Films {
+                    self.announce(&changes.appended, at);
+                }
+                Result::Changed(changes)
+            }
+        };
+    }
+
+    fn announce(&mut self, appended: &[String], at: DateTime<Utc>) {
+        let Snapshot {
+            releases,
+            collections,
+            ..
+        } = &mut self.snapshot;
+        for film in collections.films.known.records.iter().filter(|film| {
+            // A film that was pruned and is listed again is not announced again.
+            appended.iter().any(|id| id == film.id())
+                && !releases.iter().any(|release| release.id == film.id())
+        }) {
+            self.released.push(Release {
+                sequence: (releases.len() + self.released.len() + 1) as u64,
+                id: film.id().to_owned(),
+                title: film.title().to_owned(),
+                first_seen: at,
+            });
+        }
+        releases.extend(self.released.iter().cloned());
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,182 @@
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+
+const UPSTREAM: &str = "https://ghibliapi.example";
+
+fn at(second: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(second, 0).unwrap()
+}
+
+fn sent(items: &Value) -> Outcome {
+    let answer = Answer::read(items.to_string().as_bytes()).unwrap();
+    Outcome::Sent {
+        answer,
+        etag: Some(format!("W/\"{}\"", items.to_string().len())),
+    }
+}
+
+fn films(titles: &[&str]) -> Value {
+    titles
+        .iter()
+        .map(|title| json!({"id": title.to_lowercase(), "title": title}))
+        .collect()
+}
+
+/// All five answer; films as given, the others with one record.
+fn answers(films: &Value) -> PerCollection<Outcome> {
+    PerCollection::from_fn(|collection| match collection {
+        Collection::Films => sent(films),
+        _ => sent(&json!([{"id": "one", "name": collection.name()}])),
+    })
+}
+
+fn quiet() -> PerCollection<Outcome> {
+    PerCollection::from_fn(|_| Outcome::NotModified)
+}
+
+fn failing() -> PerCollection<Outcome> {
+    PerCollection::from_fn(|_| Outcome::Failed("status 500".into()))
+}
+
+fn baseline(titles: &[&str]) -> Snapshot {
+    advance(
+        &built_in(UPSTREAM, at(100)),
+        UPSTREAM,
+        answers(&films(titles)),
+        at(100),
+    )
+    .snapshot
+}
+
+#[test]
+fn rule_9_a_quiet_cycle_needs_no_new_generation_and_no_storing() {
+    let before = baseline(&["Ponyo"]);
+    let step = advance(&before, UPSTREAM, quiet(), at(160));
+    assert_eq!(step.snapshot, before);
+    assert!(!step.must_store);
+}
+
+#[test]
+fn rule_9_new_validators_are_stored_without_a_new_generation() {
+    let before = baseline(&["Ponyo"]);
+    let mut outcomes = quiet();
+    let answer = Answer {
+        records: before.records(Collection::Films).to_vec(),
+        duplicates: vec![],
+    };
+    outcomes.films = Outcome::Sent {
+        answer,
+        etag: Some("\"other\"".into()),
+    };
+    let step = advance(&before, UPSTREAM, outcomes, at(160));
+    assert_eq!(step.results.films, Result::Unchanged);
+    assert!(step.must_store);
+    assert_eq!(step.snapshot.generation, before.generation);
+    assert_eq!(step.snapshot.collections.films.as_of, at(100));
+    assert_eq!(
+        step.snapshot.collections.films.etag.as_deref(),
+        Some("\"other\"")
+    );
+}
+
+#[test]
+fn rule_10_the_baseline_announces_nothing_and_each_film_is_announced_once() {
+    let before = baseline(&["Ponyo"]);
+    assert!(before.releases.is_empty());
+
+    let outcomes = answers(&films(&["Arrietty", "Ponyo", "Totoro"]));
+    let step = advance(&before, UPSTREAM, outcomes.clone(), at(160));
+    let told: Vec<_> = step
+        .released
+        .iter()
+        .map(|release| (release.sequence, release.title.as_str()))
+        .collect();
+    assert_eq!(told, [(1, "Arrietty"), (2, "Totoro")]);
+    assert_eq!(step.snapshot.releases, step.released);
+    assert_eq!(step.snapshot.generation, before.generation + 1);
+
+    let again = advance(&step.snapshot, UPSTREAM, outcomes, at(220));
+    assert!(again.released.is_empty());
+    assert_eq!(again.snapshot, step.snapshot);
+}
+
+#[test]
+fn rule_11_without_an_upstream_there_is_the_built_in_catalogue() {
+    let before = built_in(UPSTREAM, at(100));
+    let step = advance(&before, UPSTREAM, failing(), at(100));
+    assert_eq!(step.snapshot.source(), Source::BuiltIn);
+    assert_eq!(step.snapshot.records(Collection::Films).len(), 22);
+    assert_eq!(step.results.films, Result::Failed("status 500".into()));
+}
+
+#[test]
+fn rule_11_each_collections_first_answer_replaces_the_built_in_one() {
+    let mut outcomes = answers(&films(&["Ponyo"]));
+    outcomes.people = Outcome::Failed("status 500".into());
+    let step = advance(&built_in(UPSTREAM, at(100)), UPSTREAM, outcomes, at(100));
+    assert_eq!(step.results.films, Result::Baseline);
+    assert_eq!(step.snapshot.records(Collection::Films).len(), 1);
+    assert_eq!(step.snapshot.records(Collection::People).len(), 57);
+    assert_eq!(step.snapshot.source(), Source::BuiltIn);
+    let step = advance(
+        &step.snapshot,
+        UPSTREAM,
+        answers(&films(&["Ponyo"])),
+        at(160),
+    );
+    assert_eq!(step.results.people, Result::Baseline);
+    assert_eq!(step.snapshot.source(), Source::Upstream);
+    assert!(step.released.is_empty());
+}
+
+#[test]
+fn rule_7_a_suspicious_answer_changes_nothing_not_even_the_validator() {
+    let before = baseline(&["Ponyo", "Totoro", "Arrietty"]);
+    for suspicious in [films(&[]), films(&["Ponyo", "Kiki", "Porco"])] {
+        let mut outcomes = quiet();
+        outcomes.films = sent(&suspicious);
+        let step = advance(&before, UPSTREAM, outcomes, at(160));
+        assert!(matches!(&step.results.films, Result::Failed(why) if why.contains("suspicious")));
+        assert_eq!(step.snapshot, before);
+        assert!(!step.must_store);
+    }
+}
+
+#[test]
+fn rule_7_an_upstream_that_starts_empty_does_not_replace_the_built_in_catalogue() {
+    let step = advance(
+        &built_in(UPSTREAM, at(100)),
+        UPSTREAM,
+        answers(&json!([])),
+        at(100),
+    );
+    assert!(matches!(step.results.films, Result::Failed(_)));
+    assert_eq!(step.snapshot.records(Collection::Films).len(), 22);
+}
+
+proptest! {
+    /// Whatever the upstream does after the baseline, films are only ever appended, each once,
+    /// and each is announced once.
+    #[test]
+    fn films_are_only_appended_and_announced_once(
+        cycles in proptest::collection::vec(proptest::collection::vec(0..9u8, 0..9), 1..8)
+    ) {
+        let mut snapshot = baseline(&["Ponyo"]);
+        for (cycle, ids) in (0..).zip(cycles) {
+            let titles: Vec<_> = ids.iter().map(|id| format!("Film {id}")).collect();
+            let titles: Vec<_> = titles.iter().map(String::as_str).collect();
+            let next = advance(&snapshot, UPSTREAM, answers(&films(&titles)), at(200 + cycle)).snapshot;
+            let (before, after) = (snapshot.records(Collection::Films), next.records(Collection::Films));
+            let ids = |records: &[shared::catalogue::Record]| {
+                records.iter().map(|record| record.id().to_owned()).collect::<Vec<_>>()
+            };
+            prop_assert_eq!(&ids(after)[..before.len()], &ids(before)[..]);
+            prop_assert!(next.generation >= snapshot.generation);
+            let announced: Vec<_> = next.releases.iter().map(|release| release.id.clone()).collect();
+            prop_assert_eq!(&ids(after)[1..], &announced[..]);
+            snapshot = next;
+        }
+    }
+}

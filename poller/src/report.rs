@@ -1,0 +1,206 @@
+//! What a cycle did: the log line that tells operators everything, and the summary for people.
+
+use std::fmt;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use shared::catalogue::{Collection, PerCollection};
+use shared::snapshot::{Release, Source};
+
+use crate::advance::Result;
+
+/// One cycle.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// What came of it.
+    pub outcome: Outcome,
+    /// The generation that is current after it.
+    pub generation: u64,
+    /// Whether any of what is served is still the built-in catalogue.
+    pub source: Source,
+    /// How long it took.
+    pub duration: Duration,
+    /// When the next one is due.
+    pub next_attempt_at: Option<DateTime<Utc>>,
+    /// What became of each collection.
+    pub results: PerCollection<Result>,
+    /// How many records each collection has now.
+    pub counts: PerCollection<usize>,
+    /// Ids that the upstream listed more than once.
+    pub duplicates: PerCollection<Vec<String>>,
+    /// The films that were announced.
+    pub released: Vec<Release>,
+}
+
+/// What came of a cycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All five collections were confirmed, and content changed.
+    Committed,
+    /// All five were confirmed, and nothing changed.
+    Unchanged,
+    /// Some were confirmed; what changed in them was committed.
+    Partial,
+    /// None was confirmed.
+    Failed,
+}
+
+impl Outcome {
+    /// The word for log lines.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Committed => "committed",
+            Self::Unchanged => "unchanged",
+            Self::Partial => "partial",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Whether everything that is served was confirmed.
+    pub const fn is_success(self) -> bool {
+        matches!(self, Self::Committed | Self::Unchanged)
+    }
+
+    /// Derives the outcome of a cycle from those of its collections.
+    pub fn of(results: &PerCollection<Result>) -> Self {
+        let count = |wanted: fn(&Result) -> bool| {
+            results.iter().filter(|(_, result)| wanted(result)).count()
+        };
+        match count(|result| matches!(result, Result::Failed(_))) {
+            0 if count(|result| matches!(result, Result::Baseline | Result::Changed(_))) > 0 => {
+                Self::Committed
+            }
+            0 => Self::Unchanged,
+            failed if failed < Collection::ALL.len() => Self::Partial,
+            _ => Self::Failed,
+        }
+    }
+}
+
+impl Result {
+    /// The word for log lines.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::NotModified => "not_modified",
+            Self::Unchanged => "unchanged",
+            Self::Baseline => "baseline",
+            Self::Changed(_) => "changed",
+            Self::Failed(_) => "failed",
+        }
+    }
+
+    fn appended(&self) -> usize {
+        if let Self::Changed(changes) = self {
+            changes.appended.len()
+        } else {
+            0
+        }
+    }
+
+    fn updated(&self) -> usize {
+        if let Self::Changed(changes) = self {
+            changes.updated.len()
+        } else {
+            0
+        }
+    }
+}
+
+impl Report {
+    /// Writes the cycle's log lines: one for every release, change and rejection, then the one
+    /// with everything in it.
+    pub fn log(&self) {
+        for (collection, result) in self.results.iter() {
+            self.log_details(collection.name(), result);
+        }
+        for Release {
+            sequence,
+            id,
+            title,
+            ..
+        } in &self.released
+        {
+            tracing::info!(sequence, id, title, "film released");
+        }
+        macro_rules! sync_finished {
+            ($($collection:ident),*) => {
+                tracing::info!(
+                    outcome = self.outcome.name(),
+                    generation = self.generation,
+                    duration_ms = u64::try_from(self.duration.as_millis()).unwrap_or(u64::MAX),
+                    next_attempt_at = self.next_attempt_at.map(|moment| moment.to_rfc3339()),
+                    $(
+                        $collection.result = self.results.$collection.name(),
+                        $collection.count = self.counts.$collection,
+                        $collection.appended = self.results.$collection.appended(),
+                        $collection.updated = self.results.$collection.updated(),
+                    )*
+                    "sync finished"
+                )
+            };
+        }
+        sync_finished!(films, people, locations, species, vehicles);
+    }
+
+    fn log_details(&self, collection: &str, result: &Result) {
+        match result {
+            Result::Failed(reason) => tracing::warn!(collection, reason, "collection rejected"),
+            Result::Changed(changes) => {
+                for update in &changes.updated {
+                    let (id, fields) = (&update.id, update.fields.join(","));
+                    tracing::info!(collection, id, fields, "record updated");
+                }
+                for id in &changes.withdrawn {
+                    tracing::warn!(collection, id, "record withdrawn by the upstream, and kept");
+                }
+                for id in &changes.returned {
+                    tracing::info!(collection, id, "withdrawn record returned");
+                }
+            }
+            _ => {}
+        }
+        let known = collection
+            .parse()
+            .map(|collection: Collection| &self.duplicates[collection]);
+        for id in known.into_iter().flatten() {
+            tracing::warn!(collection, id, "duplicate id, the first record of it wins");
+        }
+    }
+}
+
+/// A table for people.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (collection, result) in self.results.iter() {
+            let (count, name) = (self.counts[collection], result.name().replace('_', " "));
+            write!(f, "{collection:<10} {count:>5} records   {name}")?;
+            match result {
+                Result::Changed(changes) => writeln!(
+                    f,
+                    ": {} appended, {} updated, {} withdrawn, {} returned",
+                    changes.appended.len(),
+                    changes.updated.len(),
+                    changes.withdrawn.len(),
+                    changes.returned.len()
+                )?,
+                Result::Failed(reason) => writeln!(f, ": {reason}")?,
+                _ => writeln!(f)?,
+            }
+        }
+        for release in &self.released {
+            writeln!(f, "new release: {}", release.title)?;
+        }
+        if self.source == Source::BuiltIn {
+            writeln!(
+                f,
+                "shown until the upstream answers: the built-in catalogue"
+            )?;
+        }
+        let (outcome, generation) = (self.outcome.name(), self.generation);
+        write!(
+            f,
+            "{outcome}: generation {generation}, {} ms",
+            self.duration.as_millis()
+        )
+    }
+}

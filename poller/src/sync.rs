@@ -1,0 +1,240 @@
+//! One cycle: take the lease, look at what is stored, fetch five collections, advance, commit.
+//!
+//! [`Syncer::sync_once`] does one and reports on it. When to do the next is the daemon's affair.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result as Anyhow};
+use chrono::{DateTime, SubsecRound, Utc};
+use shared::cache::CacheError;
+use shared::cache::write::{Commit, Writer};
+use shared::catalogue::{Collection, PerCollection};
+use shared::snapshot::{FORMAT, Snapshot, Source};
+use shared::status::{Confirmation, Status};
+use tokio::time::{Instant, timeout};
+
+use crate::advance::{self, Result, Step};
+use crate::report::{Outcome, Report};
+use crate::upstream::{Fetched, Upstream};
+
+/// How long the lease is held without renewal. Longer than any sync may take.
+pub const LEASE_TIME: Duration = Duration::from_secs(45);
+
+/// How long fetching may take with everything that is tried again; rest of the lease is for the
+/// cache.
+const FETCH_TIME: Duration = Duration::from_secs(30);
+
+/// Does syncs, and remembers what the last one committed.
+#[derive(Debug)]
+pub struct Syncer {
+    upstream: Upstream,
+    writer: Writer,
+    /// What this poller last committed or found; outlives the loss of the cache.
+    memory: Option<Snapshot>,
+}
+
+/// What a cycle came to.
+#[derive(Debug)]
+pub enum Cycle {
+    /// It ran; here is what it did.
+    Finished(Box<Report>),
+    /// Another poller holds the lease.
+    Standby {
+        /// That poller's name.
+        holder: String,
+    },
+}
+
+impl Syncer {
+    /// A syncer between an upstream and a cache.
+    pub const fn new(upstream: Upstream, writer: Writer) -> Self {
+        Self {
+            upstream,
+            writer,
+            memory: None,
+        }
+    }
+
+    /// The snapshot that this poller last saw or committed.
+    pub const fn memory(&self) -> Option<&Snapshot> {
+        self.memory.as_ref()
+    }
+
+    /// Takes or renews the lease. Returns whether it is ours.
+    ///
+    /// # Errors
+    /// When the cache cannot be asked.
+    pub async fn renew(&mut self) -> std::result::Result<bool, CacheError> {
+        Ok(self.writer.lease(LEASE_TIME).await?.is_ok())
+    }
+
+    /// Gives the lease back, so that a standby can take over at once.
+    pub async fn release(&mut self) {
+        if let Err(error) = self.writer.release().await {
+            tracing::debug!(%error, "lease not given back; it will run out");
+        }
+    }
+
+    /// Does one sync. `next_attempt_at` is only told to the readers.
+    ///
+    /// # Errors
+    /// When the cache cannot be read or written. What the upstream does wrong is no error but
+    /// part of the report.
+    pub async fn sync_once(&mut self, next_attempt_at: Option<DateTime<Utc>>) -> Anyhow<Cycle> {
+        let (started, started_at) = (Instant::now(), Utc::now().trunc_subsecs(3));
+        let lease = self
+            .writer
+            .lease(LEASE_TIME)
+            .await
+            .context("cannot take the lease")?;
+        if let Err(holder) = lease {
+            return Ok(Cycle::Standby { holder });
+        }
+        let (before, stored_generation, last_status) = self.look(started_at).await?;
+        let outcomes = self.fetch(&before).await;
+        let finished_at = Utc::now().trunc_subsecs(3);
+        let upstream = self.upstream.base().to_string();
+        let step = advance::advance(&before, &upstream, outcomes, finished_at);
+        let status = status(
+            &step,
+            last_status.as_ref(),
+            started_at,
+            finished_at,
+            next_attempt_at,
+        );
+        let must_store = step.must_store || stored_generation != before.generation;
+        let commit = Commit {
+            expected: stored_generation,
+            snapshot: must_store.then_some(&step.snapshot),
+            status: &status,
+        };
+        self.writer.commit(commit).await.context("cannot commit")?;
+        let report = report(&step, started.elapsed(), next_attempt_at);
+        self.memory = Some(step.snapshot);
+        Ok(Cycle::Finished(Box::new(report)))
+    }
+
+    /// Finds the snapshot to go on from: the stored one, or what this poller still holds when the
+    /// cache lost it or fell back to an older one (sync rule 12), or the built-in catalogue.
+    /// Returns it with the generation that is really stored.
+    async fn look(&mut self, at: DateTime<Utc>) -> Anyhow<(Snapshot, u64, Option<Status>)> {
+        let stored = self.writer.load().await.context("cannot read the cache")?;
+        let generation = stored
+            .snapshot
+            .as_ref()
+            .map_or(0, |snapshot| snapshot.generation);
+        let mut before = match (stored.snapshot, self.memory.take()) {
+            (Some(stored), memory)
+                if memory
+                    .as_ref()
+                    .is_none_or(|held| held.generation <= generation) =>
+            {
+                stored
+            }
+            (_, Some(held)) => {
+                tracing::warn!(
+                    stored_generation = generation,
+                    generation = held.generation,
+                    "cache lost, restoring it from memory"
+                );
+                without_validators(held)
+            }
+            (_, None) => advance::built_in(&self.upstream.base().to_string(), at),
+        };
+        if before.upstream != self.upstream.base().to_string() {
+            before = without_validators(before);
+        }
+        self.memory = Some(before.clone());
+        Ok((before, generation, stored.status))
+    }
+
+    async fn fetch(&self, before: &Snapshot) -> PerCollection<advance::Outcome> {
+        let (films, people, locations, species, vehicles) = tokio::join!(
+            self.fetch_one(before, Collection::Films),
+            self.fetch_one(before, Collection::People),
+            self.fetch_one(before, Collection::Locations),
+            self.fetch_one(before, Collection::Species),
+            self.fetch_one(before, Collection::Vehicles),
+        );
+        PerCollection {
+            films,
+            people,
+            locations,
+            species,
+            vehicles,
+        }
+    }
+
+    async fn fetch_one(&self, before: &Snapshot, collection: Collection) -> advance::Outcome {
+        let etag = before.collections[collection].etag.as_deref();
+        match timeout(FETCH_TIME, self.upstream.fetch(collection, etag)).await {
+            Ok(Ok(Fetched::NotModified)) => advance::Outcome::NotModified,
+            Ok(Ok(Fetched::Sent { answer, etag })) => advance::Outcome::Sent { answer, etag },
+            Ok(Err(error)) => advance::Outcome::Failed(error.to_string()),
+            Err(_) => advance::Outcome::Failed(format!("no answer within {FETCH_TIME:?}")),
+        }
+    }
+}
+
+fn without_validators(mut snapshot: Snapshot) -> Snapshot {
+    for collection in Collection::ALL {
+        snapshot.collections[collection].etag = None;
+    }
+    snapshot
+}
+
+fn status(
+    step: &Step,
+    last: Option<&Status>,
+    started_at: DateTime<Utc>,
+    finished_at: DateTime<Utc>,
+    next_attempt_at: Option<DateTime<Utc>>,
+) -> Status {
+    let success = Outcome::of(&step.results).is_success();
+    let confirmed_before =
+        |collection| last.and_then(|last| last.collections[collection].confirmed_at);
+    Status {
+        format: FORMAT,
+        generation: step.snapshot.generation,
+        started_at,
+        finished_at,
+        next_attempt_at,
+        last_success_at: if success {
+            Some(finished_at)
+        } else {
+            last.and_then(|last| last.last_success_at)
+        },
+        failures_in_a_row: if success {
+            0
+        } else {
+            last.map_or(0, |last| last.failures_in_a_row)
+                .saturating_add(1)
+        },
+        collections: PerCollection::from_fn(|collection| match &step.results[collection] {
+            Result::Failed(reason) => Confirmation {
+                confirmed_at: confirmed_before(collection),
+                failure: Some(reason.clone()),
+            },
+            _ => Confirmation {
+                confirmed_at: Some(finished_at),
+                failure: None,
+            },
+        }),
+    }
+}
+
+fn report(step: &Step, duration: Duration, next_attempt_at: Option<DateTime<Utc>>) -> Report {
+    let source = step.snapshot.source();
+    debug_assert!(source == Source::BuiltIn || step.snapshot.generation > 0);
+    Report {
+        outcome: Outcome::of(&step.results),
+        generation: step.snapshot.generation,
+        source,
+        duration,
+        next_attempt_at,
+        results: step.results.clone(),
+        counts: PerCollection::from_fn(|collection| step.snapshot.records(collection).len()),
+        duplicates: step.duplicates.clone(),
+        released: step.released.clone(),
+    }
+}
