@@ -1,1 +1,23 @@
-//! server.
+//! The server: a reader that answers every request from memory.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`follow`] | the newest snapshot and status, read from the cache |
+//! | [`publish`] | what is served now: rendered off the request path, swapped in at once |
+//! | [`render`] | a snapshot as bytes: every JSON body of a generation |
+//! | [`pages`] | the HTML for people |
+//! | [`relations`] | which records belong to which, from both sides of a link |
+//! | [`routes`] | paths, as a warp filter, and what stands before it |
+//! | [`respond`] | one HTTP answer: conditional requests, content coding, headers |
+//! | [`config`] | the environment variables |
+//!
+//! Never talks to the upstream, never writes to the cache, and waits for neither in a request.
+
+pub mod config;
+pub mod follow;
+pub mod pages;
+pub mod publish;
+pub mod relations;
+pub mod render;
+pub mod respond;
+pub mod routes;

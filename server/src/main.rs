@@ -1,3 +1,118 @@
-//! Entry point.
+//! `ghibli-server`: the command line of the server.
 
-fn main() {}
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use server::config::{Config, VARIABLES};
+use server::follow::{self, Known};
+use server::publish::{self, Published};
+use server::routes;
+use shared::cache::read::Reader;
+use shared::http::Limits;
+use shared::{admin, config, http, shutdown, telemetry, tls};
+use tokio::sync::watch;
+
+/// Serves the films and people of the Ghibli API from the cache, and nothing else.
+#[derive(Parser)]
+#[command(name = "ghibli-server", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve for ever (what happens without a command)
+    Run,
+    /// Ask the server at `ADMIN_ADDR` whether it is ready: exit 0 if so, 1 otherwise
+    Health,
+}
+
+fn main() -> ExitCode {
+    let matches = Arguments::command()
+        .after_long_help(config::help(VARIABLES))
+        .get_matches();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let config: Config = match config::load(VARIABLES, std::env::vars_os()) {
+        Ok(config) => config,
+        Err(mistakes) => {
+            eprintln!("ghibli-server: {mistakes}\n(--help lists the variables)");
+            return ExitCode::from(config::EXIT_USAGE);
+        }
+    };
+    let outcome = match arguments.command {
+        None | Some(Command::Run) => run(&config),
+        Some(Command::Health) => admin::check(config.admin_addr),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ghibli-server: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn run(config: &Config) -> Result<()> {
+    telemetry::start(config.log_format, &config.log_level);
+    tls::install_provider();
+    let shutdown = shutdown::requested()?;
+    let reader = Reader::new(&config.cache_url)?;
+    let listener = http::listen(config.listen_addr, "LISTEN_ADDR").await?;
+    let admin = http::listen(config.admin_addr, "ADMIN_ADDR").await?;
+    let address: SocketAddr = listener.local_addr()?;
+    let links = config.link_policy(address);
+    tracing::info!(
+        %address,
+        admin_address = %admin.local_addr()?,
+        cache = %config.cache_url,
+        ?links,
+        "serving"
+    );
+
+    let published = Published::default();
+    let (known, watched) = watch::channel(Known::default());
+    let (stop, stopped) = watch::channel(());
+    let until_stop = || {
+        let mut stopped = stopped.clone();
+        async move { _ = stopped.changed().await }
+    };
+    let ready = {
+        let published = published.clone();
+        move || {
+            published
+                .load()
+                .as_ref()
+                .map(|_| ())
+                .ok_or("nothing has been loaded yet".into())
+        }
+    };
+    let health = tokio::spawn(admin::run(admin, ready, until_stop()));
+    let service = routes::service(published.clone());
+    let public = tokio::spawn(http::serve(
+        listener,
+        service,
+        Limits::default(),
+        until_stop(),
+    ));
+
+    let outcome = tokio::select! {
+        signal = shutdown => {
+            tracing::info!(signal, "stopping");
+            Ok(())
+        }
+        outcome = tokio::spawn(follow::run(reader, known)) => {
+            outcome.context("following the cache failed")
+        }
+        outcome = tokio::spawn(publish::run(watched, links, published)) => {
+            outcome.context("rendering failed").flatten()
+        }
+    };
+    drop(stop);
+    public.await.context("the listener failed")?;
+    health.await.context("the admin listener failed")?;
+    outcome
+}

@@ -1,0 +1,160 @@
+//! The server's environment variables, in one typed struct.
+
+use std::net::{IpAddr, SocketAddr};
+
+use serde::Deserialize;
+use shared::cache::CacheUrl;
+use shared::config::{BaseUrl, Variable};
+use shared::telemetry::{Format, Level};
+
+use crate::render::Links;
+
+/// Everything that can be set.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The cache that is read.
+    pub cache_url: CacheUrl,
+    /// Where people and clients are answered.
+    pub listen_addr: SocketAddr,
+    /// Where health is answered.
+    pub admin_addr: SocketAddr,
+    /// The address under which clients know this mirror.
+    pub public_url: Option<BaseUrl>,
+    /// Where links in the data point.
+    pub links: LinkTarget,
+    /// How log lines look.
+    pub log_format: Format,
+    /// Which log lines there are.
+    pub log_level: Level,
+}
+
+/// Where links in the data point.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LinkTarget {
+    /// At the mirror, so that clients which follow them stay off the upstream.
+    #[default]
+    #[serde(rename = "self")]
+    Mirror,
+    /// Where the upstream points them.
+    Upstream,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            cache_url: CacheUrl::default(),
+            listen_addr: ([127, 0, 0, 1], 8080).into(),
+            admin_addr: ([127, 0, 0, 1], 9090).into(),
+            public_url: None,
+            links: LinkTarget::default(),
+            log_format: Format::default(),
+            log_level: Level::default(),
+        }
+    }
+}
+
+impl Config {
+    /// How links are to be written by a server that listens on `address`.
+    pub fn link_policy(&self, address: SocketAddr) -> Links {
+        match self.links {
+            LinkTarget::Upstream => Links::Verbatim,
+            LinkTarget::Mirror => Links::To(self.public_url.as_ref().map_or_else(
+                || format!("http://{}", reachable(address)),
+                ToString::to_string,
+            )),
+        }
+    }
+}
+
+/// An address that a client on this machine can use.
+fn reachable(address: SocketAddr) -> String {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => format!("localhost:{}", address.port()),
+        IpAddr::V6(ip) if ip.is_unspecified() => format!("localhost:{}", address.port()),
+        _ => address.to_string(),
+    }
+}
+
+/// The same for people; `--help` and the README show it.
+pub const VARIABLES: &[Variable] = &[
+    Variable {
+        name: "CACHE_URL",
+        default: "file:data",
+        help: "The cache: file:DIRECTORY or redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]",
+        secret: true,
+    },
+    Variable {
+        name: "LISTEN_ADDR",
+        default: "127.0.0.1:8080",
+        help: "Address of the mirror",
+        secret: false,
+    },
+    Variable {
+        name: "ADMIN_ADDR",
+        default: "127.0.0.1:9090",
+        help: "Address of /livez and /readyz",
+        secret: false,
+    },
+    Variable {
+        name: "PUBLIC_URL",
+        default: "http:// and LISTEN_ADDR",
+        help: "Base URL under which clients know the mirror; the same on every replica",
+        secret: false,
+    },
+    Variable {
+        name: "LINKS",
+        default: "self",
+        help: "Where links in the data point: self (PUBLIC_URL), or upstream (unchanged)",
+        secret: false,
+    },
+    Variable {
+        name: "LOG_FORMAT",
+        default: "json",
+        help: "json, or text for people",
+        secret: false,
+    },
+    Variable {
+        name: "LOG_LEVEL",
+        default: "info",
+        help: "error, warn, info, debug or trace, or a list such as info,server=debug",
+        secret: false,
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_tells_every_variable_with_its_real_default() {
+        let defaults = VARIABLES
+            .iter()
+            .filter(|variable| variable.name != "PUBLIC_URL")
+            .map(|variable| (variable.name.into(), variable.default.into()));
+        let spelt_out: Config = shared::config::load(VARIABLES, defaults).unwrap();
+        assert_eq!(format!("{spelt_out:?}"), format!("{:?}", Config::default()));
+    }
+
+    #[test]
+    fn links_point_at_the_public_url_or_else_at_the_listener() {
+        let mut config = Config::default();
+        let to = |config: &Config, address: &str| config.link_policy(address.parse().unwrap());
+        assert_eq!(
+            to(&config, "127.0.0.1:8080"),
+            Links::To("http://127.0.0.1:8080".into())
+        );
+        assert_eq!(
+            to(&config, "0.0.0.0:80"),
+            Links::To("http://localhost:80".into())
+        );
+        config.public_url = Some("https://ghibli.example/".parse().unwrap());
+        assert_eq!(
+            to(&config, "0.0.0.0:80"),
+            Links::To("https://ghibli.example".into())
+        );
+        config.links = LinkTarget::Upstream;
+        assert_eq!(to(&config, "0.0.0.0:80"), Links::Verbatim);
+    }
+}

@@ -1,0 +1,96 @@
+//! Keeps the newest snapshot and status in memory: by notice, and by looking now and then.
+//!
+//! Whatever goes wrong with the cache, what was loaded last stays. Generations never go back.
+
+use std::sync::Arc;
+
+use shared::cache::CacheError;
+use shared::cache::read::Reader;
+use shared::snapshot::Snapshot;
+use shared::status::Status;
+use tokio::sync::watch;
+
+/// What this reader knows.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// The newest snapshot that it has seen.
+    pub snapshot: Option<Arc<Snapshot>>,
+    /// The newest status.
+    pub status: Option<Status>,
+    /// Why the cache could not be read the last time it was tried.
+    pub trouble: Option<String>,
+}
+
+impl Known {
+    fn generation(&self) -> Option<u64> {
+        self.snapshot.as_ref().map(|snapshot| snapshot.generation)
+    }
+}
+
+/// Follows a cache until nobody wants to know any more.
+pub async fn run(mut reader: Reader, known: watch::Sender<Known>) {
+    while !known.is_closed() {
+        let held = known.borrow().generation();
+        match look(&mut reader, held).await {
+            Ok((snapshot, status)) => learn(&known, snapshot, status),
+            Err(error) => complain(&known, &error),
+        }
+        reader.look_due().await;
+    }
+}
+
+/// Reads the status, and the snapshot too if the status does not rule out that there is a newer.
+async fn look(
+    reader: &mut Reader,
+    held: Option<u64>,
+) -> Result<(Option<Snapshot>, Option<Status>), CacheError> {
+    let status = reader.status().await?;
+    let is_current = status
+        .as_ref()
+        .is_some_and(|status| held >= Some(status.generation));
+    let snapshot = if is_current {
+        None
+    } else {
+        reader.snapshot().await?
+    };
+    Ok((snapshot, status))
+}
+
+fn learn(known: &watch::Sender<Known>, snapshot: Option<Snapshot>, status: Option<Status>) {
+    known.send_if_modified(|known| {
+        let mut modified = false;
+        if known.trouble.take().is_some() {
+            tracing::info!("cache reachable again");
+            modified = true;
+        }
+        if let Some(snapshot) = snapshot.filter(|new| known.generation() < Some(new.generation)) {
+            let films = snapshot.collections.films.known.records.len();
+            tracing::info!(generation = snapshot.generation, films, "loaded a snapshot");
+            known.snapshot = Some(Arc::new(snapshot));
+            modified = true;
+        }
+        if status.is_some() && status != known.status {
+            known.status = status;
+            modified = true;
+        }
+        modified
+    });
+}
+
+/// Tells of trouble once, when it begins.
+fn complain(known: &watch::Sender<Known>, error: &CacheError) {
+    known.send_if_modified(|known| {
+        let reason = error.to_string();
+        let is_news = known.trouble.is_none();
+        if is_news {
+            let generation = known.generation();
+            tracing::warn!(
+                reason,
+                generation,
+                "cache unreadable, serving what is in memory"
+            );
+        }
+        known.trouble = Some(reason);
+        is_news
+    });
+}

@@ -1,0 +1,238 @@
+//! The HTML for people: the films with their people, newest first.
+//!
+//! Pure. All escaping is the template engine's.
+
+use askama::Template;
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use shared::catalogue::{Collection, Record};
+use shared::snapshot::{Snapshot, Source};
+use shared::status::Status;
+
+use crate::relations::related;
+use crate::render::Body;
+
+/// The one stylesheet.
+pub const STYLE: &str = include_str!("../templates/style.css");
+
+/// Stands in the rendered page where the age belongs. No template and no JSON text that is
+/// rendered contains it: it is a noncharacter.
+const AGE: &str = "\u{fdd0}";
+
+/// `/movies`, complete but for the age of the data.
+#[derive(Debug)]
+pub struct MoviesPage {
+    before_age: String,
+    after_age: String,
+    confirmed_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Template)]
+#[template(path = "movies.html")]
+struct Movies<'a> {
+    age: &'a str,
+    films: Vec<Film<'a>>,
+    built_in: bool,
+    upstream: &'a str,
+    generation: u64,
+    committed_at: String,
+}
+
+struct Film<'a> {
+    title: &'a str,
+    original_title: Option<&'a str>,
+    year: Option<String>,
+    score: Option<String>,
+    producer: Option<String>,
+    director: Option<String>,
+    people: Vec<String>,
+    withdrawn: bool,
+}
+
+impl MoviesPage {
+    /// Renders the page for a snapshot and what the last syncs said of it.
+    pub fn render(snapshot: &Snapshot, status: Option<&Status>) -> Self {
+        let page = Movies {
+            age: AGE,
+            films: films_newest_first(snapshot),
+            built_in: snapshot.source() == Source::BuiltIn,
+            upstream: &snapshot.upstream,
+            generation: snapshot.generation,
+            committed_at: snapshot
+                .committed_at
+                .format("%Y-%m-%d %H:%M:%S UTC")
+                .to_string(),
+        };
+        let html = page.render().expect("templates write to memory");
+        let (before, after) = html.split_once(AGE).unwrap_or((&html, ""));
+        Self {
+            before_age: before.to_owned(),
+            after_age: after.to_owned(),
+            confirmed_at: status.and_then(Status::confirmed_at),
+        }
+    }
+
+    /// The page as it is at a moment.
+    pub fn at(&self, now: DateTime<Utc>) -> Body {
+        let Self {
+            before_age,
+            after_age,
+            confirmed_at,
+        } = self;
+        let age = confirmed_at.map_or_else(
+            || "never, the upstream has not answered yet".to_owned(),
+            |confirmed_at| format!("{} ago", age(now.timestamp() - confirmed_at.timestamp())),
+        );
+        Body::new(
+            "text/html; charset=utf-8",
+            format!("{before_age}{age}{after_age}"),
+        )
+    }
+}
+
+/// A span of seconds as people say it: `1 second`, `12 seconds`, `3 minutes`, `2 days`.
+fn age(seconds: i64) -> String {
+    let (count, unit) = match seconds.max(0) {
+        seconds @ 0..120 => (seconds, "second"),
+        seconds @ 120..7_200 => (seconds / 60, "minute"),
+        seconds @ 7_200..172_800 => (seconds / 3_600, "hour"),
+        seconds => (seconds / 86_400, "day"),
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
+fn films_newest_first(snapshot: &Snapshot) -> Vec<Film<'_>> {
+    let withdrawn = &snapshot.collections.films.known.withdrawn;
+    let mut films: Vec<_> = snapshot
+        .records(Collection::Films)
+        .iter()
+        .enumerate()
+        .collect();
+    // A film without a year has been added lately and is not out yet.
+    films.sort_by_key(|(position, film)| (year(film).unwrap_or(u32::MAX), *position));
+    let film = |film| Film {
+        title: Record::title(film),
+        original_title: film
+            .text("original_title")
+            .filter(|title| *title != film.title()),
+        year: told(film, "release_date"),
+        score: told(film, "rt_score"),
+        producer: told(film, "producer"),
+        director: told(film, "director"),
+        people: related(snapshot, Collection::Films, film, Collection::People)
+            .into_iter()
+            .map(person)
+            .collect(),
+        withdrawn: withdrawn.contains_key(film.id()),
+    };
+    films
+        .into_iter()
+        .rev()
+        .map(|(_, record)| film(record))
+        .collect()
+}
+
+fn year(film: &Record) -> Option<u32> {
+    told(film, "release_date")?.get(..4)?.parse().ok()
+}
+
+/// `Pazu (age 13) with Black eyes, Brown hair`, as far as it is known.
+fn person(person: &Record) -> String {
+    let age = told(person, "age").map(|age| {
+        let age = age.strip_prefix("Unspecified/").unwrap_or(&age);
+        let is_number = age.starts_with(|first: char| first.is_ascii_digit());
+        if is_number {
+            format!(" (age {age})")
+        } else {
+            format!(" ({age})")
+        }
+    });
+    let features = [("eye_color", "eyes"), ("hair_color", "hair")]
+        .into_iter()
+        .filter_map(|(field, feature)| match told(person, field)?.as_str() {
+            "None" => Some(format!("no {feature}")),
+            color => Some(format!("{color} {feature}")),
+        });
+    let features = features.collect::<Vec<_>>().join(", ");
+    let with = if features.is_empty() { "" } else { " with " };
+    format!(
+        "{}{}{with}{features}",
+        person.title(),
+        age.unwrap_or_default()
+    )
+}
+
+/// A field as text, unless it says that nothing is known.
+fn told(record: &Record, field: &str) -> Option<String> {
+    const UNTOLD: [&str; 7] = ["", "NA", "N/A", "TBA", "TODO", "Unknown", "Unspecified"];
+    let text = match record.fields().get(field)? {
+        Value::String(text) => text.trim().to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::Array(items) => items
+            .iter()
+            .filter_map(Value::as_str)
+            .collect::<Vec<_>>()
+            .join(", "),
+        Value::Null | Value::Bool(_) | Value::Object(_) => return None,
+    };
+    (!UNTOLD
+        .iter()
+        .any(|untold| untold.eq_ignore_ascii_case(&text)))
+    .then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn record(value: Value) -> Record {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn an_age_is_told_with_the_right_plural() {
+        let ages = [0, 1, 12, 119, 120, 7_199, 7_200, 172_800, -5].map(age);
+        assert_eq!(
+            ages,
+            [
+                "0 seconds",
+                "1 second",
+                "12 seconds",
+                "119 seconds",
+                "2 minutes",
+                "119 minutes",
+                "2 hours",
+                "2 days",
+                "0 seconds"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_person_is_described_as_far_as_known() {
+        for (fields, line) in [
+            (
+                json!({"id": 1, "name": "Pazu", "age": "13", "eye_color": "Black", "hair_color": "Brown"}),
+                "Pazu (age 13) with Black eyes, Brown hair",
+            ),
+            (
+                json!({"id": 1, "name": "Jiji", "age": "NA", "eye_color": "Black", "hair_color": ""}),
+                "Jiji with Black eyes",
+            ),
+            (json!({"id": 1, "name": "Totoro", "age": ""}), "Totoro"),
+            (
+                json!({"id": 1, "name": "Pom", "age": "Unspecified/Elderly", "hair_color": "None"}),
+                "Pom (Elderly) with no hair",
+            ),
+            (
+                json!({"id": 1, "name": "Ashitaka", "age": "late teens"}),
+                "Ashitaka (late teens)",
+            ),
+            (json!({"id": 1, "age": 7, "eye_color": null}), "1 (age 7)"),
+        ] {
+            assert_eq!(person(&record(fields)), line);
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! One body in every form in which it leaves: as it is, as gzip, as Brotli, with its tag.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::HeaderValue;
+use sha1::{Digest, Sha1};
+
+/// Bodies smaller than this, in bytes, are not worth compressing; the upstream draws its line
+/// here as well.
+const MIN_COMPRESSED: usize = 1024;
+
+/// 13 ms for the largest body where the best quality, 11, takes 81 ms for 2 % less.
+const BROTLI_QUALITY: i32 = 9;
+
+/// The window that every Brotli decoder has room for, in bits.
+const BROTLI_WINDOW: i32 = 22;
+
+/// A body in all its forms.
+#[derive(Clone, Debug)]
+pub struct Body {
+    /// The value of `Content-Type`.
+    pub content_type: &'static str,
+    /// As it is.
+    pub identity: Bytes,
+    /// As gzip, where that is smaller.
+    pub gzip: Option<Bytes>,
+    /// As Brotli, where that is smaller.
+    pub brotli: Option<Bytes>,
+    /// The weak entity tag that stands for all forms.
+    pub etag: HeaderValue,
+}
+
+impl Body {
+    /// A body that is served often enough to be worth some milliseconds now.
+    pub fn new(content_type: &'static str, text: impl Into<Bytes>) -> Self {
+        let plain = Self::uncompressed(content_type, text);
+        if plain.identity.len() < MIN_COMPRESSED {
+            return plain;
+        }
+        let smaller = |form: Vec<u8>| (form.len() < plain.identity.len()).then(|| form.into());
+        let gzip = smaller(gzip(&plain.identity));
+        let brotli = smaller(brotli(&plain.identity));
+        Self {
+            gzip,
+            brotli,
+            ..plain
+        }
+    }
+
+    /// A body that is served once.
+    pub fn uncompressed(content_type: &'static str, text: impl Into<Bytes>) -> Self {
+        let identity = text.into();
+        let etag = etag(&identity);
+        Self {
+            content_type,
+            identity,
+            gzip: None,
+            brotli: None,
+            etag,
+        }
+    }
+}
+
+/// The tag that the upstream's framework gives a body, so that validators which clients have from
+/// the upstream go on validating here: length in hex, and 27 characters of SHA-1 in base 64.
+fn etag(body: &[u8]) -> HeaderValue {
+    let mut tag = format!("W/\"{:x}-", body.len());
+    let digest = STANDARD_NO_PAD.encode(Sha1::digest(body));
+    let _ = write!(tag, "{digest}\"");
+    HeaderValue::from_str(&tag).expect("hex and base 64 are visible ASCII")
+}
+
+fn gzip(body: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder
+        .write_all(body)
+        .and_then(|()| encoder.finish())
+        .expect("memory takes everything")
+}
+
+fn brotli(body: &[u8]) -> Vec<u8> {
+    let mut compressed = Vec::new();
+    let parameters = brotli::enc::BrotliEncoderParams {
+        quality: BROTLI_QUALITY,
+        lgwin: BROTLI_WINDOW,
+        size_hint: body.len(),
+        ..Default::default()
+    };
+    brotli::BrotliCompress(&mut &*body, &mut compressed, &parameters)
+        .expect("memory takes everything");
+    compressed
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    #[test]
+    fn every_form_decodes_to_the_same_bytes() {
+        let text = "Totoro ".repeat(1000);
+        let body = Body::new("text/plain", text.clone());
+        let mut gunzipped = String::new();
+        flate2::read::GzDecoder::new(&body.gzip.unwrap()[..])
+            .read_to_string(&mut gunzipped)
+            .unwrap();
+        assert_eq!(gunzipped, text);
+        let mut plain = Vec::new();
+        brotli::BrotliDecompress(&mut &body.brotli.unwrap()[..], &mut plain).unwrap();
+        assert_eq!(plain, text.as_bytes());
+    }
+
+    #[test]
+    fn the_tag_is_the_one_that_express_gives() {
+        assert_eq!(etag(b"{}"), "W/\"2-vyGp6PvFo4RvsFtPoIWeCReyIC8\"");
+    }
+
+    #[test]
+    fn small_bodies_are_left_alone() {
+        assert!(Body::new("text/plain", "x".repeat(1023)).gzip.is_none());
+    }
+}

@@ -1,0 +1,232 @@
+//! One HTTP answer from a body: conditional requests, content coding, and the headers that every
+//! answer has (RFC 9110, sections 12.5.3 and 13).
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_ENCODING,
+    CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION, RETRY_AFTER, VARY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+
+use crate::render::Body;
+
+/// The methods that exist here.
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
+
+/// How soon to ask again when nothing has been loaded yet, in seconds.
+const RETRY_SOON: HeaderValue = HeaderValue::from_static("2");
+
+/// Answers with a body, or with 304 when the client has it already.
+pub fn with_body(status: StatusCode, body: &Body, request: &HeaderMap) -> Response<Bytes> {
+    if status == StatusCode::OK && has_already(request, &body.etag) {
+        let mut response = empty(StatusCode::NOT_MODIFIED);
+        response.headers_mut().insert(ETAG, body.etag.clone());
+        response
+            .headers_mut()
+            .insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+        return response;
+    }
+    let (coding, bytes) = negotiate(request, body);
+    let mut response = empty(status);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(body.content_type));
+    headers.insert(CONTENT_LENGTH, bytes.len().into());
+    headers.insert(ETAG, body.etag.clone());
+    headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Some(coding) = coding {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding));
+    }
+    *response.body_mut() = bytes;
+    response
+}
+
+/// Leads elsewhere.
+pub fn redirect(location: &'static str) -> Response<Bytes> {
+    let mut response = empty(StatusCode::FOUND);
+    response
+        .headers_mut()
+        .insert(LOCATION, HeaderValue::from_static(location));
+    response
+}
+
+/// What the upstream says of everything that it does not have.
+pub fn not_found(request: &HeaderMap) -> Response<Bytes> {
+    let body = Body::uncompressed("application/json; charset=utf-8", "{}");
+    with_body(StatusCode::NOT_FOUND, &body, request)
+}
+
+/// An error after RFC 9457, for what the upstream has no good answer to.
+pub fn problem(status: StatusCode, detail: &str) -> Response<Bytes> {
+    let title = status.canonical_reason();
+    let body = serde_json::json!({"title": title, "status": status.as_u16(), "detail": detail});
+    let body = Body::uncompressed("application/problem+json", format!("{body:#}"));
+    let mut response = with_body(status, &body, &HeaderMap::new());
+    response.headers_mut().remove(ETAG);
+    response
+}
+
+/// Nothing has been loaded yet.
+pub fn not_ready() -> Response<Bytes> {
+    let detail = "no catalogue has been loaded yet; the poller fills the cache at its start";
+    let mut response = problem(StatusCode::SERVICE_UNAVAILABLE, detail);
+    response.headers_mut().insert(RETRY_AFTER, RETRY_SOON);
+    response
+}
+
+/// A method that does not exist here.
+pub fn not_allowed() -> Response<Bytes> {
+    let detail = "this is a read-only mirror: use GET, HEAD or OPTIONS";
+    let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, detail);
+    response.headers_mut().insert(ALLOW, METHODS);
+    response
+}
+
+/// The answer to OPTIONS on any path, a CORS preflight included.
+pub fn options() -> Response<Bytes> {
+    let mut response = empty(StatusCode::NO_CONTENT);
+    let headers = response.headers_mut();
+    headers.insert(ALLOW, METHODS);
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*"));
+    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+    response
+}
+
+fn empty(status: StatusCode) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+/// Whether `If-None-Match` names this tag, or any at all, by weak comparison. A request that says
+/// `Cache-Control: no-cache` wants the body all the same.
+fn has_already(request: &HeaderMap, etag: &HeaderValue) -> bool {
+    let wants_all = list(request, &CACHE_CONTROL).any(|it| it.eq_ignore_ascii_case("no-cache"));
+    let opaque = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag).to_owned();
+    let ours = opaque(etag.to_str().unwrap_or_default());
+    !wants_all && list(request, &IF_NONE_MATCH).any(|tag| tag == "*" || opaque(tag) == ours)
+}
+
+/// Chooses the form that the client likes best; of several liked alike the smallest. A client
+/// that accepts nothing at all gets the body as it is.
+fn negotiate(request: &HeaderMap, body: &Body) -> (Option<&'static str>, Bytes) {
+    let forms = [
+        (Some("br"), body.brotli.as_ref()),
+        (Some("gzip"), body.gzip.as_ref()),
+        (None, Some(&body.identity)),
+    ];
+    let offers = forms
+        .into_iter()
+        .filter_map(|(coding, form)| Some((coding, form?)));
+    let liked = offers.map(|(coding, form)| (quality(request, coding), coding, form));
+    // The first of equals wins: forms stand in order of size.
+    let best = liked.reduce(|best, next| if next.0 > best.0 { next } else { best });
+    match best {
+        Some((quality, coding, form)) if quality > 0 => (coding, form.clone()),
+        _ => (None, body.identity.clone()),
+    }
+}
+
+/// How much the client likes a coding, in thousandths. `identity` is acceptable unless refused.
+fn quality(request: &HeaderMap, coding: Option<&str>) -> u16 {
+    let mut any = None;
+    for offer in list(request, &ACCEPT_ENCODING) {
+        let (name, parameters) = offer.split_once(';').unwrap_or((offer, ""));
+        let weight = parameters.split(';').find_map(weight).unwrap_or(1000);
+        let (name, wanted) = (name.trim(), coding.unwrap_or("identity"));
+        let gzip_by_its_old_name = name.eq_ignore_ascii_case("x-gzip") && wanted == "gzip";
+        if name.eq_ignore_ascii_case(wanted) || gzip_by_its_old_name {
+            return weight;
+        }
+        if name == "*" {
+            any = Some(weight);
+        }
+    }
+    // Not named: a compressed form is not wanted, and the plain one comes last.
+    any.unwrap_or(u16::from(coding.is_none()))
+}
+
+fn weight(parameter: &str) -> Option<u16> {
+    let (name, value) = parameter.split_once('=')?;
+    if !name.trim().eq_ignore_ascii_case("q") {
+        return None;
+    }
+    let weight = value.trim().parse::<f32>().unwrap_or(0.0).clamp(0.0, 1.0);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "is within 0..=1000"
+    )]
+    Some((weight * 1000.0).round() as u16)
+}
+
+/// The comma-separated items of a header, over all its lines.
+fn list<'a>(request: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let lines = request
+        .get_all(name)
+        .into_iter()
+        .filter_map(|line| line.to_str().ok());
+    lines
+        .flat_map(|line| line.split(','))
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(accept: &str) -> &'static str {
+        let body = Body::new("text/plain", "Totoro ".repeat(1000));
+        let mut request = HeaderMap::new();
+        if !accept.is_empty() {
+            request.insert(ACCEPT_ENCODING, accept.parse().unwrap());
+        }
+        negotiate(&request, &body).0.unwrap_or("identity")
+    }
+
+    #[test]
+    fn the_best_liked_form_is_chosen() {
+        for (accept, coding) in [
+            ("", "identity"),
+            ("gzip", "gzip"),
+            ("gzip, deflate, br", "br"),
+            ("gzip;q=1.0, br;q=0.5", "gzip"),
+            ("br;q=0, gzip;q=0", "identity"),
+            ("*", "br"),
+            ("*;q=0.5, gzip", "gzip"),
+            ("identity;q=0, gzip;q=0.1", "gzip"),
+            ("identity", "identity"),
+            ("identity, gzip;q=0.5", "identity"),
+            ("identity;q=0", "identity"),
+            ("GZIP", "gzip"),
+            ("x-gzip", "gzip"),
+            ("deflate", "identity"),
+            ("gzip;q=nonsense", "identity"),
+        ] {
+            assert_eq!(chosen(accept), coding, "Accept-Encoding: {accept}");
+        }
+    }
+
+    #[test]
+    fn a_known_tag_is_told_in_every_spelling() {
+        let etag = HeaderValue::from_static("W/\"2-abc\"");
+        let told = |value: &str, cache_control: &str| {
+            let mut request = HeaderMap::new();
+            request.insert(IF_NONE_MATCH, value.parse().unwrap());
+            request.insert(CACHE_CONTROL, cache_control.parse().unwrap());
+            has_already(&request, &etag)
+        };
+        for tag in ["W/\"2-abc\"", "\"2-abc\"", "*", "\"x\", W/\"2-abc\""] {
+            assert!(told(tag, "max-age=0"), "{tag}");
+            assert!(!told(tag, "no-cache"), "{tag}");
+        }
+        assert!(!told("W/\"other\"", "max-age=0"));
+    }
+}
