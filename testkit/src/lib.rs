@@ -3,6 +3,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`upstream`] | a stand-in Ghibli API that counts its requests and fails on demand |
+//! | [`process`] | the project's real binaries: start, read their logs, signal, kill |
 //! | [`client`] | a small HTTP client with bounds, and a hammer |
 //! | [`sample`] | records and catalogues told in a line or two |
 //!
@@ -11,6 +12,7 @@
 //! mistake there must not be able to hide itself by changing its own test.
 
 pub mod client;
+pub mod process;
 pub mod sample;
 pub mod upstream;
 mod wait;
