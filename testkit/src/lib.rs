@@ -1,1 +1,35 @@
-//! Test equipment, never shipped.
+//! Test equipment, never shipped: everything that a test of the mirror needs around the mirror.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`upstream`] | a stand-in Ghibli API that counts its requests and fails on demand |
+//! | [`process`] | the project's real binaries: start, read their logs, signal, kill |
+//! | [`redis`] | a private Redis server that can be killed, paused and restarted |
+//! | [`client`] | a small HTTP client with bounds, and a hammer |
+//! | [`sample`] | records and catalogues told in a line or two |
+//!
+//! Test equipment panics, with a sentence that says what was awaited and what was seen instead.
+//! Everything that waits has a bound. Nothing here depends on `shared`, `poller` or `server`: a
+//! mistake there must not be able to hide itself by changing its own test.
+
+pub mod client;
+pub mod process;
+pub mod redis;
+pub mod sample;
+pub mod upstream;
+mod wait;
+
+pub use wait::{Answer, eventually, free_port};
+
+/// The whole real catalogue, with all its warts: five collections as the poller has them built in.
+///
+/// For a small one, see [`sample::catalogue`].
+pub fn catalogue() -> serde_json::Value {
+    serde_json::from_str(include_str!("../../poller/src/builtin.json"))
+        .expect("the built-in catalogue is JSON")
+}
+
+/// How long the equipment waits for an event before it panics, unless a call says otherwise.
+///
+/// Long enough for a loaded machine, short enough that a hanging test is noticed by a person.
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);

@@ -1,0 +1,117 @@
+//! Where the project's programs are.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{OnceLock, mpsc};
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// A cold build on a small, busy machine takes minutes; one that takes longer hangs.
+const BUILD: Duration = Duration::from_mins(20);
+
+const POLLER: &str = "ghibli-poller";
+const SERVER: &str = "ghibli-server";
+
+/// The project's programs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binaries {
+    /// The daemon.
+    pub poller: PathBuf,
+    /// The reader.
+    pub server: PathBuf,
+}
+
+/// The programs in the directory that `GHIBLI_BIN_DIR` names, or else freshly built ones.
+///
+/// Cargo is asked at most once per process, and builds as this crate was built: optimised or not.
+///
+/// # Panics
+///
+/// With the compiler's messages, when they do not build; when the directory has no such programs.
+pub fn binaries() -> Binaries {
+    static BINARIES: OnceLock<Binaries> = OnceLock::new();
+    BINARIES
+        .get_or_init(|| match std::env::var_os("GHIBLI_BIN_DIR") {
+            Some(directory) => found_in(Path::new(&directory)),
+            None => built(),
+        })
+        .clone()
+}
+
+fn found_in(directory: &Path) -> Binaries {
+    let find = |name: &str| {
+        let path = directory.join(name);
+        assert!(path.is_file(), "GHIBLI_BIN_DIR has no {}", path.display());
+        path
+    };
+    Binaries {
+        poller: find(POLLER),
+        server: find(SERVER),
+    }
+}
+
+fn built() -> Binaries {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let mut command = Command::new(cargo);
+    command
+        .args(["build", "-p", "poller", "-p", "server", "--bins"])
+        .arg("--message-format=json-render-diagnostics")
+        .args((!cfg!(debug_assertions)).then_some("--release"))
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .stdin(Stdio::null());
+
+    let (done, build) = mpsc::channel();
+    std::thread::spawn(move || done.send(command.output()));
+    let output = build
+        .recv_timeout(BUILD)
+        .expect("cargo builds the programs in time")
+        .expect("cargo can be started");
+    assert!(
+        output.status.success(),
+        "the programs do not build:\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+
+    // Cargo itself says where it put them, so target directories need not be guessed.
+    let messages = String::from_utf8_lossy(&output.stdout);
+    let artifacts: Vec<Value> = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
+    let find = |name: &str| {
+        artifacts
+            .iter()
+            .filter(|artifact| artifact["target"]["name"] == name)
+            .find_map(|artifact| artifact["executable"].as_str())
+            .map_or_else(|| panic!("cargo built no {name}"), PathBuf::from)
+    };
+    Binaries {
+        poller: find(POLLER),
+        server: find(SERVER),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_taken_at_its_word() {
+        let directory = tempfile::tempdir().expect("a directory");
+        for name in [POLLER, SERVER] {
+            std::fs::write(directory.path().join(name), "").expect("a file");
+        }
+        let found = found_in(directory.path());
+        assert_eq!(found.poller, directory.path().join(POLLER));
+        assert_eq!(found.server, directory.path().join(SERVER));
+    }
+
+    #[test]
+    #[should_panic(expected = "GHIBLI_BIN_DIR has no")]
+    fn an_empty_directory_is_no_place_for_programs() {
+        let directory = tempfile::tempdir().expect("a directory");
+        found_in(directory.path());
+    }
+}

@@ -1,0 +1,124 @@
+//! What a process says, line by line, bounded, and awaitable.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::sync::watch;
+
+/// How many lines are kept.
+const KEPT: usize = 10_000;
+
+/// A place in a process's log: everything before it was there when the mark was taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Mark(usize);
+
+/// One stream of a process. A background task fills it until the stream ends.
+#[derive(Debug, Default)]
+pub(super) struct Output {
+    kept: Mutex<Kept>,
+    progress: watch::Sender<Progress>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    lines: VecDeque<String>,
+    dropped: usize,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Progress {
+    lines: usize,
+    ended: bool,
+}
+
+impl Output {
+    pub(super) fn capture(stream: impl AsyncRead + Unpin + Send + 'static) -> Arc<Self> {
+        let output = Arc::new(Self::default());
+        let writer = Arc::clone(&output);
+        // Ends with the stream, that is with the process.
+        tokio::spawn(async move {
+            let mut stream = BufReader::new(stream);
+            let mut line = Vec::new();
+            while let Ok(1..) = stream.read_until(b'\n', &mut line).await {
+                writer.push(String::from_utf8_lossy(&line).trim_end().to_owned());
+                line.clear();
+            }
+            writer
+                .progress
+                .send_modify(|progress| progress.ended = true);
+        });
+        output
+    }
+
+    fn push(&self, line: String) {
+        {
+            let mut kept = self.kept();
+            if kept.lines.len() == KEPT {
+                kept.lines.pop_front();
+                kept.dropped += 1;
+            }
+            kept.lines.push_back(line);
+        }
+        self.progress.send_modify(|progress| progress.lines += 1);
+    }
+
+    pub(super) fn lines(&self) -> Vec<String> {
+        self.kept().lines.iter().cloned().collect()
+    }
+
+    pub(super) fn mark(&self) -> Mark {
+        let kept = self.kept();
+        Mark(kept.dropped + kept.lines.len())
+    }
+
+    /// The first line from `mark` on in which `wanted` finds something; `None` when the stream
+    /// ends without one.
+    pub(super) async fn find<T>(
+        &self,
+        mark: Mark,
+        mut wanted: impl FnMut(&str) -> Option<T>,
+    ) -> Option<T> {
+        let mut progress = self.progress.subscribe();
+        let mut next = mark.0;
+        loop {
+            let ended = progress.borrow_and_update().ended;
+            let (lines, end) = self.from(next);
+            if let Some(found) = lines.iter().find_map(|line| wanted(line)) {
+                return Some(found);
+            }
+            next = end;
+            if ended || progress.changed().await.is_err() {
+                return None;
+            }
+        }
+    }
+
+    /// Waits until the stream has ended.
+    pub(super) async fn closed(&self) {
+        // The sender lives in `self`, so waiting cannot fail.
+        let _ = self
+            .progress
+            .subscribe()
+            .wait_for(|progress| progress.ended)
+            .await;
+    }
+
+    /// The kept lines from `start` on, and the number of the line after them.
+    fn from(&self, start: usize) -> (Vec<String>, usize) {
+        let kept = self.kept();
+        let lines = kept
+            .lines
+            .iter()
+            .skip(start.saturating_sub(kept.dropped))
+            .cloned()
+            .collect();
+        (lines, kept.dropped + kept.lines.len())
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept
+            .lock()
+            .expect("nothing panics while it holds the lines")
+    }
+}

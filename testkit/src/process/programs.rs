@@ -1,0 +1,222 @@
+//! The poller and the server, configured for tests: JSON logs, free ports, everything else as
+//! the programs' own defaults have it.
+
+use super::{Process, binaries};
+
+/// A poller to be started.
+#[derive(Debug, Clone)]
+pub struct Poller(Configuration);
+
+/// A poller that has started its schedule.
+#[derive(Debug)]
+pub struct RunningPoller {
+    /// The process itself.
+    pub process: Process,
+    /// `host:port` of its admin server.
+    pub admin_address: String,
+}
+
+/// A server to be started.
+#[derive(Debug, Clone)]
+pub struct Server(Configuration);
+
+/// A server that accepts connections.
+#[derive(Debug)]
+pub struct RunningServer {
+    /// The process itself.
+    pub process: Process,
+    /// `host:port` on which it serves.
+    pub address: String,
+    /// `host:port` of its admin server.
+    pub admin_address: String,
+}
+
+impl Poller {
+    /// A poller between an upstream and a cache.
+    pub fn new(upstream_url: &str, cache_url: &str) -> Self {
+        Self(
+            Configuration::new(cache_url)
+                .with("GHIBLI_API", upstream_url)
+                .with("ADMIN_ADDR", "127.0.0.1:0"),
+        )
+    }
+
+    /// With a schedule: cron with six fields, seconds first, in UTC.
+    #[must_use]
+    pub fn schedule(self, cron: &str) -> Self {
+        self.env("POLL_SCHEDULE", cron)
+    }
+
+    /// With one more environment variable.
+    #[must_use]
+    pub fn env(self, key: &str, value: impl Into<String>) -> Self {
+        Self(self.0.with(key, value))
+    }
+
+    /// Starts the process without waiting for it, for tests of starts that fail.
+    pub fn spawn(&self) -> Process {
+        Process::spawn("ghibli-poller", binaries().poller, NO_ARGS, &self.0.pairs())
+    }
+
+    /// Starts it and waits until it says that it polls.
+    ///
+    /// # Panics
+    ///
+    /// With its last lines, when it does not.
+    pub async fn start(&self) -> RunningPoller {
+        RunningPoller::ready(self.spawn()).await
+    }
+}
+
+impl RunningPoller {
+    /// Waits until a spawned poller says that it polls.
+    ///
+    /// # Panics
+    ///
+    /// With its last lines, when it does not.
+    pub async fn ready(process: Process) -> Self {
+        let log = process.wait_for_log("polling", |_| true).await;
+        Self {
+            admin_address: text(&log, "admin_address"),
+            process,
+        }
+    }
+
+    /// The base URL of the admin server.
+    pub fn admin_url(&self) -> String {
+        format!("http://{}", self.admin_address)
+    }
+}
+
+impl Server {
+    /// A server that reads this cache.
+    pub fn new(cache_url: &str) -> Self {
+        Self(
+            Configuration::new(cache_url)
+                .with("LISTEN_ADDR", "127.0.0.1:0")
+                .with("ADMIN_ADDR", "127.0.0.1:0"),
+        )
+    }
+
+    /// With one more environment variable.
+    #[must_use]
+    pub fn env(self, key: &str, value: impl Into<String>) -> Self {
+        Self(self.0.with(key, value))
+    }
+
+    /// Starts the process without waiting for it, for tests of starts that fail.
+    pub fn spawn(&self) -> Process {
+        Process::spawn("ghibli-server", binaries().server, NO_ARGS, &self.0.pairs())
+    }
+
+    /// Starts it and waits until it says that it serves.
+    ///
+    /// # Panics
+    ///
+    /// With its last lines, when it does not.
+    pub async fn start(&self) -> RunningServer {
+        RunningServer::ready(self.spawn()).await
+    }
+}
+
+impl RunningServer {
+    /// Waits until a spawned server says that it serves.
+    ///
+    /// # Panics
+    ///
+    /// With its last lines, when it does not.
+    pub async fn ready(process: Process) -> Self {
+        let log = process.wait_for_log("serving", |_| true).await;
+        Self {
+            address: text(&log, "address"),
+            admin_address: text(&log, "admin_address"),
+            process,
+        }
+    }
+
+    /// The base URL, without a slash at the end.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The base URL of the admin server.
+    pub fn admin_url(&self) -> String {
+        format!("http://{}", self.admin_address)
+    }
+}
+
+/// The programs are configured by their environment alone.
+const NO_ARGS: &[&str] = &[];
+
+/// Environment variables; a later value replaces an earlier one.
+#[derive(Debug, Clone)]
+struct Configuration(Vec<(String, String)>);
+
+impl Configuration {
+    fn new(cache_url: &str) -> Self {
+        Self(Vec::new())
+            .with("CACHE_URL", cache_url)
+            .with("LOG_FORMAT", "json")
+    }
+
+    fn with(mut self, key: &str, value: impl Into<String>) -> Self {
+        self.0.retain(|(known, _)| known != key);
+        self.0.push((key.to_owned(), value.into()));
+        self
+    }
+
+    fn pairs(&self) -> Vec<(&str, String)> {
+        self.0
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.clone()))
+            .collect()
+    }
+}
+
+fn text(log: &serde_json::Value, field: &str) -> String {
+    log[field]
+        .as_str()
+        .unwrap_or_else(|| panic!("the start log has no text in {field}: {log}"))
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn saying(line: &str) -> Process {
+        let script = format!("echo '{line}' >&2; exec sleep 60");
+        Process::spawn("the shell", "/bin/sh", &["-c", &script], &[])
+    }
+
+    #[tokio::test]
+    async fn addresses_are_read_from_the_start_log() {
+        let line = r#"{"message":"serving","address":"127.0.0.1:1","admin_address":"127.0.0.1:2"}"#;
+        let server = RunningServer::ready(saying(line)).await;
+        assert_eq!(server.url(), "http://127.0.0.1:1");
+        assert_eq!(server.admin_url(), "http://127.0.0.1:2");
+
+        let line = r#"{"message":"polling","admin_address":"127.0.0.1:3"}"#;
+        let poller = RunningPoller::ready(saying(line)).await;
+        assert_eq!(poller.admin_url(), "http://127.0.0.1:3");
+    }
+
+    #[test]
+    fn a_later_value_replaces_an_earlier_one() {
+        let poller = Poller::new("http://up", "redis://cache")
+            .schedule("a")
+            .schedule("b");
+        let pairs = poller.0.pairs();
+        let value = |wanted: &str| -> Vec<&str> {
+            pairs
+                .iter()
+                .filter(|(key, _)| *key == wanted)
+                .map(|(_, value)| value.as_str())
+                .collect()
+        };
+        assert_eq!(value("POLL_SCHEDULE"), ["b"]);
+        assert_eq!(value("GHIBLI_API"), ["http://up"]);
+        assert_eq!(value("CACHE_URL"), ["redis://cache"]);
+        assert_eq!(value("LOG_FORMAT"), ["json"]);
+    }
+}

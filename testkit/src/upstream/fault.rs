@@ -1,0 +1,278 @@
+//! What the stand-in can do wrong, and how each of that looks on the wire.
+
+use std::collections::BTreeMap;
+use std::io::{Error, ErrorKind, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use futures_util::stream::{self, Stream, StreamExt as _};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame;
+use serde_json::Value;
+
+use super::State;
+use super::answer::{Body, JSON, Target, empty, finish, plain, pretty};
+
+/// Between two bytes of a dripping body.
+const DRIP: Duration = Duration::from_millis(100);
+
+/// Between the first half of a body and the break: long enough for the half to arrive.
+const BEFORE_BREAK: Duration = Duration::from_millis(50);
+
+/// A way to fail. Where a body is mentioned, it is that of the honest answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// Resets connections: new ones at once, kept ones at their next request.
+    Refuse,
+    /// Takes the request and never answers.
+    Stall,
+    /// Sends the body one byte every 100 ms.
+    Drip,
+    /// Announces the whole body, sends half of it, resets the connection.
+    ResetMidBody,
+    /// Announces the whole body, sends half of it, closes the connection as if that were all.
+    Truncate,
+    /// 200 with an HTML page.
+    Html,
+    /// 200 `{}`.
+    EmptyObject,
+    /// 200 `[]`.
+    EmptyList,
+    /// 200 with a JSON content type and half of the JSON, consistently announced.
+    NotJson,
+    /// This status, with a short text.
+    Status(u16),
+    /// 429 with `Retry-After`, in whole seconds, rounded up.
+    RateLimited {
+        /// How long the client is asked to stay away.
+        retry_after: Duration,
+    },
+    /// 302 to exactly this location.
+    RedirectTo(String),
+    /// A JSON list of nothing but blanks, in gzip: small on the wire, large when unpacked.
+    GzipBomb {
+        /// The size after decompression.
+        decompressed_bytes: usize,
+    },
+    /// The first record once more at the end of its collection, with another title or name.
+    DuplicateIds,
+    /// One more record at the end of the collection: `deep`, whose `nested` is lists within lists.
+    DeeplyNested {
+        /// How many lists.
+        depth: usize,
+    },
+}
+
+/// The faults in force.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    pub(super) everywhere: Option<Fault>,
+    pub(super) by_collection: BTreeMap<String, Fault>,
+}
+
+impl Faults {
+    pub(super) fn on(&self, collection: Option<&str>) -> Option<Fault> {
+        collection
+            .and_then(|collection| self.by_collection.get(collection))
+            .or(self.everywhere.as_ref())
+            .cloned()
+    }
+}
+
+/// Answers with a fault; an error breaks the connection.
+pub(super) async fn answer<B>(
+    state: &Arc<State>,
+    request: &Request<B>,
+    target: &Target<'_>,
+    fault: Fault,
+    wants_reset: &Arc<AtomicBool>,
+) -> Result<Response<Body>, Error> {
+    let honest = || {
+        let catalogue = state.catalogue();
+        target
+            .find(&catalogue)
+            .cloned()
+            .unwrap_or_else(|| Value::Object(serde_json::Map::new()))
+    };
+    let ok = |content_type, text: &str| plain(state, request, StatusCode::OK, content_type, text);
+    let short = |status, text| plain(state, request, status, "text/plain; charset=utf-8", text);
+
+    Ok(match fault {
+        Fault::Refuse => {
+            wants_reset.store(true, Ordering::Relaxed);
+            return Err(broken());
+        }
+        Fault::Stall => std::future::pending().await,
+        Fault::Drip => {
+            let text = pretty(&honest());
+            announced(state, request, text.len(), drip(text))
+        }
+        Fault::ResetMidBody | Fault::Truncate => {
+            let reset = (fault == Fault::ResetMidBody).then(|| Arc::clone(wants_reset));
+            let text = pretty(&honest());
+            announced(state, request, text.len(), half(&text, reset))
+        }
+        Fault::Html => ok("text/html; charset=utf-8", PAGE),
+        Fault::EmptyObject => ok(JSON, "{}"),
+        Fault::EmptyList => ok(JSON, "[]"),
+        Fault::NotJson => {
+            let text = pretty(&honest());
+            ok(
+                JSON,
+                &String::from_utf8_lossy(&text.as_bytes()[..text.len() / 2]),
+            )
+        }
+        Fault::Status(status) => {
+            let status = StatusCode::from_u16(status).expect("a status between 100 and 999");
+            short(status, status.canonical_reason().unwrap_or("no reason"))
+        }
+        Fault::RateLimited { retry_after } => {
+            let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+            let mut response = short(StatusCode::TOO_MANY_REQUESTS, "Too many requests");
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+            response
+        }
+        Fault::RedirectTo(location) => {
+            let mut response = short(StatusCode::FOUND, "Found");
+            let location = location
+                .parse()
+                .expect("a location that fits into a header");
+            response.headers_mut().insert(LOCATION, location);
+            response
+        }
+        Fault::GzipBomb { decompressed_bytes } => bomb(state, request, decompressed_bytes),
+        Fault::DuplicateIds => ok(JSON, &pretty(&with_duplicate(honest()))),
+        Fault::DeeplyNested { depth } => ok(JSON, &with_nesting(&honest(), depth)),
+    })
+}
+
+const PAGE: &str = "<!DOCTYPE html>\n<html><head><title>Unavailable</title></head>\
+                    <body><h1>This deployment is temporarily paused</h1></body></html>\n";
+
+fn broken() -> Error {
+    Error::new(ErrorKind::ConnectionAborted, "broken on purpose")
+}
+
+/// A JSON answer whose length is announced, whatever then comes of its body.
+fn announced<B>(
+    state: &Arc<State>,
+    request: &Request<B>,
+    length: usize,
+    body: impl Stream<Item = Result<Bytes, Error>> + Send + Sync + 'static,
+) -> Response<Body> {
+    let response = Response::builder()
+        .header(CONTENT_TYPE, JSON)
+        .header(CONTENT_LENGTH, length);
+    finish(response, streamed(state, request, body))
+}
+
+/// A body that counts its bytes as they leave.
+fn streamed<B>(
+    state: &Arc<State>,
+    request: &Request<B>,
+    body: impl Stream<Item = Result<Bytes, Error>> + Send + Sync + 'static,
+) -> Body {
+    if request.method() == Method::HEAD {
+        return empty();
+    }
+    let state = Arc::clone(state);
+    let counted = body.map(move |chunk| {
+        chunk.map(|bytes| {
+            state.journal.body_bytes(bytes.len());
+            Frame::data(bytes)
+        })
+    });
+    BodyExt::boxed(StreamBody::new(counted))
+}
+
+fn drip(text: String) -> impl Stream<Item = Result<Bytes, Error>> {
+    stream::unfold(Bytes::from(text), async |mut rest| {
+        if rest.is_empty() {
+            return None;
+        }
+        tokio::time::sleep(DRIP).await;
+        let drop = rest.split_to(1);
+        Some((Ok(drop), rest))
+    })
+}
+
+/// Half of the text, then a break: with a reset if there is somebody to tell about it.
+fn half(
+    text: &str,
+    reset: Option<Arc<AtomicBool>>,
+) -> impl Stream<Item = Result<Bytes, Error>> + use<> {
+    let first = Bytes::copy_from_slice(&text.as_bytes()[..text.len() / 2]);
+    stream::iter([Ok(first)]).chain(stream::once(async move {
+        tokio::time::sleep(BEFORE_BREAK).await;
+        if let Some(reset) = reset {
+            reset.store(true, Ordering::Relaxed);
+        }
+        Err(broken())
+    }))
+}
+
+/// Compresses blanks as the client reads them, so that the bomb harms no one on this side.
+fn bomb<B>(state: &Arc<State>, request: &Request<B>, size: usize) -> Response<Body> {
+    const CHUNK: usize = 1 << 20;
+    let encoder = GzEncoder::new(Vec::new(), Compression::best());
+    let body = stream::unfold((Some(encoder), 0), move |(encoder, written)| async move {
+        let mut encoder = encoder?;
+        let end = size.min(written + CHUNK);
+        let mut chunk = vec![b' '; end - written];
+        if let (0, Some(first)) = (written, chunk.first_mut()) {
+            *first = b'[';
+        }
+        if let (true, Some(last)) = (end == size, chunk.last_mut()) {
+            *last = b']';
+        }
+        encoder
+            .write_all(&chunk)
+            .expect("compressing into memory does not fail");
+        // Lets the connection write, and the client give up, between two chunks.
+        tokio::task::yield_now().await;
+        if end == size {
+            let rest = encoder
+                .finish()
+                .expect("compressing into memory does not fail");
+            return Some((Ok(Bytes::from(rest)), (None, end)));
+        }
+        let ready = std::mem::take(encoder.get_mut());
+        Some((Ok(Bytes::from(ready)), (Some(encoder), end)))
+    });
+    let response = Response::builder()
+        .header(CONTENT_TYPE, JSON)
+        .header(CONTENT_ENCODING, "gzip");
+    finish(response, streamed(state, request, body))
+}
+
+fn with_duplicate(mut value: Value) -> Value {
+    if let Some(records) = value.as_array_mut()
+        && let Some(mut again) = records.first().cloned()
+    {
+        for field in ["title", "name"] {
+            if let Some(Value::String(text)) = again.get_mut(field) {
+                text.push_str(" again");
+            }
+        }
+        records.push(again);
+    }
+    value
+}
+
+/// Written as text: a value that deep could not even be dropped without overflowing the stack.
+fn with_nesting(value: &Value, depth: usize) -> String {
+    let mut text = pretty(value);
+    if !value.is_array() {
+        return text;
+    }
+    text.truncate(text.trim_end_matches(']').trim_end().len());
+    let comma = if text == "[" { "" } else { "," };
+    let (open, close) = ("[".repeat(depth), "]".repeat(depth));
+    text + comma + "\n  {\n    \"id\": \"deep\",\n    \"nested\": " + &open + &close + "\n  }\n]"
+}

@@ -1,0 +1,98 @@
+//! What the stand-in was asked: counts that can be awaited, and the requests themselves.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard};
+
+use http::HeaderMap;
+use http::header::IF_NONE_MATCH;
+use tokio::sync::watch;
+
+/// How many requests are kept.
+const KEPT: usize = 10_000;
+
+/// What was asked and answered since the start; compare two to see what happened between.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Requests whose head arrived, whatever became of them.
+    pub requests: u64,
+    /// Those of them with `If-None-Match`.
+    pub conditional: u64,
+    /// 304 answers.
+    pub not_modified: u64,
+    /// Bytes of bodies handed to connections, as encoded on the wire.
+    pub body_bytes: u64,
+    /// TCP connections accepted, refused ones included.
+    pub connections: u64,
+}
+
+/// One request as it arrived.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The method, in capitals.
+    pub method: String,
+    /// Path and query, verbatim.
+    pub path: String,
+    /// The validator that came along.
+    pub if_none_match: Option<String>,
+    /// Every header.
+    pub headers: HeaderMap,
+}
+
+/// Where connections write and tests read.
+#[derive(Debug, Default)]
+pub(super) struct Journal {
+    counts: watch::Sender<Counts>,
+    requests: Mutex<VecDeque<Request>>,
+}
+
+impl Journal {
+    pub(super) fn request<B>(&self, request: &http::Request<B>) {
+        let if_none_match = request
+            .headers()
+            .get(IF_NONE_MATCH)
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        let conditional = u64::from(if_none_match.is_some());
+        {
+            let mut requests = self.kept();
+            if requests.len() == KEPT {
+                requests.pop_front();
+            }
+            requests.push_back(Request {
+                method: request.method().to_string(),
+                path: request.uri().to_string(),
+                if_none_match,
+                headers: request.headers().clone(),
+            });
+        }
+        self.count(|counts| {
+            counts.requests += 1;
+            counts.conditional += conditional;
+        });
+    }
+
+    pub(super) fn count(&self, change: impl FnOnce(&mut Counts)) {
+        self.counts.send_modify(change);
+    }
+
+    pub(super) fn body_bytes(&self, bytes: usize) {
+        self.count(|counts| counts.body_bytes += bytes as u64);
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        *self.counts.borrow()
+    }
+
+    pub(super) fn requests(&self) -> Vec<Request> {
+        self.kept().iter().cloned().collect()
+    }
+
+    pub(super) fn watch(&self) -> watch::Receiver<Counts> {
+        self.counts.subscribe()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, VecDeque<Request>> {
+        self.requests
+            .lock()
+            .expect("nothing panics while it holds the journal")
+    }
+}

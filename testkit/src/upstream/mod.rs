@@ -1,0 +1,251 @@
+//! A stand-in Ghibli API on 127.0.0.1: the same answers, plus edits, faults and counts.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `/films`, `/films/`, `/Films` | the collection, JSON indented by two spaces |
+//! | `/films/{id}` | the record; ids are case-sensitive |
+//! | `/db` | the whole catalogue |
+//! | anything else | 404 `{}` |
+//!
+//! Weak validators in Express' form, 304 on `If-None-Match`, gzip above 1 KB for who accepts it.
+//! Query parameters are ignored. It has a thread and a runtime of its own, so that a busy or
+//! blocked test does not slow it down, and so that dropping it closes every socket for certain.
+//!
+//! Never talks to the real API.
+
+mod answer;
+mod fault;
+mod journal;
+mod listen;
+
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use serde_json::Value;
+
+pub use fault::Fault;
+pub use journal::{Counts, Request};
+
+use crate::PATIENCE;
+use crate::sample::{COLLECTIONS, Film, id};
+use fault::Faults;
+use journal::Journal;
+use listen::Listening;
+
+/// A running stand-in. Dropping it closes its port and every connection before `drop` returns.
+#[derive(Debug)]
+pub struct Upstream {
+    state: Arc<State>,
+    listening: Listening,
+}
+
+/// What the connections share with the test. Locks are held for moments, never across an await.
+#[derive(Debug)]
+struct State {
+    catalogue: Mutex<Value>,
+    faults: Mutex<Faults>,
+    journal: Journal,
+}
+
+impl State {
+    fn catalogue(&self) -> MutexGuard<'_, Value> {
+        self.catalogue
+            .lock()
+            .expect("no edit of the catalogue panicked")
+    }
+
+    fn faults(&self) -> MutexGuard<'_, Faults> {
+        self.faults.lock().expect("no edit of the faults panicked")
+    }
+}
+
+impl Upstream {
+    /// Starts on a free port with a catalogue: an object of the five collections, each a list.
+    ///
+    /// # Panics
+    ///
+    /// When a collection is missing or is no list.
+    pub fn start(catalogue: impl Into<Value>) -> Self {
+        Self::start_on(crate::free_port(), catalogue)
+    }
+
+    /// Starts on `port`.
+    ///
+    /// # Panics
+    ///
+    /// When the port is taken, or the catalogue is none.
+    pub fn start_on(port: u16, catalogue: impl Into<Value>) -> Self {
+        let catalogue = catalogue.into();
+        for collection in COLLECTIONS {
+            assert!(
+                catalogue[collection].is_array(),
+                "a catalogue without a list of {collection}"
+            );
+        }
+        let state = Arc::new(State {
+            catalogue: Mutex::new(catalogue),
+            faults: Mutex::default(),
+            journal: Journal::default(),
+        });
+        let listener = TcpListener::bind(("127.0.0.1", port))
+            .unwrap_or_else(|error| panic!("the stand-in upstream needs port {port}: {error}"));
+        Self {
+            listening: Listening::start(listener, Arc::clone(&state)),
+            state,
+        }
+    }
+
+    /// The base URL, without a slash at the end.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port())
+    }
+
+    /// The port, which stays the same through [`go_down`](Self::go_down) and
+    /// [`come_back`](Self::come_back).
+    pub fn port(&self) -> u16 {
+        self.listening.port()
+    }
+
+    /// Stops for good. The same as dropping it, for tests that read better with a word for it.
+    pub async fn stop(self) {
+        tokio::task::spawn_blocking(move || drop(self))
+            .await
+            .expect("stopping does not panic");
+    }
+
+    /// Closes the listener and every open connection; connecting is refused from here on.
+    pub fn go_down(&self) {
+        self.listening.go_down();
+    }
+
+    /// Listens on the same port again. The catalogue, faults and counts are as they were.
+    ///
+    /// # Panics
+    ///
+    /// When someone else took the port meanwhile.
+    pub fn come_back(&self) {
+        self.listening.come_back();
+    }
+
+    /// Every request fails like this from now on, until [`behave`](Self::behave).
+    pub fn misbehave(&self, fault: Fault) {
+        self.state.faults().everywhere = Some(fault);
+    }
+
+    /// Requests for one collection and its records fail like this; that goes before a fault for
+    /// everything.
+    pub fn misbehave_on(&self, collection: &str, fault: Fault) {
+        let collection = known(collection).to_owned();
+        self.state.faults().by_collection.insert(collection, fault);
+    }
+
+    /// No faults any more. Requests that are stalled or dripping stay so until they are given up.
+    pub fn behave(&self) {
+        *self.state.faults() = Faults::default();
+    }
+
+    /// Appends a complete film that the catalogue did not have, and returns its id.
+    pub fn release(&self, title: &str) -> String {
+        let mut catalogue = self.state.catalogue();
+        let films = list(&mut catalogue, "films");
+        let fresh = (0..=films.len())
+            .map(|earlier| id("films", &format!("{title}{}", "'".repeat(earlier))))
+            .find(|id| films.iter().all(|film| film["id"] != **id))
+            .expect("one more candidate than films");
+        films.push(Film::new(title).with_id(fresh.as_str()).into());
+        fresh
+    }
+
+    /// Appends a record.
+    pub fn add(&self, collection: &str, record: impl Into<Value>) {
+        list(&mut self.state.catalogue(), collection).push(record.into());
+    }
+
+    /// Sets one field of one record.
+    ///
+    /// # Panics
+    ///
+    /// When the collection has no such record.
+    pub fn change(&self, collection: &str, id: &str, field: &str, value: impl Into<Value>) {
+        let mut catalogue = self.state.catalogue();
+        let records = list(&mut catalogue, collection);
+        let index = position(records, collection, id);
+        records[index][field] = value.into();
+    }
+
+    /// Takes one record out and returns it, for a test that puts it back.
+    ///
+    /// # Panics
+    ///
+    /// When the collection has no such record.
+    pub fn withdraw(&self, collection: &str, id: &str) -> Value {
+        let mut catalogue = self.state.catalogue();
+        let records = list(&mut catalogue, collection);
+        let index = position(records, collection, id);
+        records.remove(index)
+    }
+
+    /// Replaces all records of a collection.
+    pub fn replace(&self, collection: &str, records: Vec<Value>) {
+        *list(&mut self.state.catalogue(), collection) = records;
+    }
+
+    /// Any other edit, atomically.
+    pub fn edit<T>(&self, edit: impl FnOnce(&mut Value) -> T) -> T {
+        edit(&mut self.state.catalogue())
+    }
+
+    /// The catalogue as it is now.
+    pub fn catalogue(&self) -> Value {
+        self.state.catalogue().clone()
+    }
+
+    /// What was asked and answered since the start.
+    pub fn counts(&self) -> Counts {
+        self.state.journal.counts()
+    }
+
+    /// The last 10,000 requests, oldest first.
+    pub fn requests(&self) -> Vec<Request> {
+        self.state.journal.requests()
+    }
+
+    /// Waits until the counts satisfy `reached`, and returns them.
+    ///
+    /// # Panics
+    ///
+    /// With `what` in the message, after [`PATIENCE`].
+    pub async fn wait_for(&self, what: &str, mut reached: impl FnMut(&Counts) -> bool) -> Counts {
+        let mut counts = self.state.journal.watch();
+        let waiting = counts.wait_for(|counts| reached(counts));
+        let Ok(reached) = tokio::time::timeout(PATIENCE, waiting).await else {
+            let seen = self.counts();
+            panic!(
+                "the stand-in upstream waited {PATIENCE:?} in vain for: {what}; it saw {seen:?}"
+            );
+        };
+        *reached.expect("the journal lives as long as the upstream")
+    }
+}
+
+/// A collection's name, checked: a typing mistake in a test must not make a fault go unnoticed.
+fn known(collection: &str) -> &str {
+    assert!(
+        COLLECTIONS.contains(&collection),
+        "there is no collection {collection}"
+    );
+    collection
+}
+
+fn list<'a>(catalogue: &'a mut Value, collection: &str) -> &'a mut Vec<Value> {
+    catalogue[known(collection)]
+        .as_array_mut()
+        .unwrap_or_else(|| panic!("an edit left {collection} without a list"))
+}
+
+fn position(records: &[Value], collection: &str, id: &str) -> usize {
+    records
+        .iter()
+        .position(|record| answer::has_id(record, id))
+        .unwrap_or_else(|| panic!("{collection} has no record {id}"))
+}

@@ -1,0 +1,125 @@
+//! Waiting with a bound, and free ports.
+//!
+//! Never waits a fixed time: a condition is asked again until it holds or the bound is reached.
+
+use std::net::TcpListener;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+/// How often [`eventually`] asks.
+const INTERVAL: Duration = Duration::from_millis(25);
+
+/// Below the range from which Linux takes the local ports of outgoing connections (32768 and up),
+/// so that a port stays free while the service on it is down and about to return.
+const PORTS: Range<u16> = 12_000..32_000;
+
+/// What a probe of [`eventually`] may answer: `bool`, or an `Option` whose value is wanted.
+pub trait Answer {
+    /// What [`eventually`] returns once the answer is positive.
+    type Value;
+
+    /// The value of a positive answer, `None` for "not yet".
+    fn settled(self) -> Option<Self::Value>;
+}
+
+impl Answer for bool {
+    type Value = ();
+
+    fn settled(self) -> Option<()> {
+        self.then_some(())
+    }
+}
+
+impl<T> Answer for Option<T> {
+    type Value = T;
+
+    fn settled(self) -> Option<T> {
+        self
+    }
+}
+
+/// Asks `probe` every 25 ms until it answers `true` or `Some`, and returns what it found.
+///
+/// The bound covers the probe itself too: one that hangs is given up.
+///
+/// # Panics
+///
+/// With `what` in the message, when `within` has passed.
+pub async fn eventually<A: Answer>(
+    what: &str,
+    within: Duration,
+    mut probe: impl AsyncFnMut() -> A,
+) -> A::Value {
+    let search = async {
+        loop {
+            if let Some(value) = probe().await.settled() {
+                return value;
+            }
+            tokio::time::sleep(INTERVAL).await;
+        }
+    };
+    let Ok(value) = tokio::time::timeout(within, search).await else {
+        panic!("waited {within:?} in vain for: {what}");
+    };
+    value
+}
+
+/// A TCP port on 127.0.0.1 that nothing listens on right now.
+///
+/// Another process may still take it first, so a caller that can let the system choose (port 0)
+/// should. Processes start their search at different places, and one process never gets the same
+/// port twice in a row.
+///
+/// # Panics
+///
+/// When no port is free.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+
+    let span = u32::from(PORTS.end - PORTS.start);
+    // Neighbouring process ids land far apart: 7919 is prime and no divisor of the span.
+    let seed = std::process::id().wrapping_mul(7919) % span;
+    (0..span)
+        .map(|_| {
+            let step = u32::from(NEXT.fetch_add(1, Ordering::Relaxed));
+            let offset = (seed + step) % span;
+            PORTS.start + u16::try_from(offset).expect("an offset within the range fits")
+        })
+        .find(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok())
+        .expect("a free port on 127.0.0.1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn eventually_returns_what_the_probe_found() {
+        let mut asked = 0;
+        let found = eventually("the third answer", Duration::from_secs(5), async || {
+            asked += 1;
+            (asked == 3).then_some(asked)
+        })
+        .await;
+        assert_eq!(found, 3);
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "in vain for: a probe that hangs")]
+    async fn eventually_gives_up_on_a_probe_that_hangs() {
+        eventually(
+            "a probe that hangs",
+            Duration::from_millis(50),
+            async || std::future::pending::<bool>().await,
+        )
+        .await;
+    }
+
+    #[test]
+    fn free_ports_can_be_bound_and_differ() {
+        let (first, second) = (free_port(), free_port());
+        assert_ne!(first, second);
+        TcpListener::bind(("127.0.0.1", first)).expect("the port is free");
+    }
+}

@@ -1,0 +1,110 @@
+//! Processes are told apart from what they say, and none survives its test.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use testkit::eventually;
+use testkit::process::{Process, Signal};
+
+/// A program in shell: quick to start, and as talkative as a test needs.
+fn shell(script: &str) -> Process {
+    let envs = [("GREETING", "hello".to_owned())];
+    Process::spawn("the shell", "/bin/sh", &["-c", script], &envs)
+}
+
+fn is_alive(pid: u32) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
+}
+
+#[tokio::test]
+async fn output_is_captured_and_the_environment_is_clean() {
+    let mut process = shell("echo $GREETING; env | cut -d= -f1 | sort; echo oops >&2; exit 3");
+    assert_eq!(process.wait().await.code(), Some(3));
+    let stdout = process.stdout();
+    assert_eq!(stdout[0], "hello");
+    assert!(
+        stdout.iter().all(|line| !line.starts_with("CARGO")),
+        "{stdout:?}"
+    );
+    assert_eq!(process.stderr(), ["oops"]);
+    assert!(process.logs().is_empty());
+}
+
+#[tokio::test]
+async fn log_lines_are_found_past_and_future() {
+    let process = shell(
+        r#"echo 'not json' >&2
+        echo '{"message":"synced","films":1}' >&2
+        sleep 0.2
+        echo '{"message":"synced","films":2}' >&2
+        exec sleep 60"#,
+    );
+    let first = process.wait_for_log("synced", |_| true).await;
+    assert_eq!(first["films"], 1);
+    let mark = process.mark();
+    let second = process
+        .wait_for_log("synced", |log| log["films"] == 2)
+        .await;
+    assert_eq!(
+        second,
+        process.wait_for_log_since(mark, "synced", |_| true).await
+    );
+    assert_eq!(process.logs(), [first, second]);
+}
+
+#[tokio::test]
+#[should_panic(expected = "the shell ended without logging \"synced\"")]
+async fn an_exit_is_noticed_while_waiting_for_a_log_line() {
+    shell("echo goodbye").wait_for_log("synced", |_| true).await;
+}
+
+#[tokio::test]
+async fn only_the_last_lines_are_kept() {
+    let mut process = shell("seq 1 25000");
+    process.wait().await;
+    let lines = process.stdout();
+    assert_eq!(
+        (lines.len(), lines[0].as_str(), lines[9_999].as_str()),
+        (10_000, "15001", "25000")
+    );
+}
+
+#[tokio::test]
+async fn signals_arrive() {
+    let mut process = shell(
+        r#"trap 'exit 7' TERM; echo '{"message":"ready"}' >&2; while :; do sleep 0.05; done"#,
+    );
+    process.wait_for_log("ready", |_| true).await;
+    process.signal(Signal::Stop);
+    process.signal(Signal::Term);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(process.is_running(), "frozen, so it cannot react");
+
+    process.signal(Signal::Cont);
+    assert_eq!(process.wait().await.code(), Some(7));
+    process.signal(Signal::Kill);
+    assert!(!process.is_running());
+}
+
+#[tokio::test]
+async fn kill_needs_no_consent() {
+    let mut process = shell("trap '' TERM INT; exec sleep 60");
+    process.signal(Signal::Stop);
+    process.kill().await;
+    assert_eq!(process.wait().await.signal(), Some(9));
+    assert!(!is_alive(process.pid()));
+}
+
+#[tokio::test]
+async fn dropping_kills_even_the_frozen() {
+    let process = shell("exec sleep 60");
+    let pid = process.pid();
+    process.signal(Signal::Stop);
+    assert!(is_alive(pid));
+    drop(process);
+    eventually("the process is gone", Duration::from_secs(5), async || {
+        !is_alive(pid)
+    })
+    .await;
+}
