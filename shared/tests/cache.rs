@@ -1,0 +1,267 @@
+//! The cache's promises, kept by both kinds against the real thing: files on disk, and a real
+//! `redis-server`.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use shared::cache::read::Reader;
+use shared::cache::write::{Commit, Writer};
+use shared::cache::{CacheError, CacheUrl};
+use shared::catalogue::{Answer, Collection, PerCollection, Records};
+use shared::snapshot::{FORMAT, Held, Snapshot, Source};
+use shared::status::{Confirmation, Status};
+use testkit::redis::Redis;
+
+const LEASE: Duration = Duration::from_secs(30);
+
+fn at() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+}
+
+fn snapshot(generation: u64, films: usize) -> Snapshot {
+    let items: Vec<_> = (0..films)
+        .map(|id| serde_json::json!({ "id": id }))
+        .collect();
+    let answer = Answer::read(serde_json::to_string(&items).unwrap().as_bytes()).unwrap();
+    Snapshot {
+        format: FORMAT,
+        generation,
+        committed_at: at(),
+        upstream: "https://ghibliapi.example".into(),
+        releases: vec![],
+        collections: PerCollection::from_fn(|collection| Held {
+            source: Source::Upstream,
+            as_of: at(),
+            etag: None,
+            known: match collection {
+                Collection::Films => Records::default().merge(&answer, at()).0,
+                _ => Records::default(),
+            },
+        }),
+    }
+}
+
+fn status(generation: u64) -> Status {
+    Status {
+        format: FORMAT,
+        generation,
+        started_at: at(),
+        finished_at: at(),
+        next_attempt_at: None,
+        last_success_at: None,
+        failures_in_a_row: 0,
+        collections: PerCollection::from_fn(|_| Confirmation::default()),
+    }
+}
+
+async fn commit(writer: &mut Writer, expected: u64, generation: u64) -> Result<(), CacheError> {
+    let (snapshot, status) = (snapshot(generation, 3), status(generation));
+    writer
+        .commit(Commit {
+            expected,
+            snapshot: Some(&snapshot),
+            status: &status,
+        })
+        .await
+}
+
+fn writer(url: &CacheUrl, holder: &str) -> Writer {
+    Writer::new(url, holder).unwrap()
+}
+
+/// What both kinds of cache promise.
+async fn keeps_its_promises(url: CacheUrl) {
+    let mut reader = Reader::new(&url).unwrap();
+    assert!(
+        reader.snapshot().await.unwrap().is_none(),
+        "a new cache is empty"
+    );
+    assert!(reader.status().await.unwrap().is_none());
+
+    // Only the lease's holder commits.
+    let (mut one, mut other) = (writer(&url, "one"), writer(&url, "other"));
+    assert!(matches!(
+        commit(&mut one, 0, 1).await,
+        Err(CacheError::LeaseLost)
+    ));
+    assert_eq!(one.lease(LEASE).await.unwrap(), Ok(()));
+    assert_eq!(
+        one.lease(LEASE).await.unwrap(),
+        Ok(()),
+        "a lease can be renewed"
+    );
+    assert_eq!(other.lease(LEASE).await.unwrap(), Err("one".to_owned()));
+    assert!(matches!(
+        commit(&mut other, 0, 1).await,
+        Err(CacheError::LeaseLost)
+    ));
+
+    // A commit is seen whole, and only on top of what it was built on.
+    commit(&mut one, 0, 1).await.unwrap();
+    assert_eq!(reader.snapshot().await.unwrap(), Some(snapshot(1, 3)));
+    assert_eq!(reader.status().await.unwrap(), Some(status(1)));
+    assert!(matches!(
+        commit(&mut one, 0, 2).await,
+        Err(CacheError::Conflict {
+            expected: 0,
+            found: 1
+        })
+    ));
+    commit(&mut one, 1, 2).await.unwrap();
+    let stored = one.load().await.unwrap();
+    assert_eq!(stored.snapshot.unwrap().generation, 2);
+    assert_eq!(stored.status.unwrap().generation, 2);
+
+    // A status alone leaves the snapshot.
+    one.commit(Commit {
+        expected: 2,
+        snapshot: None,
+        status: &status(2),
+    })
+    .await
+    .unwrap();
+    assert_eq!(reader.snapshot().await.unwrap().unwrap().generation, 2);
+
+    // The lease can be handed over; then the first holder is fenced out.
+    one.release().await.unwrap();
+    assert_eq!(other.lease(LEASE).await.unwrap(), Ok(()));
+    assert!(matches!(
+        commit(&mut one, 2, 3).await,
+        Err(CacheError::LeaseLost)
+    ));
+    commit(&mut other, 2, 3).await.unwrap();
+}
+
+/// A reader that waits is told of a commit within half a second.
+async fn tells_readers(url: CacheUrl) {
+    let mut writer = writer(&url, "one");
+    writer.lease(LEASE).await.unwrap().unwrap();
+    commit(&mut writer, 0, 1).await.unwrap();
+    let mut reader = Reader::new(&url).unwrap();
+    // The first look of a new reader is due when it listens.
+    while reader.status().await.unwrap().is_none() {
+        reader.look_due().await;
+    }
+    if matches!(url, CacheUrl::Redis(_)) {
+        reader.look_due().await;
+    }
+    for generation in 2..6 {
+        let told = tokio::time::timeout(Duration::from_millis(500), reader.look_due());
+        let (told, committed) = tokio::join!(told, commit(&mut writer, generation - 1, generation));
+        committed.unwrap();
+        told.expect("told within half a second");
+        assert_eq!(
+            reader.status().await.unwrap().unwrap().generation,
+            generation
+        );
+    }
+}
+
+fn directory() -> (tempfile::TempDir, CacheUrl) {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("file:{}", directory.path().join("cache").display())
+        .parse()
+        .unwrap();
+    (directory, url)
+}
+
+#[tokio::test]
+async fn a_directory_keeps_the_promises() {
+    let (_directory, url) = directory();
+    keeps_its_promises(url).await;
+}
+
+#[tokio::test]
+async fn redis_keeps_the_promises() {
+    let redis = Redis::start().await;
+    keeps_its_promises(redis.url().parse().unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_directory_tells_readers_of_commits() {
+    let (_directory, url) = directory();
+    tells_readers(url).await;
+}
+
+#[tokio::test]
+async fn redis_tells_readers_of_commits() {
+    let redis = Redis::start().await;
+    tells_readers(redis.url().parse().unwrap()).await;
+}
+
+#[tokio::test]
+async fn the_snapshot_in_redis_can_be_read_by_people() {
+    let redis = Redis::start().await;
+    let url = redis.url().parse().unwrap();
+    let mut writer = writer(&url, "one");
+    writer.lease(LEASE).await.unwrap().unwrap();
+    commit(&mut writer, 0, 1).await.unwrap();
+    let shown = redis.cli(&["--raw", "GET", "{ghibli}:snapshot"]).await;
+    assert!(shown.contains("\n  \"generation\": 1,\n"), "{shown}");
+    assert_eq!(redis.cli(&["GET", "{ghibli}:lease"]).await.trim(), "one");
+    let seconds: u64 = redis
+        .cli(&["TTL", "{ghibli}:lease"])
+        .await
+        .trim()
+        .parse()
+        .unwrap();
+    assert!(
+        (1..=30).contains(&seconds),
+        "the lease runs out by itself: {seconds}"
+    );
+}
+
+#[tokio::test]
+async fn a_damaged_snapshot_is_refused_and_named() {
+    let (_directory, url) = directory();
+    let CacheUrl::File(path) = &url else {
+        unreachable!()
+    };
+    std::fs::create_dir_all(path).unwrap();
+    std::fs::write(path.join("snapshot.json"), "{\"format\": 1, \"generation\"").unwrap();
+    let error = Reader::new(&url).unwrap().snapshot().await.unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("stored snapshot is unreadable: damaged: "),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_redis_that_comes_back_is_used_again() {
+    let mut redis = Redis::start_persistent().await;
+    let url = redis.url().parse().unwrap();
+    let mut writer = writer(&url, "one");
+    let mut reader = Reader::new(&url).unwrap();
+    writer.lease(LEASE).await.unwrap().unwrap();
+    commit(&mut writer, 0, 1).await.unwrap();
+    reader.look_due().await;
+    redis.kill().await;
+    assert!(matches!(
+        reader.status().await,
+        Err(CacheError::Unreachable(_))
+    ));
+    assert!(matches!(
+        commit(&mut writer, 1, 2).await,
+        Err(CacheError::Unreachable(_))
+    ));
+    redis.restart().await;
+    commit(&mut writer, 1, 2).await.unwrap();
+    assert_eq!(reader.status().await.unwrap().unwrap().generation, 2);
+}
+
+#[tokio::test]
+async fn a_redis_that_hangs_is_given_up_on() {
+    let redis = Redis::start().await;
+    let url = redis.url().parse().unwrap();
+    let mut reader = Reader::new(&url).unwrap();
+    assert!(reader.status().await.unwrap().is_none());
+    redis.pause();
+    let asked = tokio::time::timeout(Duration::from_secs(8), reader.status()).await;
+    assert!(asked.expect("bounded in time").is_err());
+    redis.resume();
+    assert!(reader.status().await.unwrap().is_none());
+}
