@@ -1,5 +1,4 @@
 //! The two binaries as a person meets them on the command line.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use std::path::Path;
 use std::time::Duration;
@@ -186,13 +185,7 @@ async fn a_server_without_data_says_so_and_is_not_ready() {
             .is_some()
     );
     let health = |address: &str| run(&binaries().server, &["health"], &[("ADMIN_ADDR", address)]);
-    assert_eq!(
-        health(&server.admin_address.to_string())
-            .wait()
-            .await
-            .code(),
-        Some(1)
-    );
+    assert_eq!(health(&server.admin_address).wait().await.code(), Some(1));
 
     let poller = Poller::new("http://127.0.0.1:1", &cache).start().await;
     poller.process.wait_for_log("sync finished", |_| true).await;
@@ -202,13 +195,7 @@ async fn a_server_without_data_says_so_and_is_not_ready() {
         .await;
     let ready = async || get(&format!("{}/readyz", server.admin_url())).await.status == 200;
     testkit::eventually("ready", Duration::from_secs(5), ready).await;
-    assert_eq!(
-        health(&server.admin_address.to_string())
-            .wait()
-            .await
-            .code(),
-        Some(0)
-    );
+    assert_eq!(health(&server.admin_address).wait().await.code(), Some(0));
 
     // Done when 1, the part that is not `cargo xtask up`: the built-in catalogue, and marked.
     let page = get(&format!("{}/movies", server.url())).await.text();

@@ -9,7 +9,7 @@ use serde_json::Value;
 use testkit::client::{get, hammer};
 use testkit::process::{Poller, RunningServer, Server};
 use testkit::redis::Redis;
-use testkit::upstream::Upstream;
+use testkit::upstream::{Fault, Upstream};
 use testkit::{catalogue, eventually};
 
 const EVERY_SECOND: &str = "* * * * * *";
@@ -223,35 +223,9 @@ async fn every_body_is_the_upstreams_body_byte_for_byte() {
     }
 }
 
-/// Rules 8, 7 and 3 as an operator sees them, and rule 6 as a client does.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_upstream_that_withdraws_and_misbehaves_takes_nothing_away() {
-    use testkit::upstream::Fault;
-    let directory = tempfile::tempdir().unwrap();
-    let cache = format!("file:{}", directory.path().display());
-    let upstream = Upstream::start(catalogue());
-    let poller = Poller::new(&upstream.url(), &cache)
-        .schedule(EVERY_SECOND)
-        .env("UPSTREAM_TIMEOUT", "500ms")
-        .start()
-        .await;
-    let reader = Server::new(&cache).start().await;
-    let log = &poller.process;
-    log.wait_for_log("sync finished", |line| line["outcome"] == "committed")
-        .await;
-    eventually("all films", Duration::from_secs(10), async || {
-        films(&reader).await.len() == 22
-    })
-    .await;
-
-    let totoro = films(&reader).await[2]["id"].as_str().unwrap().to_owned();
-    upstream.withdraw("films", &totoro);
-    let withdrawn = "record withdrawn by the upstream, and kept";
-    log.wait_for_log(withdrawn, |line| line["id"] == totoro)
-        .await;
-    assert_eq!(films(&reader).await.len(), 22);
-
-    let faults = [
+/// Everything that an upstream has been seen to do wrong, and how operators are told.
+fn faults() -> Vec<(Fault, &'static str)> {
+    vec![
         (Fault::Refuse, "unreachable"),
         (Fault::Stall, "no complete answer in time"),
         (Fault::Drip, "no complete answer in time"),
@@ -285,8 +259,37 @@ async fn an_upstream_that_withdraws_and_misbehaves_takes_nothing_away() {
             "larger than 16777216 bytes",
         ),
         (Fault::DeeplyNested { depth: 10_000 }, "recursion limit"),
-    ];
-    for (fault, reason) in faults {
+    ]
+}
+
+/// Rules 8, 7 and 3 as an operator sees them, and rule 6 as a client does.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_withdraws_and_misbehaves_takes_nothing_away() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = format!("file:{}", directory.path().display());
+    let upstream = Upstream::start(catalogue());
+    let poller = Poller::new(&upstream.url(), &cache)
+        .schedule(EVERY_SECOND)
+        .env("UPSTREAM_TIMEOUT", "500ms")
+        .start()
+        .await;
+    let reader = Server::new(&cache).start().await;
+    let log = &poller.process;
+    log.wait_for_log("sync finished", |line| line["outcome"] == "committed")
+        .await;
+    eventually("all films", Duration::from_secs(10), async || {
+        films(&reader).await.len() == 22
+    })
+    .await;
+
+    let totoro = films(&reader).await[2]["id"].as_str().unwrap().to_owned();
+    upstream.withdraw("films", &totoro);
+    let withdrawn = "record withdrawn by the upstream, and kept";
+    log.wait_for_log(withdrawn, |line| line["id"] == totoro)
+        .await;
+    assert_eq!(films(&reader).await.len(), 22);
+
+    for (fault, reason) in faults() {
         let mark = log.mark();
         // Validators would spare the upstream the chance to misbehave.
         upstream.change(
