@@ -20,8 +20,10 @@ pub enum Outcome {
         /// Their validator.
         etag: Option<String>,
     },
-    /// Nothing usable, and why.
+    /// No answer, and why.
     Failed(String),
+    /// An answer that is no collection, and why.
+    Rejected(String),
 }
 
 /// What became of one collection in one cycle.
@@ -35,8 +37,20 @@ pub enum Result {
     Baseline,
     /// Sent, and different.
     Changed(Changes),
-    /// Not confirmed; what is known stays as it is.
+    /// Not confirmed, for want of an answer; what is known stays as it is.
     Failed(String),
+    /// Not confirmed, because the answer was not acceptable; what is known stays as it is.
+    Rejected(String),
+}
+
+impl Result {
+    /// Why the collection was not confirmed, if it was not.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Failed(reason) | Self::Rejected(reason) => Some(reason),
+            Self::NotModified | Self::Unchanged | Self::Baseline | Self::Changed(_) => None,
+        }
+    }
 }
 
 /// A step from one snapshot to the next.
@@ -112,13 +126,17 @@ impl Step {
                 self.results[collection] = Result::Failed(reason);
                 return;
             }
+            Outcome::Rejected(reason) => {
+                self.results[collection] = Result::Rejected(reason);
+                return;
+            }
             Outcome::Sent { answer, etag } => (answer, etag),
         };
         let held = &mut self.snapshot.collections[collection];
         let built_in = held.source == Source::BuiltIn;
         let suspicion = held.known.suspicion(&answer);
         if let Some(suspicion) = suspicion.filter(|_| !built_in || answer.records.is_empty()) {
-            self.results[collection] = Result::Failed(suspicion.to_string());
+            self.results[collection] = Result::Rejected(suspicion.to_string());
             return;
         }
         if held.etag != etag {

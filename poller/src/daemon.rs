@@ -139,7 +139,7 @@ impl State {
         let failure = match guarded {
             Ok(Ok(Ok(Cycle::Finished(report)))) => {
                 report.log();
-                self.failing(!report.outcome.is_success(), report.outcome.name());
+                self.failing(report.reason().as_deref());
                 self.standby = false;
                 return true;
             }
@@ -155,16 +155,18 @@ impl State {
             Err(_) => format!("no end within {SYNC_TIME:?}"),
         };
         tracing::warn!(reason = failure, "sync failed");
-        self.failing(true, "failed");
+        self.failing(Some(&failure));
         false
     }
 
-    fn failing(&mut self, failing: bool, outcome: &str) {
-        match (self.failing, failing) {
-            (false, true) => tracing::warn!(outcome, "syncs began to fail, the last data stays"),
-            (true, false) => tracing::info!(outcome, "syncs succeed again"),
+    fn failing(&mut self, reason: Option<&str>) {
+        match (self.failing, reason) {
+            (false, Some(reason)) => {
+                tracing::warn!(reason, "syncs began to fail, the last data stays");
+            }
+            (true, None) => tracing::info!("syncs succeed again"),
             _ => {}
         }
-        self.failing = failing;
+        self.failing = reason.is_some();
     }
 }

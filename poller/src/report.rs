@@ -63,15 +63,15 @@ impl Outcome {
 
     /// Derives the outcome of a cycle from those of its collections.
     pub fn of(results: &PerCollection<Result>) -> Self {
-        let count = |wanted: fn(&Result) -> bool| {
-            results.iter().filter(|(_, result)| wanted(result)).count()
-        };
-        match count(|result| matches!(result, Result::Failed(_))) {
-            0 if count(|result| matches!(result, Result::Baseline | Result::Changed(_))) > 0 => {
-                Self::Committed
-            }
+        let unconfirmed = results
+            .iter()
+            .filter(|(_, result)| result.reason().is_some())
+            .count();
+        let is_content = |result: &Result| matches!(result, Result::Baseline | Result::Changed(_));
+        match unconfirmed {
+            0 if results.iter().any(|(_, result)| is_content(result)) => Self::Committed,
             0 => Self::Unchanged,
-            failed if failed < Collection::ALL.len() => Self::Partial,
+            some if some < Collection::ALL.len() => Self::Partial,
             _ => Self::Failed,
         }
     }
@@ -86,6 +86,7 @@ impl Result {
             Self::Baseline => "baseline",
             Self::Changed(_) => "changed",
             Self::Failed(_) => "failed",
+            Self::Rejected(_) => "rejected",
         }
     }
 
@@ -128,6 +129,7 @@ impl Report {
                     outcome = self.outcome.name(),
                     generation = self.generation,
                     duration_ms = u64::try_from(self.duration.as_millis()).unwrap_or(u64::MAX),
+                    reason = self.reason(),
                     next_attempt_at = self.next_attempt_at.map(|moment| moment.to_rfc3339()),
                     $(
                         $collection.result = self.results.$collection.name(),
@@ -142,9 +144,28 @@ impl Report {
         sync_finished!(films, people, locations, species, vehicles);
     }
 
+    /// Why something was not confirmed: the reasons, each with the collections that it befell.
+    pub fn reason(&self) -> Option<String> {
+        let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+        for (collection, result) in self.results.iter() {
+            let Some(reason) = result.reason() else {
+                continue;
+            };
+            match reasons.iter_mut().find(|(known, _)| *known == reason) {
+                Some((_, collections)) => collections.push(collection.name()),
+                None => reasons.push((reason, vec![collection.name()])),
+            }
+        }
+        let told = reasons
+            .iter()
+            .map(|(reason, collections)| format!("{}: {reason}", collections.join(", ")));
+        Some(told.collect::<Vec<_>>().join("; ")).filter(|told| !told.is_empty())
+    }
+
     fn log_details(&self, collection: &str, result: &Result) {
         match result {
-            Result::Failed(reason) => tracing::warn!(collection, reason, "collection rejected"),
+            // Loudly, every cycle: somebody has to look at this.
+            Result::Rejected(reason) => tracing::warn!(collection, reason, "collection rejected"),
             Result::Changed(changes) => {
                 for update in &changes.updated {
                     let (id, fields) = (&update.id, update.fields.join(","));
@@ -183,7 +204,7 @@ impl fmt::Display for Report {
                     changes.withdrawn.len(),
                     changes.returned.len()
                 )?,
-                Result::Failed(reason) => writeln!(f, ": {reason}")?,
+                Result::Failed(reason) | Result::Rejected(reason) => writeln!(f, ": {reason}")?,
                 _ => writeln!(f)?,
             }
         }

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
 use serde::Deserialize;
@@ -24,7 +24,10 @@ pub struct Schedule {
 impl Schedule {
     /// The first trigger after a moment.
     pub fn next_after(&self, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.cron.find_next_occurrence(&moment, false).ok()
+        // Without this, fractions of a second of the moment would be kept in the answer.
+        self.cron
+            .find_next_occurrence(&moment.trunc_subsecs(0), false)
+            .ok()
     }
 
     /// Starts triggering. Keep the scheduler as long as triggers are wanted.
@@ -97,7 +100,7 @@ mod tests {
 
     #[test]
     fn the_default_is_every_minute() {
-        let moment: DateTime<Utc> = "2026-11-23T20:59:31Z".parse().unwrap();
+        let moment: DateTime<Utc> = "2026-11-23T20:59:31.75Z".parse().unwrap();
         let next = Schedule::default().next_after(moment).unwrap();
         assert_eq!(next.to_rfc3339(), "2026-11-23T21:00:00+00:00");
     }

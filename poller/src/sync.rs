@@ -9,13 +9,13 @@ use chrono::{DateTime, SubsecRound, Utc};
 use shared::cache::CacheError;
 use shared::cache::write::{Commit, Writer};
 use shared::catalogue::{Collection, PerCollection};
-use shared::snapshot::{FORMAT, Snapshot, Source};
+use shared::snapshot::{FORMAT, Snapshot};
 use shared::status::{Confirmation, Status};
 use tokio::time::{Instant, timeout};
 
-use crate::advance::{self, Result, Step};
+use crate::advance::{self, Step};
 use crate::report::{Outcome, Report};
-use crate::upstream::{Fetched, Upstream};
+use crate::upstream::{FetchError, Fetched, Upstream};
 
 /// How long the lease is held without renewal. Longer than any sync may take.
 pub const LEASE_TIME: Duration = Duration::from_secs(45);
@@ -64,7 +64,7 @@ impl Syncer {
     ///
     /// # Errors
     /// When the cache cannot be asked.
-    pub async fn renew(&mut self) -> std::result::Result<bool, CacheError> {
+    pub async fn renew(&mut self) -> Result<bool, CacheError> {
         Ok(self.writer.lease(LEASE_TIME).await?.is_ok())
     }
 
@@ -170,6 +170,9 @@ impl Syncer {
         match timeout(FETCH_TIME, self.upstream.fetch(collection, etag)).await {
             Ok(Ok(Fetched::NotModified)) => advance::Outcome::NotModified,
             Ok(Ok(Fetched::Sent { answer, etag })) => advance::Outcome::Sent { answer, etag },
+            Ok(Err(error @ (FetchError::Rejected(_) | FetchError::TooLarge))) => {
+                advance::Outcome::Rejected(error.to_string())
+            }
             Ok(Err(error)) => advance::Outcome::Failed(error.to_string()),
             Err(_) => advance::Outcome::Failed(format!("no answer within {FETCH_TIME:?}")),
         }
@@ -210,26 +213,26 @@ fn status(
             last.map_or(0, |last| last.failures_in_a_row)
                 .saturating_add(1)
         },
-        collections: PerCollection::from_fn(|collection| match &step.results[collection] {
-            Result::Failed(reason) => Confirmation {
-                confirmed_at: confirmed_before(collection),
-                failure: Some(reason.clone()),
-            },
-            _ => Confirmation {
-                confirmed_at: Some(finished_at),
-                failure: None,
-            },
+        collections: PerCollection::from_fn(|collection| {
+            let failure = step.results[collection].reason().map(str::to_owned);
+            let confirmed_at = if failure.is_some() {
+                confirmed_before(collection)
+            } else {
+                Some(finished_at)
+            };
+            Confirmation {
+                confirmed_at,
+                failure,
+            }
         }),
     }
 }
 
 fn report(step: &Step, duration: Duration, next_attempt_at: Option<DateTime<Utc>>) -> Report {
-    let source = step.snapshot.source();
-    debug_assert!(source == Source::BuiltIn || step.snapshot.generation > 0);
     Report {
         outcome: Outcome::of(&step.results),
         generation: step.snapshot.generation,
-        source,
+        source: step.snapshot.source(),
         duration,
         next_attempt_at,
         results: step.results.clone(),

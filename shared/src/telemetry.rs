@@ -2,11 +2,18 @@
 //!
 //! Messages are fixed sentences; facts stand in fields with their units in the name.
 
+use std::fmt::Debug;
 use std::io::IsTerminal;
 
 use serde::Deserialize;
+use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::fmt::format::{self, Writer};
 use tracing_subscriber::fmt::time::ChronoUtc;
+
+/// Libraries whose chatter is of no use to operators; `LOG_LEVEL` can name them to hear them.
+const QUIET: &str = "tokio_cron_scheduler=warn";
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -49,7 +56,7 @@ impl TryFrom<String> for Level {
 pub fn start(format: Format, level: &Level) {
     let builder = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
-        .with_env_filter(EnvFilter::new(&level.0));
+        .with_env_filter(EnvFilter::new(format!("{QUIET},{}", level.0)));
     match format {
         Format::Json => builder
             .json()
@@ -58,6 +65,7 @@ pub fn start(format: Format, level: &Level) {
             .init(),
         Format::Text => builder
             .with_target(false)
+            .fmt_fields(format::debug_fn(without_zeros).delimited(" "))
             .with_timer(ChronoUtc::new("%H:%M:%S".into()))
             .with_ansi(std::io::stderr().is_terminal())
             .init(),
@@ -70,4 +78,13 @@ pub fn start(format: Format, level: &Level) {
         let reason = panic.payload_as_str().unwrap_or("not text");
         tracing::error!(location, reason, "a task panicked");
     }));
+}
+
+/// Writes a field for people, who need not be told of each thing that did not happen.
+fn without_zeros(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
+    match field.name() {
+        "message" => write!(writer, "{value:?}"),
+        name if name.contains('.') && format!("{value:?}") == "0" => Ok(()),
+        name => write!(writer, "{name}={value:?}"),
+    }
 }

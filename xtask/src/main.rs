@@ -45,11 +45,3 @@ fn top() -> PathBuf {
         .expect("lies in the workspace")
         .to_owned()
 }
-
-/// The cargo that runs this, so that everything is built by one toolchain.
-fn cargo() -> std::process::Command {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = std::process::Command::new(cargo);
-    command.current_dir(top());
-    command
-}

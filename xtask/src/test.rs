@@ -8,8 +8,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
-
-use crate::cargo;
+use testkit::process::cargo;
 
 /// Package managers, what installs with them, and what Redis is called there.
 const PACKAGE_MANAGERS: [(&str, &[&str]); 4] = [

@@ -8,13 +8,14 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use rustix::process::{Pid, Signal, kill_process};
 use testkit::client::try_get;
+use testkit::process::cargo;
 use testkit::upstream::Upstream;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
 
-use crate::{cargo, top};
+use crate::top;
 
 /// What can be chosen.
 #[derive(Args)]

@@ -138,7 +138,7 @@ fn rule_7_a_suspicious_answer_changes_nothing_not_even_the_validator() {
         let mut outcomes = quiet();
         outcomes.films = sent(&suspicious);
         let step = advance(&before, UPSTREAM, outcomes, at(160));
-        assert!(matches!(&step.results.films, Result::Failed(why) if why.contains("suspicious")));
+        assert!(matches!(&step.results.films, Result::Rejected(why) if why.contains("suspicious")));
         assert_eq!(step.snapshot, before);
         assert!(!step.must_store);
     }
@@ -152,7 +152,7 @@ fn rule_7_an_upstream_that_starts_empty_does_not_replace_the_built_in_catalogue(
         answers(&json!([])),
         at(100),
     );
-    assert!(matches!(step.results.films, Result::Failed(_)));
+    assert!(matches!(step.results.films, Result::Rejected(_)));
     assert_eq!(step.snapshot.records(Collection::Films).len(), 22);
 }
 

@@ -40,6 +40,23 @@ pub fn binaries() -> Binaries {
         .clone()
 }
 
+/// The cargo that runs this, in the workspace, as a person would start it.
+///
+/// What `cargo run` and `cargo test` tell their programs of themselves is left out: some build
+/// scripts would take it for a change and build again what is built.
+pub fn cargo() -> Command {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let mut command = Command::new(cargo);
+    command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    for (name, _) in std::env::vars_os() {
+        let of_this_program = |prefix| name.to_str().is_some_and(|name| name.starts_with(prefix));
+        if of_this_program("CARGO_PKG_") || of_this_program("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
+    command
+}
+
 fn found_in(directory: &Path) -> Binaries {
     let find = |name: &str| {
         let path = directory.join(name);
@@ -53,13 +70,11 @@ fn found_in(directory: &Path) -> Binaries {
 }
 
 fn built() -> Binaries {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let mut command = Command::new(cargo);
+    let mut command = cargo();
     command
         .args(["build", "-p", "poller", "-p", "server", "--bins"])
         .arg("--message-format=json-render-diagnostics")
         .args((!cfg!(debug_assertions)).then_some("--release"))
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .stdin(Stdio::null());
 
     let (done, build) = mpsc::channel();
