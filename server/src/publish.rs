@@ -67,8 +67,10 @@ pub async fn run(
 
 /// A change of status alone needs no new bodies.
 fn render_site(held: Option<Arc<Site>>, snapshot: &Snapshot, links: &Links) -> Arc<Site> {
-    held.filter(|site| site.generation == snapshot.generation)
-        .unwrap_or_else(|| Arc::new(Site::render(snapshot, links)))
+    match held {
+        Some(site) if site.generation == snapshot.generation => site,
+        held => Arc::new(Site::render(snapshot, links, held.as_deref())),
+    }
 }
 
 /// Aligned to the clock's seconds, so that all replicas tell the same age at the same time.

@@ -18,8 +18,8 @@ const MIN_COMPRESSED: usize = 1024;
 /// 13 ms for the largest body where the best quality, 11, takes 81 ms for 2 % less.
 const BROTLI_QUALITY: i32 = 9;
 
-/// The window that every Brotli decoder has room for, in bits.
-const BROTLI_WINDOW: i32 = 22;
+/// The smallest and the largest Brotli window, in bits (RFC 7932, section 9.1).
+const BROTLI_WINDOWS: std::ops::RangeInclusive<u32> = 10..=22;
 
 /// A body in all its forms.
 #[derive(Clone, Debug)]
@@ -50,6 +50,16 @@ impl Body {
             gzip,
             brotli,
             ..plain
+        }
+    }
+
+    /// The same as [`new`](Self::new), but an earlier body of the same text is taken as it is.
+    pub fn renew(earlier: Option<&Self>, content_type: &'static str, text: String) -> Self {
+        match earlier {
+            Some(body) if body.identity == text && body.content_type == content_type => {
+                body.clone()
+            }
+            _ => Self::new(content_type, text),
         }
     }
 
@@ -86,9 +96,12 @@ fn gzip(body: &[u8]) -> Vec<u8> {
 
 fn brotli(body: &[u8]) -> Vec<u8> {
     let mut compressed = Vec::new();
+    // A window as large as the body will do, and costs much less to set up than the largest.
+    let needed = usize::BITS - body.len().leading_zeros();
+    let window = needed.clamp(*BROTLI_WINDOWS.start(), *BROTLI_WINDOWS.end());
     let parameters = brotli::enc::BrotliEncoderParams {
         quality: BROTLI_QUALITY,
-        lgwin: BROTLI_WINDOW,
+        lgwin: window.cast_signed(),
         size_hint: body.len(),
         ..Default::default()
     };
