@@ -128,6 +128,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_readme_tells_every_variable_with_its_default() {
+        let readme = include_str!("../../README.md");
+        for Variable { name, default, .. } in VARIABLES {
+            let told = readme.lines().any(|line| {
+                let whose = line.contains("| both |") || line.contains("| server |");
+                whose
+                    && line.contains(&format!("`{name}`"))
+                    && line.contains(&format!("`{default}`"))
+            });
+            assert!(told, "{name} with default {default}");
+        }
+    }
+
+    #[test]
     fn the_table_tells_every_variable_with_its_real_default() {
         let defaults = VARIABLES
             .iter()
