@@ -1,1 +1,3 @@
-//! server.
+//! The reader: answers from memory what the poller put into the cache.
+
+pub mod query;
