@@ -36,7 +36,7 @@ impl Condition {
     /// The suffix counts wherever it stands in the name, but only at the end is it cut off.
     pub(super) fn parse(name: &str, value: Param) -> Result<Self, BadQuery> {
         let values = value.into_items();
-        let no_text = |NoText| BadQuery::new(name, "holds a `toString`, so it has no value");
+        let no_text = |NoText| BadQuery::no_text(name);
         let test = if name.contains("_gte") || name.contains("_lte") {
             let bounds: Result<Vec<_>, _> = values.iter().map(bound).collect();
             let bounds = bounds.map_err(no_text)?;
@@ -130,7 +130,7 @@ fn pattern(name: &str, value: &Param) -> Result<Pattern, BadQuery> {
             _ => text,
         },
         Ok(text) => text,
-        Err(NoText) => return Err(bad("holds a `toString`, so it is no pattern".to_owned())),
+        Err(NoText) => return Err(BadQuery::no_text(name)),
     };
     Pattern::parse(&source)
         .map_err(|problem| bad(format!("{problem}; it is `{}`", shorten(&source))))

@@ -20,6 +20,14 @@ impl BadQuery {
         }
     }
 
+    /// For a value made of brackets whose text cannot be had.
+    pub(super) fn no_text(parameter: &str) -> Self {
+        Self::new(
+            parameter,
+            "holds a `toString`, so it has no text; give it one plain value",
+        )
+    }
+
     /// The parameter at fault, as the caller wrote it; `query` where it is the whole string.
     pub fn parameter(&self) -> &str {
         &self.parameter

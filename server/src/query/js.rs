@@ -136,9 +136,15 @@ pub(super) fn index(name: &str) -> Option<usize> {
     if canonical { name.parse().ok() } else { None }
 }
 
+/// The character that the UTF-16 unit at this place belongs to. A script would get half an emoji;
+/// here it is whole.
 fn unit<'a>(text: &str, at: usize) -> Option<Js<'a>> {
-    let unit = text.encode_utf16().nth(at)?;
-    Some(Js::Text(Cow::Owned(String::from_utf16_lossy(&[unit]))))
+    let mut passed = 0;
+    let found = text.chars().find(|character| {
+        passed += character.len_utf16();
+        passed > at
+    })?;
+    Some(Js::Text(Cow::Owned(found.to_string())))
 }
 
 /// What a script calls white space; Rust's list differs by two characters.

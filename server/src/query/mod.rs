@@ -35,6 +35,7 @@ mod page;
 mod params;
 mod path;
 mod pattern;
+mod read;
 mod relation;
 mod tree;
 mod units;
@@ -43,26 +44,11 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use self::{
-    condition::Condition,
-    order::Order,
-    page::Slice,
-    path::Path,
-    tree::{NoText, Param, Tree},
-};
+use self::{condition::Condition, order::Order, page::Slice, tree::Tree};
 pub use self::{error::BadQuery, page::Pages, relation::Resolve};
 
 /// Longest query string, in bytes. Real ones stay below 200.
 const LONGEST_QUERY: usize = 4096;
-
-/// Most values in conditions; each is compared with every record.
-const MOST_CONDITIONS: usize = 64;
-
-/// Longest JSONP callback name, in bytes; jQuery's have about 40.
-const LONGEST_CALLBACK: usize = 128;
-
-/// Most records that `limit` can ask for, whatever its number.
-const LIMIT_CAP: f64 = 250.0;
 
 /// A query string, read and checked.
 #[derive(Debug, Clone, Default)]
@@ -71,7 +57,7 @@ pub struct Plan {
     text: Option<String>,
     conditions: Vec<Condition>,
     order: Option<Order>,
-    slice: Option<Slice>,
+    slice: Slice,
     embeds: Vec<String>,
     fields: Option<Vec<String>>,
     limit: Option<usize>,
@@ -99,11 +85,11 @@ impl Plan {
     pub fn parse(raw: &str) -> Result<Self, BadQuery> {
         let mut plan = Self::default();
         let params = plan.read_common(raw)?;
-        plan.limit = limit(raw)?;
-        plan.text = full_text(params.get("q"))?;
-        plan.conditions = conditions(&params)?;
-        plan.order = order(&params)?;
-        plan.slice = slice(&params)?;
+        plan.limit = read::limit(raw)?;
+        plan.text = read::full_text(params.get("q"))?;
+        plan.conditions = read::conditions(&params)?;
+        plan.order = read::order(&params)?;
+        plan.slice = Slice::parse(&params)?;
         Ok(plan)
     }
 
@@ -127,10 +113,9 @@ impl Plan {
         }
         raw.clone_into(&mut self.raw);
         let params = params::parse(raw);
-        self.fields =
-            single(raw, "fields")?.map(|list| list.split(',').map(str::to_owned).collect());
-        self.callback = callback(params.get("callback"))?;
-        self.embeds = embeds(&params);
+        self.fields = read::fields(raw)?;
+        self.callback = read::callback(params.get("callback"))?;
+        self.embeds = read::embeds(&params);
         Ok(params)
     }
 
@@ -139,7 +124,7 @@ impl Plan {
         self.conditions.is_empty()
             && self.text.is_none()
             && self.order.is_none()
-            && self.slice.is_none()
+            && self.slice == Slice::All
             && self.embeds.is_empty()
             && self.fields.is_none()
             && self.limit.is_none()
@@ -178,14 +163,8 @@ impl Plan {
             order.sort(&mut records);
         }
         let total = records.len();
-        let shown = self
-            .slice
-            .as_ref()
-            .map_or(&records[..], |slice| slice.cut(&records));
-        let links = self
-            .slice
-            .as_ref()
-            .and_then(|slice| slice.pages(&self.raw, shown.len(), total));
+        let shown = self.slice.cut(&records);
+        let links = self.slice.pages(&self.raw, shown.len(), total);
         let kept = self
             .limit
             .map_or(shown, |most| &shown[..most.min(shown.len())]);
@@ -194,7 +173,7 @@ impl Plan {
                 .iter()
                 .map(|record| self.project(record, resolve))
                 .collect(),
-            total: self.slice.is_some().then_some(total),
+            total: (self.slice != Slice::All).then_some(total),
             links,
         }
     }
@@ -226,131 +205,4 @@ impl Plan {
             });
         Cow::Owned(fields.collect())
     }
-}
-
-/// Parameters that are no conditions.
-const RESERVED: [&str; 10] = [
-    "q", "_start", "_end", "_sort", "_order", "_limit", "_embed", "_expand", "callback", "_",
-];
-
-/// A parameter that may be given once; nothing when it is absent or empty.
-fn single(raw: &str, name: &str) -> Result<Option<String>, BadQuery> {
-    let mut values = params::flat(raw, name);
-    match values.len() {
-        0 | 1 => Ok(values.pop().filter(|value| !value.is_empty())),
-        count => {
-            let problem =
-                format!("is given {count} times; give it once, several names with commas");
-            Err(BadQuery::new(name, problem))
-        }
-    }
-}
-
-fn limit(raw: &str) -> Result<Option<usize>, BadQuery> {
-    let Some(text) = single(raw, "limit")? else {
-        return Ok(None);
-    };
-    let number = js::number(&text);
-    if number >= 0.0 && (number.fract() == 0.0 || number.is_infinite()) {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a whole number from 0 to the cap"
-        )]
-        return Ok(Some(number.min(LIMIT_CAP) as usize));
-    }
-    let text = error::shorten(&text);
-    let problem = format!("has to be a whole number from 0, as in `limit=10`; it is `{text}`");
-    Err(BadQuery::new("limit", problem))
-}
-
-fn full_text(param: Option<&Param>) -> Result<Option<String>, BadQuery> {
-    match param {
-        None => Ok(None),
-        Some(Param::Text(text)) if text.is_empty() => Ok(None),
-        Some(Param::Text(text)) => Ok(Some(text.to_lowercase())),
-        Some(_) => Err(BadQuery::new("q", "has to be one text, as in `q=totoro`")),
-    }
-}
-
-fn conditions(params: &Tree) -> Result<Vec<Condition>, BadQuery> {
-    let mut count = 0;
-    let named = params.iter().filter(|(name, _)| !RESERVED.contains(name));
-    named
-        .map(|(name, value)| {
-            count += value.clone().into_items().len();
-            if count > MOST_CONDITIONS {
-                let problem =
-                    format!("goes beyond {MOST_CONDITIONS} conditions; ask for less at once");
-                return Err(BadQuery::new(name, problem));
-            }
-            Condition::parse(name, value.clone())
-        })
-        .collect()
-}
-
-fn order(params: &Tree) -> Result<Option<Order>, BadQuery> {
-    let Some(by) = params.get("_sort").filter(|by| by.is_given()) else {
-        return Ok(None);
-    };
-    let by = Path::from_param(by).map_err(|NoText| no_text("_sort"))?;
-    let descending = matches!(params.get("_order"), Some(Param::Text(order)) if order == "DESC");
-    Ok(Some(Order { by, descending }))
-}
-
-fn slice(params: &Tree) -> Result<Option<Slice>, BadQuery> {
-    let text = |name| {
-        let given = params.get(name).filter(|param| param.is_given());
-        given
-            .map(Param::text)
-            .transpose()
-            .map_err(|NoText| no_text(name))
-    };
-    let (page, limit) = (text("_page")?, text("_limit")?);
-    let (start, end) = (text("_start")?, text("_end")?);
-    let slice = Slice::parse(
-        page.as_deref(),
-        limit.as_deref(),
-        start.as_deref(),
-        end.as_deref(),
-    );
-    Ok(Some(slice).filter(|slice| *slice != Slice::All))
-}
-
-fn no_text(name: &str) -> BadQuery {
-    BadQuery::new(name, "holds a `toString`, so it has no value")
-}
-
-fn callback(param: Option<&Param>) -> Result<Option<String>, BadQuery> {
-    let name = match param {
-        Some(Param::List(list)) => list.items.iter().flatten().next(),
-        other => other,
-    };
-    let Some(Param::Text(name)) = name.filter(|name| name.is_given()) else {
-        return Ok(None);
-    };
-    if name.len() > LONGEST_CALLBACK {
-        let problem = format!("is longer than {LONGEST_CALLBACK} bytes; use a short name");
-        return Err(BadQuery::new("callback", problem));
-    }
-    let allowed = |letter: &char| letter.is_ascii_alphanumeric() || "_$.[]".contains(*letter);
-    Ok(Some(name.chars().filter(allowed).collect()))
-}
-
-/// Names that are relations; anything else is ignored.
-fn embeds(params: &Tree) -> Vec<String> {
-    let asked = ["_embed", "_expand"]
-        .into_iter()
-        .filter_map(|name| params.get(name));
-    let names = asked.flat_map(|param| param.clone().into_items());
-    let mut found: Vec<String> = Vec::new();
-    for name in names {
-        if let Param::Text(name) = name
-            && relation::RELATIONS.contains(&name.as_str())
-            && !found.contains(&name)
-        {
-            found.push(name);
-        }
-    }
-    found
 }

@@ -76,7 +76,16 @@ fn insert_sorted<T>(items: &mut [T], compare: impl Fn(&T, &T) -> Ordering) {
         items[..run].reverse();
     }
     for at in run..items.len() {
-        let place = items[..at].partition_point(|item| compare(&items[at], item).is_ge());
+        // By hand: `partition_point` looks at other places on its way.
+        let (mut place, mut end) = (0, at);
+        while place < end {
+            let middle = place + (end - place) / 2;
+            if compare(&items[at], &items[middle]).is_lt() {
+                end = middle;
+            } else {
+                place = middle + 1;
+            }
+        }
         items[place..=at].rotate_right(1);
     }
 }

@@ -3,7 +3,11 @@
 //! Owns the arithmetic of slices and the queries of the `Link` header. Numbers are read by their
 //! leading digits, and negative ones count from the end, because the upstream does both.
 
-use super::js;
+use super::{
+    error::BadQuery,
+    js,
+    tree::{NoText, Param, Tree},
+};
 
 /// Records on a page where `_limit` does not say.
 const PAGE: f64 = 10.0;
@@ -41,37 +45,45 @@ impl Pages {
 }
 
 /// Which part of the records is asked for.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) enum Slice {
+    #[default]
     All,
-    Page { number: f64, size: f64 },
-    Range { start: f64, end: f64 },
+    Page {
+        number: f64,
+        size: f64,
+    },
+    Range {
+        start: f64,
+        end: f64,
+    },
 }
 
 impl Slice {
-    /// From the texts of the parameters that are given.
-    pub(super) fn parse(
-        page: Option<&str>,
-        limit: Option<&str>,
-        start: Option<&str>,
-        end: Option<&str>,
-    ) -> Self {
-        let size = limit.map(js::parse_int);
-        let start = start.map(js::parse_int).and_then(some).unwrap_or(0.0);
-        if let Some(page) = page {
-            let number = js::parse_int(page);
-            Self::Page {
-                number: if number >= 1.0 { number } else { 1.0 },
-                size: size.and_then(some).unwrap_or(PAGE),
-            }
-        } else if let Some(end) = end {
-            let end = js::parse_int(end);
-            Self::Range { start, end }
-        } else if let Some(size) = size {
-            let end = start + size;
-            Self::Range { start, end }
+    /// From the parameters; those that others make irrelevant are not looked at.
+    pub(super) fn parse(params: &Tree) -> Result<Self, BadQuery> {
+        let given = |name| params.get(name).filter(|param| param.is_given());
+        let number = |name| {
+            let text = given(name).map_or_else(|| Ok(String::new()), Param::text);
+            let text = text.map_err(|NoText| BadQuery::no_text(name))?;
+            Ok(js::parse_int(&text))
+        };
+        if given("_page").is_some() {
+            let page = number("_page")?;
+            Ok(Self::Page {
+                number: if page >= 1.0 { page } else { 1.0 },
+                size: some(number("_limit")?).unwrap_or(PAGE),
+            })
+        } else if given("_end").is_some() {
+            let start = some(number("_start")?).unwrap_or(0.0);
+            let end = number("_end")?;
+            Ok(Self::Range { start, end })
+        } else if given("_limit").is_some() {
+            let start = some(number("_start")?).unwrap_or(0.0);
+            let end = start + number("_limit")?;
+            Ok(Self::Range { start, end })
         } else {
-            Self::All
+            Ok(Self::All)
         }
     }
 

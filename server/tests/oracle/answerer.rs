@@ -82,16 +82,16 @@ fn respond(base: &str, all: &Catalogue, path: &str, query: &str) -> Result<Respo
         let links =
             links.map(|links| format!("Link: {}\r\n", links.header(&format!("{base}{path}"))));
         let headers = total.unwrap_or_default() + &links.unwrap_or_default();
-        return Ok(rendered(&plan, 200, headers, &records));
+        return Ok(rendered(&plan, 200, &headers, &records));
     };
     let plan = Plan::parse_for_record(query)?;
     let record = records().find(|record| record.get("id").is_some_and(|known| known == id));
     Ok(match record.map(|record| plan.project(record, &resolve)) {
-        Some(record) => rendered(&plan, 200, String::new(), &record),
+        Some(record) => rendered(&plan, 200, "", &record),
         None => rendered(
             &plan,
             404,
-            String::new(),
+            "",
             &Cow::<Map<String, Value>>::Owned(Map::new()),
         ),
     })
@@ -105,7 +105,7 @@ fn objects(collection: Option<&Value>) -> impl Iterator<Item = &Map<String, Valu
         .filter_map(Value::as_object)
 }
 
-fn rendered(plan: &Plan, status: u16, headers: String, body: &impl serde::Serialize) -> Response {
+fn rendered(plan: &Plan, status: u16, headers: &str, body: &impl serde::Serialize) -> Response {
     let body = serde_json::to_string_pretty(body).expect("JSON");
     let (kind, body) = match plan.callback() {
         None => ("application/json", body),

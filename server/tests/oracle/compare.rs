@@ -56,8 +56,7 @@ pub(crate) fn judge(mirror: &str, oracle: &str, question: &str) -> Verdict {
     }
     let named = match ours.status {
         400 => sides.refusal(question, &ours, &theirs).map(|one| vec![one]),
-        _ if theirs.status < 500 => sides.meanings(question),
-        _ => None,
+        _ => sides.meanings(question, theirs.status),
     };
     named.map_or_else(
         || {
@@ -129,7 +128,7 @@ impl Sides<'_> {
 
     /// Which parameters are understood otherwise. Without them both sides have to agree, so that
     /// they hide nothing else.
-    fn meanings(&self, question: &str) -> Option<Vec<Difference>> {
+    fn meanings(&self, question: &str, status: u16) -> Option<Vec<Difference>> {
         let (path, query) = question.split_once('?')?;
         let mut named: Vec<Difference> = Vec::new();
         let mut rest: Vec<&str> = Vec::new();
@@ -139,6 +138,10 @@ impl Sides<'_> {
                 Some(difference) => named.push(difference),
                 None => rest.push(piece),
             }
+        }
+        // Of these, only the names of relations can make the upstream fail.
+        if status >= 500 && !named.contains(&Difference::Embedded) {
+            return None;
         }
         let (ours, theirs) = self.ask(&format!("{path}?{}", rest.join("&")));
         (!named.is_empty() && ours == theirs).then_some(named)

@@ -4,7 +4,10 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use crate::answerer::catalogue;
+use crate::{
+    answerer::catalogue,
+    words::{FIELDS, INHERITED, LIMITS, NONSENSE, PATTERNS, SLICES, VALUES},
+};
 
 /// A small generator of numbers (`SplitMix64`); equal seeds give equal numbers everywhere.
 struct Dice(u64);
@@ -31,282 +34,17 @@ impl Dice {
     }
 }
 
-const FIELDS: [&str; 44] = [
-    "id",
-    "title",
-    "original_title",
-    "year",
-    "score",
-    "rating",
-    "length",
-    "tags",
-    "crew",
-    "size",
-    "released",
-    "note",
-    "people",
-    "species",
-    "url",
-    "name",
-    "age",
-    "gender",
-    "eye_color",
-    "climate",
-    "surface_water",
-    "classification",
-    "limit",
-    "fields",
-    "_page",
-    "a_ne",
-    "a_like_b",
-    "tags.0",
-    "tags.length",
-    "tags.00",
-    "crew.0.name",
-    "crew.0.roles.1",
-    "size.width",
-    "size.inner.list.1.k",
-    "title.0",
-    "title.length",
-    "a.b",
-    "two words",
-    "nope",
-    "nope.deeper",
-    "",
-    "a..b",
-    "constructor",
-    "residents",
-];
-
-/// Names that the language knows, whatever the record.
-const INHERITED: [&str; 6] = [
-    "__proto__",
-    "toString",
-    "hasOwnProperty",
-    "title.trim",
-    "tags.concat",
-    "size.valueOf",
-];
-
-const VALUES: [&str; 52] = [
-    "",
-    " ",
-    "0",
-    "-0",
-    "1",
-    "2",
-    "3",
-    "9",
-    "10",
-    "50",
-    "95",
-    "95.0",
-    "095",
-    "100",
-    "1986",
-    "1988",
-    "1988.0",
-    "1e3",
-    "1000",
-    "1,000",
-    "1e21",
-    "0x1F",
-    ".5",
-    "5.",
-    "Infinity",
-    "-Infinity",
-    "NaN",
-    "true",
-    "false",
-    "TRUE",
-    "null",
-    "undefined",
-    "TBA",
-    "late",
-    "Over 50",
-    "lantern street",
-    "sea",
-    "tea",
-    "SEA",
-    "😀",
-    "é",
-    "提灯通り",
-    "straße",
-    "ß",
-    "İ",
-    "<b>",
-    "a.b*c",
-    "100% + more",
-    " padded ",
-    "[object Object]",
-    "a,b,c",
-    "constructor",
-];
-
-const PATTERNS: [&str; 72] = [
-    "",
-    "a",
-    "^a",
-    "a$",
-    "^$",
-    ".",
-    "^.$",
-    "^..$",
-    "^.{5}$",
-    "lantern",
-    "LANTERN",
-    "street$",
-    "[a-c]",
-    "[^a-z]",
-    "[z-a]",
-    "[]",
-    "[^]",
-    "[\\d-x]",
-    "[\\w-]",
-    "\\d+",
-    "\\D",
-    "\\w+",
-    "^\\W",
-    "\\s",
-    "\\S{3}",
-    "\\bsea\\b",
-    "\\Bea",
-    "(a|b)c?",
-    "(?:te|se)a",
-    "(?<word>tea)",
-    "(?<w>a)(?<w>b)",
-    "(?=a)",
-    "(?!a)",
-    "(?<=a)b",
-    "(?<!a)b",
-    "(a)\\1",
-    "\\1",
-    "\\101",
-    "\\8",
-    "\\0",
-    "\\k",
-    "\\x41",
-    "\\x4",
-    "\\u0041",
-    "\\u{3}",
-    "\\cJ",
-    "\\c",
-    "\\/",
-    "\\-",
-    "\\p{L}",
-    "a{2}",
-    "a{,3}",
-    "{",
-    "}",
-    "]",
-    "{1}",
-    "a{3,1}",
-    "a**",
-    "a+?",
-    "+",
-    "(",
-    ")",
-    "[",
-    "\\",
-    "^*",
-    "\\b+",
-    "(?i)a",
-    "[É]",
-    "ß",
-    "[^😀]",
-    "[\\u00c0-\\u017f]",
-    "ｆ",
-];
-
-const SLICES: [&str; 27] = [
-    "0",
-    "1",
-    "2",
-    "3",
-    "5",
-    "10",
-    "11",
-    "13",
-    "25",
-    "100",
-    "-1",
-    "-3",
-    "-5",
-    "-100",
-    "abc",
-    "",
-    "1.5",
-    "2abc",
-    " 2",
-    "1e1",
-    "0x2",
-    "99999999999999999999",
-    "-0",
-    "+2",
-    "null",
-    "Infinity",
-    "４",
-];
-
-const LIMITS: [&str; 24] = [
-    "0",
-    "1",
-    "2",
-    "3",
-    "12",
-    "13",
-    "14",
-    "250",
-    "999",
-    "",
-    " ",
-    "-1",
-    "-0",
-    "abc",
-    "1.5",
-    "99.5",
-    "0x3",
-    "0b11",
-    "1e1",
-    "1e999",
-    " 2 ",
-    "2px",
-    "true",
-    "\u{feff}2",
-];
-
-const NONSENSE: [&str; 20] = [
-    "&",
-    "&&",
-    "=",
-    "==",
-    "=x",
-    "?",
-    "a[",
-    "a]",
-    "[]",
-    "[]=x",
-    "[0]=x",
-    "%",
-    "%zz=1",
-    "title=%zz",
-    "q=%ff",
-    "q[",
-    "__proto__[x]=1",
-    "[__proto__]=1",
-    "utf8=%E2%9C%93",
-    "title[]]=x",
-];
+pub(crate) const COLLECTIONS: [&str; 5] = ["films", "people", "locations", "species", "vehicles"];
 
 /// `count` questions, each a path with or without a query.
 pub(crate) fn questions(seed: u64, count: usize) -> Vec<String> {
     let mut dice = Dice(seed);
-    let found = texts();
-    let found: Vec<&str> = found.iter().map(String::as_str).collect();
+    let found: Vec<_> = COLLECTIONS.iter().flat_map(|name| facts(name)).collect();
+    let found: Vec<&Fact> = found.iter().collect();
     (0..count).map(|_| question(&mut dice, &found)).collect()
 }
 
-fn question(dice: &mut Dice, found: &[&str]) -> String {
+fn question(dice: &mut Dice, found: &[&Fact]) -> String {
     let paths = [
         "/films",
         "/films",
@@ -331,32 +69,59 @@ fn question(dice: &mut Dice, found: &[&str]) -> String {
     format!("{path}?{}", pieces.join("&"))
 }
 
-/// All short texts and numbers of the catalogue.
-fn texts() -> Vec<String> {
-    fn gather(value: &Value, into: &mut Vec<String>) {
+/// A field of the catalogue, by its path, and the text of its value.
+pub(crate) struct Fact {
+    pub(crate) path: String,
+    pub(crate) text: String,
+}
+
+/// Those of a collection, in its order.
+pub(crate) fn facts(collection: &str) -> Vec<Fact> {
+    fn gather(path: &str, value: &Value, into: &mut Vec<Fact>) {
+        let below = |name: &str| {
+            if path.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{path}.{name}")
+            }
+        };
         match value {
-            Value::Array(items) => items.iter().for_each(|item| gather(item, into)),
-            Value::Object(fields) => fields.values().for_each(|value| gather(value, into)),
-            Value::String(text) => into.push(text.clone()),
-            other => into.push(other.to_string()),
+            Value::Array(items) => {
+                for (at, item) in items.iter().enumerate() {
+                    gather(&below(&at.to_string()), item, into);
+                }
+            }
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    gather(&below(name), value, into);
+                }
+            }
+            Value::String(text) => into.push(Fact {
+                path: path.to_owned(),
+                text: text.clone(),
+            }),
+            other => into.push(Fact {
+                path: path.to_owned(),
+                text: other.to_string(),
+            }),
         }
     }
     let mut all = Vec::new();
-    catalogue()
-        .values()
-        .for_each(|value| gather(value, &mut all));
-    all.sort_unstable();
-    all.dedup();
+    for record in catalogue()[collection].as_array().expect("a list") {
+        gather("", record, &mut all);
+    }
     all
 }
 
-fn piece(dice: &mut Dice, found: &[&str]) -> String {
+fn piece(dice: &mut Dice, found: &[&Fact]) -> String {
     let (name, value) = match dice.below(24) {
-        0..=5 => (field(dice), value(dice, found)),
-        6..=8 => (
+        0..=2 => (field(dice), value(dice, found)),
+        3..=5 => known(dice, found, &[""]),
+        6..=7 => (
             field(dice) + dice.pick(&["_ne", "_ne", "_necklace", "_gte_ne"]),
             value(dice, found),
         ),
+        8 => known(dice, found, &["_ne", "_gte", "_lte"]),
         9..=10 => (
             field(dice) + dice.pick(&["_gte", "_lte", "_gte", "_lte", "_lte_gte"]),
             value(dice, found),
@@ -419,17 +184,23 @@ fn field(dice: &mut Dice) -> String {
     name.into()
 }
 
-fn value(dice: &mut Dice, found: &[&str]) -> String {
+/// A field with a value that some record has there.
+fn known(dice: &mut Dice, found: &[&Fact], suffixes: &[&str]) -> (String, String) {
+    let fact = dice.pick(found);
+    (fact.path.clone() + dice.pick(suffixes), fact.text.clone())
+}
+
+fn value(dice: &mut Dice, found: &[&Fact]) -> String {
     match dice.below(5) {
         0..=1 => dice.pick(&VALUES).into(),
         2 => {
             // A part of a text, as people search for parts.
-            let text: Vec<char> = dice.pick(found).chars().collect();
+            let text: Vec<char> = dice.pick(found).text.chars().collect();
             let start = dice.below(text.len() + 1);
             let length = dice.below(8);
             text[start..].iter().take(length).collect()
         }
-        _ => dice.pick(found).into(),
+        _ => dice.pick(found).text.clone(),
     }
 }
 
