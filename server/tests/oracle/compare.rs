@@ -21,6 +21,8 @@ pub(crate) enum Difference {
     Embedded,
     /// Methods of the language are no fields.
     Inherited,
+    /// Letters beyond ASCII without their escapes are read as UTF-8.
+    Unescaped,
 }
 
 /// What came of a comparison.
@@ -127,29 +129,40 @@ impl Sides<'_> {
     }
 
     /// Which parameters are understood otherwise. Without them both sides have to agree, so that
-    /// they hide nothing else.
+    /// they hide nothing else. One reason is looked for before several are taken together.
     fn meanings(&self, question: &str, status: u16) -> Option<Vec<Difference>> {
         let (path, query) = question.split_once('?')?;
-        let mut named: Vec<Difference> = Vec::new();
-        let mut rest: Vec<&str> = Vec::new();
-        for piece in query.split('&') {
-            match meaning(piece) {
-                Some(difference) if named.contains(&difference) => {}
-                Some(difference) => named.push(difference),
-                None => rest.push(piece),
+        let pieces: Vec<_> = query
+            .split('&')
+            .map(|piece| (piece, meaning(piece)))
+            .collect();
+        let mut present: Vec<Difference> = Vec::new();
+        for difference in pieces.iter().filter_map(|(_, difference)| *difference) {
+            if !present.contains(&difference) {
+                present.push(difference);
             }
         }
-        // Of these, only the names of relations can make the upstream fail.
-        if status >= 500 && !named.contains(&Difference::Embedded) {
-            return None;
-        }
-        let (ours, theirs) = self.ask(&format!("{path}?{}", rest.join("&")));
-        (!named.is_empty() && ours == theirs).then_some(named)
+        let single = present.iter().map(|difference| vec![*difference]);
+        let mut candidates = single.chain([present.clone()]).filter(|candidate| {
+            // Of these, only the names of relations can make the upstream fail.
+            status < 500 || candidate.contains(&Difference::Embedded)
+        });
+        candidates.find(|candidate| {
+            let rest = pieces
+                .iter()
+                .filter(|(_, difference)| !difference.is_some_and(|one| candidate.contains(&one)));
+            let rest: Vec<_> = rest.map(|(piece, _)| *piece).collect();
+            let (ours, theirs) = self.ask(&format!("{path}?{}", rest.join("&")));
+            !candidate.is_empty() && ours == theirs
+        })
     }
 }
 
 /// The difference that a parameter alone can make to an answer.
 fn meaning(piece: &str) -> Option<Difference> {
+    if !piece.is_ascii() {
+        return Some(Difference::Unescaped);
+    }
     let (name, value) = (name(piece), value(piece));
     let top = top_name(piece);
     let compares = ["_gte", "_lte", "_like"]

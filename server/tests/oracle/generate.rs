@@ -253,15 +253,21 @@ fn nonsense(dice: &mut Dice) -> String {
 
 /// Percent-encoded, sometimes more than needed and sometimes badly.
 fn encoded(dice: &mut Dice, text: &str) -> String {
-    let (eager, plus) = (dice.rarely(12), dice.rarely(2));
+    let (eager, plus, raw) = (dice.rarely(12), dice.rarely(2), dice.rarely(20));
     let mut out = String::new();
-    for byte in text.bytes() {
-        let plain = byte.is_ascii_alphanumeric() || b"-._~,()*!:@/?$'[]{}|^\\".contains(&byte);
-        match byte {
-            b' ' if plus => out.push('+'),
-            _ if plain && !eager => out.push(char::from(byte)),
-            _ => {
-                let _ = write!(out, "%{byte:02X}");
+    for letter in text.chars() {
+        if raw && !letter.is_ascii() {
+            out.push(letter);
+            continue;
+        }
+        for byte in letter.to_string().bytes() {
+            let plain = byte.is_ascii_alphanumeric() || b"-._~,()*!:@/?$'[]{}|^\\".contains(&byte);
+            match byte {
+                b' ' if plus => out.push('+'),
+                _ if plain && !eager => out.push(char::from(byte)),
+                _ => {
+                    let _ = write!(out, "%{byte:02X}");
+                }
             }
         }
     }
