@@ -24,13 +24,14 @@ pub(crate) fn ask(base_url: &str, path_and_query: &str) -> Observation {
     let host = base_url.strip_prefix("http://").expect("plain HTTP");
     let mut stream = TcpStream::connect(host).expect("a listener");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    write!(
-        stream,
-        "GET {path_and_query} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
-    )
-    .expect("a request");
+    // In one piece: a server that refuses the first line may close before the rest is sent.
+    let request =
+        format!("GET {path_and_query} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("a request");
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).expect("an answer");
+    if let Err(error) = stream.read_to_end(&mut answer) {
+        panic!("no answer from curl -gs '{base_url}{path_and_query}': {error}");
+    }
     parse(&String::from_utf8_lossy(&answer), base_url)
 }
 

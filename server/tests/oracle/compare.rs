@@ -21,7 +21,8 @@ pub(crate) enum Difference {
     Embedded,
     /// Methods of the language are no fields.
     Inherited,
-    /// Letters beyond ASCII without their escapes are read as UTF-8.
+    /// Letters beyond ASCII without their escapes are UTF-8; the upstream misreads some and does
+    /// not take others.
     Unescaped,
 }
 
@@ -98,6 +99,9 @@ impl Sides<'_> {
             .split('&')
             .filter(|piece| top_name(piece) == parameter)
             .collect();
+        if theirs.status == 400 && !query.is_ascii() {
+            return Some(Difference::Unescaped);
+        }
         if theirs.status == 500 {
             return (!guilty.is_empty()).then_some(Difference::Refused);
         }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     answerer::catalogue,
-    words::{FIELDS, INHERITED, LIMITS, NONSENSE, PATTERNS, SLICES, VALUES},
+    words::{FIELDS, INHERITED, LIMITS, NONSENSE, PATHS, PATTERNS, SLICES, VALUES},
 };
 
 /// A small generator of numbers (`SplitMix64`); equal seeds give equal numbers everywhere.
@@ -45,26 +45,17 @@ pub(crate) fn questions(seed: u64, count: usize) -> Vec<String> {
 }
 
 fn question(dice: &mut Dice, found: &[&Fact]) -> String {
-    let paths = [
-        "/films",
-        "/films",
-        "/films",
-        "/films",
-        "/films",
-        "/people",
-        "/species",
-        "/locations",
-        "/locations",
-        "/vehicles",
-        "/films/f-kettle",
-        "/species/s-fox",
-        "/films/nobody",
-        "/films/f-proto",
-    ];
-    let path = dice.pick(&paths);
-    let pieces: Vec<_> = (0..dice.below(5)).map(|_| piece(dice, found)).collect();
+    let path = dice.pick(&PATHS);
+    let mut pieces: Vec<_> = (0..dice.below(5)).map(|_| piece(dice, found)).collect();
     if pieces.is_empty() {
         return path.to_owned();
+    }
+    while dice.rarely(7) {
+        // The same name once more, spelt the same way or not.
+        let name = pieces[dice.below(pieces.len())].split(['=', '[']).next();
+        let name = name.unwrap_or_default().to_owned() + dice.pick(&["", "", "[]", "[0]", "[x]"]);
+        let again = name + "=" + &encoded_value(dice, found);
+        pieces.push(again);
     }
     format!("{path}?{}", pieces.join("&"))
 }
@@ -204,6 +195,11 @@ fn value(dice: &mut Dice, found: &[&Fact]) -> String {
     }
 }
 
+fn encoded_value(dice: &mut Dice, found: &[&Fact]) -> String {
+    let value = value(dice, found);
+    encoded(dice, &value)
+}
+
 fn pattern(dice: &mut Dice) -> String {
     let mut all: String = dice.pick(&PATTERNS).into();
     while dice.rarely(3) {
@@ -256,7 +252,7 @@ fn encoded(dice: &mut Dice, text: &str) -> String {
     let (eager, plus, raw) = (dice.rarely(12), dice.rarely(2), dice.rarely(20));
     let mut out = String::new();
     for letter in text.chars() {
-        if raw && !letter.is_ascii() {
+        if raw && !letter.is_ascii() && letter.is_alphabetic() {
             out.push(letter);
             continue;
         }

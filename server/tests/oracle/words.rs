@@ -1,5 +1,23 @@
 //! What questions are made of: fields, values, patterns and numbers that have surprised someone.
 
+/// What is asked for, films most of the time.
+pub(crate) const PATHS: [&str; 14] = [
+    "/films",
+    "/films",
+    "/films",
+    "/films",
+    "/films",
+    "/people",
+    "/species",
+    "/locations",
+    "/locations",
+    "/vehicles",
+    "/films/f-kettle",
+    "/species/s-fox",
+    "/films/nobody",
+    "/films/f-proto",
+];
+
 /// Paths into records, of which some records have none.
 pub(crate) const FIELDS: [&str; 44] = [
     "id",
