@@ -27,7 +27,8 @@
 //! - Properties of the language (`constructor`, `toString`) are not part of a record.
 //! - Text without its escapes is UTF-8; half of an emoji's two units is the whole emoji.
 //! - Sorting by a field of texts and numbers mixed agrees for fewer than 64 records.
-//! - Query strings, conditions, patterns and callback names have a longest size.
+//! - Query strings, patterns and callback names have a longest size, conditions and patterns a
+//!   highest number.
 
 mod condition;
 mod error;

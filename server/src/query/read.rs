@@ -16,6 +16,9 @@ use super::{
 /// Most values in conditions; each is compared with every record.
 const MOST_CONDITIONS: usize = 64;
 
+/// Most patterns in `_like`; a hostile one costs a millisecond, not the microsecond of a value.
+const MOST_PATTERNS: usize = 8;
+
 /// Longest JSONP callback name, in bytes; jQuery's have about 40.
 const LONGEST_CALLBACK: usize = 128;
 
@@ -75,17 +78,20 @@ pub(super) fn full_text(param: Option<&Param>) -> Result<Option<String>, BadQuer
 }
 
 pub(super) fn conditions(params: &Tree) -> Result<Vec<Condition>, BadQuery> {
-    let mut count = 0;
+    let (mut values, mut patterns) = (0, 0);
     let named = params.iter().filter(|(name, _)| !RESERVED.contains(name));
     named
         .map(|(name, value)| {
-            count += value.clone().into_items().len();
-            if count > MOST_CONDITIONS {
-                let problem =
-                    format!("goes beyond {MOST_CONDITIONS} conditions; ask for less at once");
-                return Err(BadQuery::new(name, problem));
-            }
-            Condition::parse(name, value.clone())
+            let count = value.clone().into_items().len();
+            values += count;
+            patterns += if name.contains("_like") { count } else { 0 };
+            let most = match (values > MOST_CONDITIONS, patterns > MOST_PATTERNS) {
+                (true, _) => format!("{MOST_CONDITIONS} conditions"),
+                (_, true) => format!("{MOST_PATTERNS} patterns"),
+                _ => return Condition::parse(name, value.clone()),
+            };
+            let problem = format!("goes beyond {most}; ask for less at once");
+            Err(BadQuery::new(name, problem))
         })
         .collect()
 }

@@ -268,7 +268,9 @@ pub(crate) const LIMITS: [&str; 24] = [
 ];
 
 /// Pieces that follow no form.
-pub(crate) const NONSENSE: [&str; 20] = [
+pub(crate) const NONSENSE: [&str; 22] = [
+    "homepage=1",
+    "homepage=2",
     "&",
     "&&",
     "=",

@@ -12,6 +12,10 @@ use std::collections::HashSet;
 use self::escape::Escape;
 use crate::query::units::{self, Units};
 
+/// In this alphabet the same as `\b`, but fast among characters beyond ASCII. For `\B` there is
+/// no such form.
+const ASCII_BOUNDARY: &str = "(?-u:\\b)";
+
 type Parsed<T = ()> = Result<T, String>;
 
 fn broken<T>(what: &str) -> Parsed<T> {
@@ -96,7 +100,7 @@ impl Parser {
                 }
                 '^' => self.assertion(1, "\\A"),
                 '$' => self.assertion(1, "\\z"),
-                '\\' if self.peek_at(1) == Some('b') => self.assertion(2, "\\b"),
+                '\\' if self.peek_at(1) == Some('b') => self.assertion(2, ASCII_BOUNDARY),
                 '\\' if self.peek_at(1) == Some('B') => self.assertion(2, "\\B"),
                 _ => {
                     let start = self.out.len();
