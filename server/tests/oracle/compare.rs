@@ -127,7 +127,11 @@ impl Sides<'_> {
             return Some(Difference::RefusedAtOnce);
         }
         // In a list of steps the upstream stumbles only when it comes to that step.
-        if parameter == "_sort" && guilty.iter().any(|piece| name(piece).contains("[toString]")) {
+        if parameter == "_sort"
+            && guilty
+                .iter()
+                .any(|piece| name(piece).contains("[toString]"))
+        {
             return Some(Difference::RefusedAtOnce);
         }
         // Alone, and with records to look at, it is the same failure.
