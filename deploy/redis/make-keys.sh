@@ -5,8 +5,8 @@
 #   server-url   what the readers connect with    readable by group 65533, the readers'
 #   users.acl    who may do what, for Redis       holds hashes of the passwords only
 #
-# Runs before Redis, at each `up`. Passwords are made once, at random, and never printed; the rules
-# are written anew each time, so that a newer version of this file is in force after an `up`.
+# Runs before Redis, at each `up`. Passwords are made once, at random, and never printed. The rules
+# are written anew each time, and those of a newer version hold from Redis' next start on.
 # Needs no network and no privilege: whoever owns a file may give it to a group of his own.
 set -eu
 umask 077
