@@ -90,7 +90,7 @@ async fn run(config: &Config) -> Result<()> {
                 .ok_or("nothing has been loaded yet".into())
         }
     };
-    let health = tokio::spawn(admin::run(admin, ready, until_stop()));
+    let health = tokio::spawn(admin::run(admin, ready, None, until_stop()));
     let setup = Setup {
         base: config.base(address),
         cache_control: config.cache_control.0.clone(),
