@@ -101,7 +101,7 @@ impl Years {
                 .as_array_mut()
                 .unwrap()
                 .iter_mut()
-                .for_each(&change)
+                .for_each(&change);
         });
     }
 }
@@ -172,7 +172,7 @@ async fn years_of_changes_give_the_expected_catalogue_and_log() {
     years.day("a film was released").await;
 
     years.each("films", |film| {
-        film["id"] = json!(format!("new-{}", film["id"].as_str().unwrap()))
+        film["id"] = json!(format!("new-{}", film["id"].as_str().unwrap()));
     });
     years.day("every id was replaced").await;
     years.run("and a person accepted it", "accept").await;
