@@ -22,6 +22,9 @@ use testkit::{PATIENCE, eventually};
 
 const READERS: usize = 3;
 
+/// How long Traefik waits for an answer, as `docker-compose.yml` has it, and a little more.
+const ANSWER_TIME: Duration = Duration::from_millis(2500);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_whole_mirror_runs_on_one_machine() {
     let Some(docker) = Docker::find().await else {
@@ -34,6 +37,11 @@ async fn the_whole_mirror_runs_on_one_machine() {
     let upstream = Upstream::start(testkit::catalogue());
     let stack = Box::pin(Stack::up(docker, &upstream, READERS)).await;
 
+    for service in ["redis", "poller", "server", "traefik"] {
+        for container in stack.containers(service).await {
+            healthy(&stack, &container).await;
+        }
+    }
     confinement::holds_for_every_container(&stack).await;
     confinement::redis_knows_who_may_do_what(&stack).await;
     confinement::started_in_order(&stack).await;
@@ -52,6 +60,8 @@ async fn the_whole_mirror_runs_on_one_machine() {
         let victim = &stack.containers("server").await[1];
         stack.docker.run(&["pause", victim]).await;
         readers_up(&stack, READERS - 1).await;
+        // Until Traefik has given up on the last request that the frozen one had been given.
+        tokio::time::sleep(ANSWER_TIME).await;
         stack.docker.run(&["unpause", victim]).await;
         readers_up(&stack, READERS).await;
     })
