@@ -15,6 +15,7 @@
 //! one trailing slash is ignored, as the upstream does.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,7 +24,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::CACHE_CONTROL;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
+use hyper::body::Body as RequestBody;
 use hyper::service::Service;
 use shared::catalogue::Collection;
 use tower_service::Service as _;
@@ -48,17 +49,21 @@ pub struct Setup {
     pub server_timing: bool,
 }
 
-/// The whole mirror as a service: the guard, then the routes.
-pub fn service(
+/// The whole mirror as a service: the guard, then the routes. Request bodies are not looked at, so
+/// that any will do, be it from a socket or from a test.
+pub fn service<B>(
     published: Published,
     setup: Setup,
-) -> impl Service<Request<Incoming>, Response = warp::reply::Response, Error = Infallible, Future: Send>
+) -> impl Service<Request<B>, Response = warp::reply::Response, Error = Infallible, Future: Send>
 + Clone
 + Send
-+ 'static {
++ 'static
+where
+    B: RequestBody<Error: Into<Box<dyn Error + Send + Sync>>> + Send + Sync + 'static,
+{
     let server_timing = setup.server_timing;
     let routes = warp::service(routes(published, setup));
-    hyper::service::service_fn(move |request: Request<Incoming>| {
+    hyper::service::service_fn(move |request: Request<B>| {
         let mut routes = routes.clone();
         async move {
             let started = Instant::now();
