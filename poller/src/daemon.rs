@@ -17,13 +17,10 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::schedule::Schedule;
-use crate::sync::{Cycle, LEASE_TIME, Syncer};
+use crate::sync::{Cycle, RENEWAL, Syncer};
 
-/// How long a sync may take in all; well within the lease.
+/// How long a sync may take in all; fetching ends long before.
 const SYNC_TIME: Duration = Duration::from_secs(40);
-
-/// How often the lease is renewed, or asked for by a standby.
-const HEARTBEAT: Duration = Duration::from_secs(LEASE_TIME.as_secs() / 3);
 
 /// How late a trigger may be before the daemon goes ahead without it. The scheduler has been seen
 /// to stop for ever after its process was suspended.
@@ -66,7 +63,7 @@ pub async fn run(
         failing: false,
         standby: false,
     };
-    let mut heartbeat = interval(HEARTBEAT);
+    let mut heartbeat = interval(RENEWAL);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut shutdown = pin!(shutdown);
     let signal = loop {
@@ -97,7 +94,7 @@ pub async fn run(
                     break None;
                 }
                 _ = heartbeat.tick() => {
-                    let held = timeout(HEARTBEAT, syncer.renew()).await;
+                    let held = timeout(RENEWAL, syncer.renew()).await;
                     // A standby that gets the lease does not wait for the schedule.
                     if state.standby && matches!(held, Ok(Ok(true))) {
                         break None;

@@ -11,17 +11,19 @@ use shared::cache::write::{Commit, Writer};
 use shared::catalogue::{Collection, PerCollection};
 use shared::snapshot::{FORMAT, Snapshot};
 use shared::status::{Confirmation, Status};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::advance::{self, Step};
 use crate::report::{Outcome, Report};
 use crate::upstream::{FetchError, Fetched, Upstream};
 
-/// How long the lease is held without renewal. Longer than any sync may take.
-pub const LEASE_TIME: Duration = Duration::from_secs(45);
+/// How long the lease is held without renewal, and so how long a standby waits for a dead holder.
+pub const LEASE_TIME: Duration = Duration::from_secs(15);
 
-/// How long fetching may take with everything that is tried again; rest of the lease is for the
-/// cache.
+/// How often the lease is renewed, during a sync and between syncs, so that one renewal may fail.
+pub const RENEWAL: Duration = Duration::from_secs(LEASE_TIME.as_secs() / 3);
+
+/// How long fetching may take with everything that is tried again.
 const FETCH_TIME: Duration = Duration::from_secs(30);
 
 /// Does syncs, and remembers what the last one committed.
@@ -91,7 +93,10 @@ impl Syncer {
             return Ok(Cycle::Standby { holder });
         }
         let (before, stored_generation, last_status) = self.look(started_at).await?;
-        let outcomes = self.fetch(&before).await;
+        let outcomes = tokio::select! {
+            outcomes = fetch(&self.upstream, &before) => outcomes,
+            holder = hold(&mut self.writer) => return Ok(Cycle::Standby { holder }),
+        };
         let finished_at = Utc::now().trunc_subsecs(3);
         let upstream = self.upstream.base().to_string();
         let step = advance::advance(&before, &upstream, outcomes, finished_at);
@@ -147,35 +152,50 @@ impl Syncer {
         self.memory = Some(before.clone());
         Ok((before, generation, stored.status))
     }
+}
 
-    async fn fetch(&self, before: &Snapshot) -> PerCollection<advance::Outcome> {
-        let (films, people, locations, species, vehicles) = tokio::join!(
-            self.fetch_one(before, Collection::Films),
-            self.fetch_one(before, Collection::People),
-            self.fetch_one(before, Collection::Locations),
-            self.fetch_one(before, Collection::Species),
-            self.fetch_one(before, Collection::Vehicles),
-        );
-        PerCollection {
-            films,
-            people,
-            locations,
-            species,
-            vehicles,
+/// Renews the lease until another poller has it; returns that one's name.
+async fn hold(writer: &mut Writer) -> String {
+    loop {
+        sleep(RENEWAL).await;
+        // A cache that cannot be asked may be back for the commit, which looks for itself.
+        if let Ok(Err(holder)) = writer.lease(LEASE_TIME).await {
+            return holder;
         }
     }
+}
 
-    async fn fetch_one(&self, before: &Snapshot, collection: Collection) -> advance::Outcome {
-        let etag = before.collections[collection].etag.as_deref();
-        match timeout(FETCH_TIME, self.upstream.fetch(collection, etag)).await {
-            Ok(Ok(Fetched::NotModified)) => advance::Outcome::NotModified,
-            Ok(Ok(Fetched::Sent { answer, etag })) => advance::Outcome::Sent { answer, etag },
-            Ok(Err(error @ (FetchError::Rejected(_) | FetchError::TooLarge))) => {
-                advance::Outcome::Rejected(error.to_string())
-            }
-            Ok(Err(error)) => advance::Outcome::Failed(error.to_string()),
-            Err(_) => advance::Outcome::Failed(format!("no answer within {FETCH_TIME:?}")),
+async fn fetch(upstream: &Upstream, before: &Snapshot) -> PerCollection<advance::Outcome> {
+    let (films, people, locations, species, vehicles) = tokio::join!(
+        fetch_one(upstream, before, Collection::Films),
+        fetch_one(upstream, before, Collection::People),
+        fetch_one(upstream, before, Collection::Locations),
+        fetch_one(upstream, before, Collection::Species),
+        fetch_one(upstream, before, Collection::Vehicles),
+    );
+    PerCollection {
+        films,
+        people,
+        locations,
+        species,
+        vehicles,
+    }
+}
+
+async fn fetch_one(
+    upstream: &Upstream,
+    before: &Snapshot,
+    collection: Collection,
+) -> advance::Outcome {
+    let etag = before.collections[collection].etag.as_deref();
+    match timeout(FETCH_TIME, upstream.fetch(collection, etag)).await {
+        Ok(Ok(Fetched::NotModified)) => advance::Outcome::NotModified,
+        Ok(Ok(Fetched::Sent { answer, etag })) => advance::Outcome::Sent { answer, etag },
+        Ok(Err(error @ (FetchError::Rejected(_) | FetchError::TooLarge))) => {
+            advance::Outcome::Rejected(error.to_string())
         }
+        Ok(Err(error)) => advance::Outcome::Failed(error.to_string()),
+        Err(_) => advance::Outcome::Failed(format!("no answer within {FETCH_TIME:?}")),
     }
 }
 
