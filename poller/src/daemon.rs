@@ -14,10 +14,10 @@ use futures_util::FutureExt;
 use shared::admin;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::schedule::Schedule;
-use crate::sync::{Cycle, RENEWAL, Syncer};
+use crate::sync::{Cycle, RENEWAL, SyncError, Syncer};
 
 /// How long a sync may take in all; fetching ends long before.
 const SYNC_TIME: Duration = Duration::from_secs(40);
@@ -62,6 +62,7 @@ pub async fn run(
     let mut state = State {
         failing: false,
         standby: false,
+        cache_trouble: None,
     };
     let mut heartbeat = interval(RENEWAL);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -82,13 +83,15 @@ pub async fn run(
                 ready.store(true, Ordering::Relaxed);
             }
         }
-        let overdue = tokio::time::sleep(until_overdue(&schedule));
-        let mut overdue = pin!(overdue);
+        let overdue = sleep(until_overdue(&schedule));
+        let retry = sleep(state.retry_after_cache_trouble().unwrap_or(Duration::MAX));
+        let (mut overdue, mut retry) = (pin!(overdue), pin!(retry));
         // Waits for the next sync to be due.
         let signal = loop {
             tokio::select! {
                 signal = &mut shutdown => break Some(signal),
                 _ = triggers.recv() => break None,
+                () = &mut retry => break None,
                 () = &mut overdue => {
                     tracing::debug!("the scheduler missed a trigger");
                     break None;
@@ -126,13 +129,20 @@ fn until_overdue(schedule: &Schedule) -> Duration {
 struct State {
     failing: bool,
     standby: bool,
+    /// How many syncs in a row failed for the cache's sake, and whether the last one had asked
+    /// the upstream.
+    cache_trouble: Option<(u32, bool)>,
 }
 
 impl State {
     /// Runs a sync and logs what came of it. Returns whether the cache could be worked with.
-    async fn observe(&mut self, sync: impl Future<Output = Result<Cycle>>) -> bool {
+    async fn observe(&mut self, sync: impl Future<Output = Result<Cycle, SyncError>>) -> bool {
         // A panic in one sync, which would be a mistake of ours, must not be the last sync.
         let guarded = timeout(SYNC_TIME, AssertUnwindSafe(sync).catch_unwind()).await;
+        let failures_before = self
+            .cache_trouble
+            .take()
+            .map_or(0, |(failures, _)| failures);
         let failure = match guarded {
             Ok(Ok(Ok(Cycle::Finished(report)))) => {
                 report.log();
@@ -147,13 +157,26 @@ impl State {
                 self.standby = true;
                 return true;
             }
-            Ok(Ok(Err(error))) => format!("{error:#}"),
+            Ok(Ok(Err(error))) => {
+                self.cache_trouble = Some((failures_before + 1, error.has_asked_upstream()));
+                error.to_string()
+            }
             Ok(Err(_)) => "the sync panicked".to_owned(),
             Err(_) => format!("no end within {SYNC_TIME:?}"),
         };
         tracing::warn!(reason = failure, "sync failed");
         self.failing(Some(&failure));
         false
+    }
+
+    /// How long to wait, if the schedule allows it, when the last sync failed for the cache's sake.
+    ///
+    /// Doubles from a second. Looking whether the cache is back costs nobody anything and goes on
+    /// every few seconds; a sync that gets as far as the upstream is soon left to the schedule.
+    fn retry_after_cache_trouble(&self) -> Option<Duration> {
+        let (failures, has_asked_upstream) = self.cache_trouble?;
+        let most = if has_asked_upstream { 60 } else { 5 };
+        Some(Duration::from_secs((1 << (failures - 1).min(6)).min(most)))
     }
 
     fn failing(&mut self, reason: Option<&str>) {
@@ -165,5 +188,26 @@ impl State {
             _ => {}
         }
         self.failing = reason.is_some();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cache_trouble_is_looked_into_soon_and_without_bothering_the_upstream() {
+        let waits = |has_asked_upstream| {
+            [1, 2, 3, 4, 5, 6, 7, 100].map(|failures| {
+                let state = State {
+                    failing: true,
+                    standby: false,
+                    cache_trouble: Some((failures, has_asked_upstream)),
+                };
+                state.retry_after_cache_trouble().unwrap().as_secs()
+            })
+        };
+        assert_eq!(waits(false), [1, 2, 4, 5, 5, 5, 5, 5]);
+        assert_eq!(waits(true), [1, 2, 4, 8, 16, 32, 60, 60]);
     }
 }

@@ -4,7 +4,6 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result as Anyhow};
 use chrono::{DateTime, SubsecRound, Utc};
 use shared::cache::CacheError;
 use shared::cache::write::{Commit, Writer};
@@ -47,6 +46,27 @@ pub enum Cycle {
     },
 }
 
+/// Why a sync came to nothing: the cache. What the upstream does wrong is part of the report.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    /// Nobody can sync.
+    #[error("cannot take the lease: {0}")]
+    Lease(CacheError),
+    /// There is nothing to go on from.
+    #[error("cannot read the cache: {0}")]
+    Load(CacheError),
+    /// The upstream was asked in vain.
+    #[error("cannot commit: {0}")]
+    Commit(CacheError),
+}
+
+impl SyncError {
+    /// Whether the sync had asked the upstream before it failed.
+    pub const fn has_asked_upstream(&self) -> bool {
+        matches!(self, Self::Commit(_))
+    }
+}
+
 impl Syncer {
     /// A syncer between an upstream and a cache.
     pub const fn new(upstream: Upstream, writer: Writer) -> Self {
@@ -80,15 +100,17 @@ impl Syncer {
     /// Does one sync. `next_attempt_at` is only told to the readers.
     ///
     /// # Errors
-    /// When the cache cannot be read or written. What the upstream does wrong is no error but
-    /// part of the report.
-    pub async fn sync_once(&mut self, next_attempt_at: Option<DateTime<Utc>>) -> Anyhow<Cycle> {
+    /// When the cache cannot be read or written.
+    pub async fn sync_once(
+        &mut self,
+        next_attempt_at: Option<DateTime<Utc>>,
+    ) -> Result<Cycle, SyncError> {
         let (started, started_at) = (Instant::now(), Utc::now().trunc_subsecs(3));
         let lease = self
             .writer
             .lease(LEASE_TIME)
             .await
-            .context("cannot take the lease")?;
+            .map_err(SyncError::Lease)?;
         if let Err(holder) = lease {
             return Ok(Cycle::Standby { holder });
         }
@@ -113,7 +135,10 @@ impl Syncer {
             snapshot: must_store.then_some(&step.snapshot),
             status: &status,
         };
-        self.writer.commit(commit).await.context("cannot commit")?;
+        self.writer
+            .commit(commit)
+            .await
+            .map_err(SyncError::Commit)?;
         let report = report(&step, started.elapsed(), next_attempt_at);
         self.memory = Some(step.snapshot);
         Ok(Cycle::Finished(Box::new(report)))
@@ -122,8 +147,11 @@ impl Syncer {
     /// Finds the snapshot to go on from: the stored one, or what this poller still holds when the
     /// cache lost it or fell back to an older one (sync rule 12), or the built-in catalogue.
     /// Returns it with the generation that is really stored.
-    async fn look(&mut self, at: DateTime<Utc>) -> Anyhow<(Snapshot, u64, Option<Status>)> {
-        let stored = self.writer.load().await.context("cannot read the cache")?;
+    async fn look(
+        &mut self,
+        at: DateTime<Utc>,
+    ) -> Result<(Snapshot, u64, Option<Status>), SyncError> {
+        let stored = self.writer.load().await.map_err(SyncError::Load)?;
         let generation = stored
             .snapshot
             .as_ref()
