@@ -122,7 +122,7 @@ impl Context {
     ) -> Response<Bytes> {
         let id = match decode(id) {
             Ok(id) => id,
-            Err(problem) => return respond::problem(StatusCode::BAD_REQUEST, problem),
+            Err(problem) => return respond::bad_parameter("id", problem),
         };
         self.answer(|view| {
             if let Some(item) = view.site.shelves[collection].item(&id) {
@@ -199,10 +199,10 @@ fn decode(segment: &str) -> Result<String, &'static str> {
             .is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
     };
     if !escapes.all(is_escape) {
-        return Err("the path has a % that is not followed by two hexadecimal digits");
+        return Err("`id` has a `%` that is not followed by two hexadecimal digits");
     }
     let decoded = percent_decode_str(segment).decode_utf8();
     decoded
         .map(String::from)
-        .map_err(|_| "the path is not UTF-8 once its escapes are decoded")
+        .map_err(|_| "`id` is not UTF-8 once its escapes are decoded")
 }

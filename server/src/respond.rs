@@ -100,7 +100,12 @@ pub fn problem(status: StatusCode, detail: &str) -> Response<Bytes> {
 
 /// A query that has no answer; the problem names the parameter.
 pub fn bad_query(bad: &BadQuery) -> Response<Bytes> {
-    let members = serde_json::json!({"detail": bad.to_string(), "parameter": bad.parameter()});
+    bad_parameter(bad.parameter(), &bad.to_string())
+}
+
+/// A parameter of the query or the path that has no answer, by its name.
+pub fn bad_parameter(parameter: &str, detail: &str) -> Response<Bytes> {
+    let members = serde_json::json!({"detail": detail, "parameter": parameter});
     problem_with(StatusCode::BAD_REQUEST, &members)
 }
 
