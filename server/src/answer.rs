@@ -13,6 +13,7 @@ use shared::catalogue::Collection;
 
 use crate::publish::View;
 use crate::query::{BadQuery, Pages, Plan, Selection};
+use crate::reference::Reference;
 use crate::render::{Body, Item, JSON, pretty};
 use crate::respond;
 use crate::routes::Setup;
@@ -38,15 +39,18 @@ pub(crate) struct Context {
 
 impl Context {
     /// `/movies`.
-    pub(crate) fn movies(self) -> Response<Bytes> {
-        let mut response = self.answer(|view| Ok(self.whole(&view.movies)));
-        let headers = response.headers_mut();
-        headers.insert(
-            CONTENT_SECURITY_POLICY,
-            HeaderValue::from_static(PAGE_POLICY),
-        );
-        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-        response
+    pub(crate) fn movies(&self) -> Response<Bytes> {
+        page(self.answer(|view| Ok(self.whole(&view.movies))))
+    }
+
+    /// `/docs`, which needs no catalogue.
+    pub(crate) fn docs(&self, reference: &Reference) -> Response<Bytes> {
+        page(self.whole(&reference.page))
+    }
+
+    /// `/openapi.json`, which needs none either.
+    pub(crate) fn openapi(&self, reference: &Reference) -> Response<Bytes> {
+        self.whole(&reference.document)
     }
 
     /// `/{collection}`.
@@ -188,6 +192,17 @@ impl Context {
         };
         respond::with_body(status, &body, &self.headers)
     }
+}
+
+/// What an answer that browsers show as a page has beside its body.
+fn page(mut response: Response<Bytes>) -> Response<Bytes> {
+    let headers = response.headers_mut();
+    headers.insert(
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(PAGE_POLICY),
+    );
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
 }
 
 /// A path segment without its percent escapes.

@@ -79,11 +79,9 @@ pub fn aged(mut response: Response<Bytes>, status: Option<&Status>) -> Response<
 }
 
 /// Leads elsewhere.
-pub fn redirect(location: &'static str) -> Response<Bytes> {
+pub fn redirect(location: HeaderValue) -> Response<Bytes> {
     let mut response = empty(StatusCode::FOUND);
-    response
-        .headers_mut()
-        .insert(LOCATION, HeaderValue::from_static(location));
+    response.headers_mut().insert(LOCATION, location);
     response
 }
 
