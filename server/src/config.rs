@@ -104,6 +104,14 @@ impl Config {
     }
 }
 
+/// The path with which every path below a base URL begins; nothing where the mirror has a host of
+/// its own. A proxy that shares its host takes this off before it asks here.
+pub fn prefix(base: &str) -> &str {
+    let host = base.find("://").map_or(0, |scheme| scheme + 3);
+    let path = base[host..].find('/');
+    path.map_or("", |path| &base[host + path..])
+}
+
 /// An address that a client on this machine can use.
 fn reachable(address: SocketAddr) -> String {
     match address.ip() {
@@ -205,6 +213,13 @@ mod tests {
             .map(|variable| (variable.name.into(), variable.default.into()));
         let spelt_out: Config = shared::config::load(VARIABLES, defaults).unwrap();
         assert_eq!(format!("{spelt_out:?}"), format!("{:?}", Config::default()));
+    }
+
+    #[test]
+    fn a_base_url_below_a_path_puts_it_before_every_path() {
+        assert_eq!(prefix("https://ghibli.example"), "");
+        assert_eq!(prefix("http://127.0.0.1:8080"), "");
+        assert_eq!(prefix("https://api.example/v1/ghibli"), "/v1/ghibli");
     }
 
     #[test]

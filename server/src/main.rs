@@ -92,8 +92,10 @@ async fn run(config: &Config) -> Result<()> {
         }
     };
     let health = tokio::spawn(admin::run(admin, ready, None, until_stop()));
+    let base = config.base(address);
+    let prefix = server::config::prefix(&base).to_owned();
     let setup = Setup {
-        base: config.base(address),
+        base,
         cache_control: config.cache_control.0.clone(),
         server_timing: config.server_timing,
     };
@@ -113,7 +115,7 @@ async fn run(config: &Config) -> Result<()> {
         outcome = tokio::spawn(follow::run(reader, known)) => {
             outcome.context("following the cache failed")
         }
-        outcome = tokio::spawn(publish::run(watched, links, published)) => {
+        outcome = tokio::spawn(publish::run(watched, links, prefix, published)) => {
             outcome.context("rendering failed").flatten()
         }
     };

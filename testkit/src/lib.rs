@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`upstream`] | a stand-in Ghibli API that counts its requests and fails on demand |
 //! | [`process`] | the project's real binaries: start, read their logs, signal, kill |
+//! | [`mirror`] | a whole mirror in one line, for tests of what servers answer |
 //! | [`redis`] | a private Redis server that can be killed, paused and restarted |
 //! | [`client`] | a small HTTP client with bounds, and a hammer |
 //! | [`sample`] | records and catalogues told in a line or two |
@@ -13,6 +14,7 @@
 //! mistake there must not be able to hide itself by changing its own test.
 
 pub mod client;
+pub mod mirror;
 pub mod process;
 pub mod redis;
 pub mod sample;
