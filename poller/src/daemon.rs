@@ -21,13 +21,10 @@ use crate::advance::Trust;
 use crate::orders::{self, Command};
 use crate::patience::Patience;
 use crate::schedule::Schedule;
-use crate::sync::{Cycle, LEASE_TIME, Syncer};
+use crate::sync::{Cycle, RENEWAL, Syncer};
 
-/// How long a sync may take in all; well within the lease.
+/// How long a sync may take in all; fetching ends long before.
 const SYNC_TIME: Duration = Duration::from_secs(40);
-
-/// How often the lease is renewed, or asked for by a standby.
-const HEARTBEAT: Duration = Duration::from_secs(LEASE_TIME.as_secs() / 3);
 
 /// How late a trigger may be before the daemon goes ahead without it. The scheduler has been seen
 /// to stop for ever after its process was suspended.
@@ -154,7 +151,7 @@ impl Daemon {
         triggers: &mut mpsc::Receiver<()>,
         orders: &mut mpsc::Receiver<Order>,
     ) -> Work {
-        let mut heartbeat = interval(HEARTBEAT);
+        let mut heartbeat = interval(RENEWAL);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut overdue = pin!(tokio::time::sleep_until(self.due + OVERDUE));
         loop {
@@ -170,7 +167,7 @@ impl Daemon {
                     return Work::Sync;
                 }
                 _ = heartbeat.tick() => {
-                    let held = timeout(HEARTBEAT, self.syncer.renew()).await;
+                    let held = timeout(RENEWAL, self.syncer.renew()).await;
                     // A standby that gets the lease does not wait for the schedule.
                     if self.standby && matches!(held, Ok(Ok(true))) {
                         return Work::Sync;

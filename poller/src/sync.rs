@@ -11,17 +11,19 @@ use shared::cache::write::{Commit, Writer};
 use shared::catalogue::{Collection, PerCollection};
 use shared::snapshot::{FORMAT, Snapshot};
 use shared::status::{Confirmation, Status};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::advance::{self, Step, Trust};
 use crate::report::{Outcome, Report};
 use crate::upstream::{FetchError, Fetched, Upstream};
 
-/// How long the lease is held without renewal. Longer than any sync may take.
-pub const LEASE_TIME: Duration = Duration::from_secs(45);
+/// How long the lease is held without renewal, and so how long a standby waits for a dead holder.
+pub const LEASE_TIME: Duration = Duration::from_secs(15);
 
-/// How long fetching may take with everything that is tried again; rest of the lease is for the
-/// cache.
+/// How often the lease is renewed, during a sync and between syncs, so that one renewal may fail.
+pub const RENEWAL: Duration = Duration::from_secs(LEASE_TIME.as_secs() / 3);
+
+/// How long fetching may take with everything that is tried again.
 const FETCH_TIME: Duration = Duration::from_secs(30);
 
 /// Does syncs, and remembers what the last one committed.
@@ -129,7 +131,10 @@ impl Syncer {
             return Ok(Cycle::Standby { holder });
         }
         let (before, stored_generation, last_status) = self.look(started_at).await?;
-        let (outcomes, heard) = self.fetch(&before).await;
+        let (outcomes, heard) = tokio::select! {
+            fetched = fetch(&self.upstream, &before) => fetched,
+            holder = hold(&mut self.writer) => return Ok(Cycle::Standby { holder }),
+        };
         let next_attempt_at = next_attempt(heard);
         let finished_at = Utc::now().trunc_subsecs(3);
         let upstream = self.upstream.base().to_string();
@@ -186,45 +191,55 @@ impl Syncer {
         self.memory = Some(before.clone());
         Ok((before, generation, stored.status))
     }
+}
 
-    async fn fetch(&self, before: &Snapshot) -> (PerCollection<advance::Outcome>, Heard) {
-        let (films, people, locations, species, vehicles) = tokio::join!(
-            self.fetch_one(before, Collection::Films),
-            self.fetch_one(before, Collection::People),
-            self.fetch_one(before, Collection::Locations),
-            self.fetch_one(before, Collection::Species),
-            self.fetch_one(before, Collection::Vehicles),
-        );
-        let fetched = PerCollection {
-            films,
-            people,
-            locations,
-            species,
-            vehicles,
-        };
-        let heard = Heard {
-            answered: fetched
-                .iter()
-                .any(|(_, outcome)| !matches!(outcome, Err(error) if error.is_silence())),
-            asked_for: fetched
-                .iter()
-                .filter_map(|(_, outcome)| outcome.as_ref().err()?.asked_for())
-                .max(),
-        };
-        (fetched.map(outcome), heard)
+/// Renews the lease until another poller has it; returns that one's name.
+async fn hold(writer: &mut Writer) -> String {
+    loop {
+        sleep(RENEWAL).await;
+        // A cache that cannot be asked may be back for the commit, which looks for itself.
+        if let Ok(Err(holder)) = writer.lease(LEASE_TIME).await {
+            return holder;
+        }
     }
+}
 
-    async fn fetch_one(
-        &self,
-        before: &Snapshot,
-        collection: Collection,
-    ) -> Result<Fetched, FetchError> {
-        let etag = before.collections[collection].etag.as_deref();
-        let fetching = self.upstream.fetch(collection, etag);
-        timeout(FETCH_TIME, fetching)
-            .await
-            .unwrap_or(Err(FetchError::TimedOut))
-    }
+async fn fetch(upstream: &Upstream, before: &Snapshot) -> (PerCollection<advance::Outcome>, Heard) {
+    let (films, people, locations, species, vehicles) = tokio::join!(
+        fetch_one(upstream, before, Collection::Films),
+        fetch_one(upstream, before, Collection::People),
+        fetch_one(upstream, before, Collection::Locations),
+        fetch_one(upstream, before, Collection::Species),
+        fetch_one(upstream, before, Collection::Vehicles),
+    );
+    let fetched = PerCollection {
+        films,
+        people,
+        locations,
+        species,
+        vehicles,
+    };
+    let heard = Heard {
+        answered: fetched
+            .iter()
+            .any(|(_, outcome)| !matches!(outcome, Err(error) if error.is_silence())),
+        asked_for: fetched
+            .iter()
+            .filter_map(|(_, outcome)| outcome.as_ref().err()?.asked_for())
+            .max(),
+    };
+    (fetched.map(outcome), heard)
+}
+
+async fn fetch_one(
+    upstream: &Upstream,
+    before: &Snapshot,
+    collection: Collection,
+) -> Result<Fetched, FetchError> {
+    let etag = before.collections[collection].etag.as_deref();
+    timeout(FETCH_TIME, upstream.fetch(collection, etag))
+        .await
+        .unwrap_or(Err(FetchError::TimedOut))
 }
 
 /// What a cycle's requests tell of the upstream as a whole.
