@@ -15,16 +15,19 @@ use futures_util::FutureExt;
 use shared::admin::{self, Order};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use crate::advance::Trust;
 use crate::orders::{self, Command};
 use crate::patience::Patience;
 use crate::schedule::Schedule;
-use crate::sync::{Cycle, RENEWAL, Syncer};
+use crate::sync::{Cycle, Heard, RENEWAL, Syncer};
 
 /// How long a sync may take in all; fetching ends long before.
 const SYNC_TIME: Duration = Duration::from_secs(40);
+
+/// How often to look whether a cache is back that failed a sync.
+const CACHE_RETRY: Duration = Duration::from_secs(5);
 
 /// How late a trigger may be before the daemon goes ahead without it. The scheduler has been seen
 /// to stop for ever after its process was suspended.
@@ -94,6 +97,9 @@ struct Daemon {
     patience: Patience,
     /// Before this, triggers are not heeded.
     due: Instant,
+    /// When to look again although no trigger is due.
+    retry: Option<Instant>,
+    cache_failures: u32,
     failing: bool,
     standby: bool,
     ready: Arc<AtomicBool>,
@@ -114,6 +120,8 @@ impl Daemon {
             schedule,
             patience: Patience::default(),
             due: Instant::now(),
+            retry: None,
+            cache_failures: 0,
             failing: false,
             standby: false,
             ready: Arc::default(),
@@ -153,7 +161,9 @@ impl Daemon {
     ) -> Work {
         let mut heartbeat = interval(RENEWAL);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut overdue = pin!(tokio::time::sleep_until(self.due + OVERDUE));
+        let overdue = sleep_until(self.due + OVERDUE);
+        let retry = sleep_until(self.retry.unwrap_or(self.due + OVERDUE));
+        let (mut overdue, mut retry) = (pin!(overdue), pin!(retry));
         loop {
             tokio::select! {
                 Some(order) = orders.recv() => return Work::Order(order),
@@ -162,6 +172,7 @@ impl Daemon {
                         return Work::Sync;
                     }
                 }
+                () = &mut retry, if self.retry.is_some() => return Work::Sync,
                 () = &mut overdue => {
                     tracing::debug!("the scheduler missed a trigger");
                     return Work::Sync;
@@ -186,7 +197,9 @@ impl Daemon {
             ..
         } = self;
         let mut next_attempt = schedule.next_after(Utc::now());
+        let mut last_heard = None;
         let sync = syncer.sync_once(trust, |heard| {
+            last_heard = Some(heard);
             let (answered, asked_for) = (heard.answered, heard.asked_for);
             next_attempt = patience.next_attempt(schedule, Utc::now(), answered, asked_for);
             next_attempt
@@ -195,12 +208,19 @@ impl Daemon {
         let guarded = timeout(SYNC_TIME, AssertUnwindSafe(sync).catch_unwind()).await;
         let wait = next_attempt.and_then(|next| (next - Utc::now()).to_std().ok());
         self.due = Instant::now() + wait.unwrap_or_default();
+        self.retry = None;
         let failure = match guarded {
             Ok(Ok(Ok(cycle))) => {
                 self.ready.store(true, Ordering::Relaxed);
+                self.cache_failures = 0;
                 return self.tell(cycle);
             }
-            Ok(Ok(Err(error))) => format!("{error:#}"),
+            Ok(Ok(Err(error))) => {
+                let wait = retry_after_cache_trouble(self.cache_failures, last_heard);
+                self.retry = wait.map(|wait| Instant::now() + wait);
+                self.cache_failures = self.cache_failures.saturating_add(1);
+                format!("{error:#}")
+            }
             Ok(Err(_)) => "the sync panicked".to_owned(),
             Err(_) => format!("no end within {SYNC_TIME:?}"),
         };
@@ -249,5 +269,44 @@ impl Daemon {
             _ => {}
         }
         self.failing = reason.is_some();
+    }
+}
+
+/// How long to wait after a sync that the cache failed, if the schedule leaves that much time;
+/// nothing when only the schedule counts. `failures` went before it in a row.
+///
+/// Doubles from a second. To look at the cache costs nobody anything and goes on; a sync that gets
+/// as far as the upstream each time is soon left to the schedule, and at once when the upstream is
+/// to be left alone.
+fn retry_after_cache_trouble(failures: u32, heard: Option<Heard>) -> Option<Duration> {
+    let doubled = Duration::from_secs(1 << failures.min(10));
+    match heard {
+        None => Some(doubled.min(CACHE_RETRY)),
+        Some(heard) if heard.answered && heard.asked_for.is_none() => Some(doubled),
+        Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cache_trouble_is_looked_into_within_seconds_but_not_at_the_upstreams_cost() {
+        let waits = |heard| {
+            [0, 1, 2, 3, 4, 100].map(|failures| {
+                retry_after_cache_trouble(failures, heard).map(|wait| wait.as_secs())
+            })
+        };
+        let heard = |answered, asked_for| {
+            Some(Heard {
+                answered,
+                asked_for,
+            })
+        };
+        assert_eq!(waits(None), [1, 2, 4, 5, 5, 5].map(Some));
+        assert_eq!(waits(heard(true, None)), [1, 2, 4, 8, 16, 1024].map(Some));
+        assert_eq!(waits(heard(false, None)), [None; 6]);
+        assert_eq!(waits(heard(true, Some(Duration::from_secs(9)))), [None; 6]);
     }
 }
