@@ -70,7 +70,7 @@ impl Share {
         } else {
             1
         };
-        let time = now - since;
+        let time = now.saturating_sub(since);
         let turns = u64::try_from(time.as_millis().div_ceil(CYCLE.as_millis())).unwrap_or(u64::MAX);
         let cycles = turns + 1 + self.out_of_turn.len() as u64;
         let (asked, allowed) = (requests - before, CYCLE_REQUESTS * tries * cycles);
@@ -101,7 +101,7 @@ mod tests {
         let mut share = Share::default();
         share.fault_begins();
         assert_eq!(minute(&mut share, 15), None);
-        share.fault_ends(Duration::from_secs(60));
+        share.fault_ends(Duration::from_mins(1));
         let found = (600..900u64)
             .find_map(|tenth| share.sample(Duration::from_millis(100 * tenth), tenth / 10 * 15));
         assert!(found.is_some());

@@ -224,10 +224,10 @@ type Sabotage = (Promise, fn(&mut Mirror));
 /// One or more for every promise that the model itself watches over.
 const SABOTAGES: [Sabotage; 17] = [
     (Promise::Kept, |mirror| {
-        shows(mirror, |films| films.truncate(BASELINE))
+        shows(mirror, |films| films.truncate(BASELINE));
     }),
     (Promise::Kept, |mirror| {
-        shows(mirror, |films| drop(films.remove(1)))
+        shows(mirror, |films| drop(films.remove(1)));
     }),
     (Promise::Kept, |mirror| shows(mirror, Vec::clear)),
     (Promise::Kept, |mirror| {
@@ -242,19 +242,19 @@ const SABOTAGES: [Sabotage; 17] = [
             .sync_finished(0, mirror.model.released().len() - 1);
     }),
     (Promise::Once, |mirror| {
-        shows(mirror, |films| films.push(films[0].clone()))
+        shows(mirror, |films| films.push(films[0].clone()));
     }),
     (Promise::Order, |mirror| {
-        shows(mirror, |films| films.swap(0, 2))
+        shows(mirror, |films| films.swap(0, 2));
     }),
     (Promise::Genuine, |mirror| {
-        shows(mirror, |films| films.push("deep".to_owned()))
+        shows(mirror, |films| films.push("deep".to_owned()));
     }),
     (Promise::Genuine, |mirror| {
-        mirror.model.announced(9_999, "deep")
+        mirror.model.announced(9_999, "deep");
     }),
     (Promise::Genuine, |mirror| {
-        mirror.model.sync_finished(0, 9_999)
+        mirror.model.sync_finished(0, 9_999);
     }),
     (Promise::Forward, |mirror| {
         let expected = mirror.model.expect(0);
