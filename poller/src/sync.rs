@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result as Anyhow};
+use anyhow::{Context, Result as Anyhow, bail};
 use chrono::{DateTime, SubsecRound, Utc};
 use shared::cache::CacheError;
 use shared::cache::write::{Commit, Writer};
@@ -13,7 +13,7 @@ use shared::snapshot::{FORMAT, Snapshot};
 use shared::status::{Confirmation, Status};
 use tokio::time::{Instant, timeout};
 
-use crate::advance::{self, Step};
+use crate::advance::{self, Step, Trust};
 use crate::report::{Outcome, Report};
 use crate::upstream::{FetchError, Fetched, Upstream};
 
@@ -68,6 +68,39 @@ impl Syncer {
         Ok(self.writer.lease(LEASE_TIME).await?.is_ok())
     }
 
+    /// Removes the withdrawn records and commits. Returns their ids, by collection.
+    ///
+    /// # Errors
+    /// When another poller has the lease, or the cache cannot be read or written.
+    pub async fn prune(&mut self) -> Anyhow<PerCollection<Vec<String>>> {
+        let lease = self
+            .writer
+            .lease(LEASE_TIME)
+            .await
+            .context("cannot take the lease")?;
+        if let Err(holder) = lease {
+            bail!("{holder} is syncing this cache");
+        }
+        let at = Utc::now().trunc_subsecs(3);
+        let (before, expected, status) = self.look(at).await?;
+        let status = status.context("nothing has been synced yet, so there is nothing to prune")?;
+        let Some((after, pruned)) = advance::prune(&before, at) else {
+            return Ok(PerCollection::default());
+        };
+        let status = Status {
+            generation: after.generation,
+            ..status
+        };
+        let commit = Commit {
+            expected,
+            snapshot: Some(&after),
+            status: &status,
+        };
+        self.writer.commit(commit).await.context("cannot commit")?;
+        self.memory = Some(after);
+        Ok(pruned)
+    }
+
     /// Gives the lease back, so that a standby can take over at once.
     pub async fn release(&mut self) {
         if let Err(error) = self.writer.release().await {
@@ -75,12 +108,17 @@ impl Syncer {
         }
     }
 
-    /// Does one sync. `next_attempt_at` is only told to the readers.
+    /// Does one sync. `next_attempt` says when the next one is due, once this one has heard from
+    /// the upstream.
     ///
     /// # Errors
     /// When the cache cannot be read or written. What the upstream does wrong is no error but
     /// part of the report.
-    pub async fn sync_once(&mut self, next_attempt_at: Option<DateTime<Utc>>) -> Anyhow<Cycle> {
+    pub async fn sync_once(
+        &mut self,
+        trust: Trust,
+        next_attempt: impl FnOnce(Heard) -> Option<DateTime<Utc>>,
+    ) -> Anyhow<Cycle> {
         let (started, started_at) = (Instant::now(), Utc::now().trunc_subsecs(3));
         let lease = self
             .writer
@@ -91,10 +129,11 @@ impl Syncer {
             return Ok(Cycle::Standby { holder });
         }
         let (before, stored_generation, last_status) = self.look(started_at).await?;
-        let outcomes = self.fetch(&before).await;
+        let (outcomes, heard) = self.fetch(&before).await;
+        let next_attempt_at = next_attempt(heard);
         let finished_at = Utc::now().trunc_subsecs(3);
         let upstream = self.upstream.base().to_string();
-        let step = advance::advance(&before, &upstream, outcomes, finished_at);
+        let step = advance::advance(&before, &upstream, outcomes, trust, finished_at);
         let status = status(
             &step,
             last_status.as_ref(),
@@ -148,7 +187,7 @@ impl Syncer {
         Ok((before, generation, stored.status))
     }
 
-    async fn fetch(&self, before: &Snapshot) -> PerCollection<advance::Outcome> {
+    async fn fetch(&self, before: &Snapshot) -> (PerCollection<advance::Outcome>, Heard) {
         let (films, people, locations, species, vehicles) = tokio::join!(
             self.fetch_one(before, Collection::Films),
             self.fetch_one(before, Collection::People),
@@ -156,26 +195,55 @@ impl Syncer {
             self.fetch_one(before, Collection::Species),
             self.fetch_one(before, Collection::Vehicles),
         );
-        PerCollection {
+        let fetched = PerCollection {
             films,
             people,
             locations,
             species,
             vehicles,
-        }
+        };
+        let heard = Heard {
+            answered: fetched
+                .iter()
+                .any(|(_, outcome)| !matches!(outcome, Err(error) if error.is_silence())),
+            asked_for: fetched
+                .iter()
+                .filter_map(|(_, outcome)| outcome.as_ref().err()?.asked_for())
+                .max(),
+        };
+        (fetched.map(outcome), heard)
     }
 
-    async fn fetch_one(&self, before: &Snapshot, collection: Collection) -> advance::Outcome {
+    async fn fetch_one(
+        &self,
+        before: &Snapshot,
+        collection: Collection,
+    ) -> Result<Fetched, FetchError> {
         let etag = before.collections[collection].etag.as_deref();
-        match timeout(FETCH_TIME, self.upstream.fetch(collection, etag)).await {
-            Ok(Ok(Fetched::NotModified)) => advance::Outcome::NotModified,
-            Ok(Ok(Fetched::Sent { answer, etag })) => advance::Outcome::Sent { answer, etag },
-            Ok(Err(error @ (FetchError::Rejected(_) | FetchError::TooLarge))) => {
-                advance::Outcome::Rejected(error.to_string())
-            }
-            Ok(Err(error)) => advance::Outcome::Failed(error.to_string()),
-            Err(_) => advance::Outcome::Failed(format!("no answer within {FETCH_TIME:?}")),
+        let fetching = self.upstream.fetch(collection, etag);
+        timeout(FETCH_TIME, fetching)
+            .await
+            .unwrap_or(Err(FetchError::TimedOut))
+    }
+}
+
+/// What a cycle's requests tell of the upstream as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// Whether it answered any of them, be it with something unacceptable.
+    pub answered: bool,
+    /// The longest wait that it asked for.
+    pub asked_for: Option<Duration>,
+}
+
+fn outcome(fetched: Result<Fetched, FetchError>) -> advance::Outcome {
+    match fetched {
+        Ok(Fetched::NotModified) => advance::Outcome::NotModified,
+        Ok(Fetched::Sent { answer, etag }) => advance::Outcome::Sent { answer, etag },
+        Err(error @ (FetchError::Rejected(_) | FetchError::TooLarge)) => {
+            advance::Outcome::Rejected(error.to_string())
         }
+        Err(error) => advance::Outcome::Failed(error.to_string()),
     }
 }
 

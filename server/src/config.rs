@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use http::HeaderValue;
 use serde::Deserialize;
 use shared::cache::CacheUrl;
 use shared::config::{BaseUrl, Variable};
@@ -23,6 +24,10 @@ pub struct Config {
     pub public_url: Option<BaseUrl>,
     /// Where links in the data point.
     pub links: LinkTarget,
+    /// What answers say of how long they may be kept.
+    pub cache_control: CacheControl,
+    /// Whether answers tell how long they took.
+    pub server_timing: bool,
     /// How log lines look.
     pub log_format: Format,
     /// Which log lines there are.
@@ -41,6 +46,26 @@ pub enum LinkTarget {
     Upstream,
 }
 
+/// The value of a `Cache-Control` header.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub struct CacheControl(pub HeaderValue);
+
+impl Default for CacheControl {
+    fn default() -> Self {
+        Self(HeaderValue::from_static("no-cache"))
+    }
+}
+
+impl TryFrom<String> for CacheControl {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let expected = "expected the value of a Cache-Control header, such as public, max-age=60";
+        HeaderValue::try_from(text).map(Self).map_err(|_| expected)
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -49,6 +74,8 @@ impl Default for Config {
             admin_addr: ([127, 0, 0, 1], 9090).into(),
             public_url: None,
             links: LinkTarget::default(),
+            cache_control: CacheControl::default(),
+            server_timing: false,
             log_format: Format::default(),
             log_level: Level::default(),
         }
@@ -56,14 +83,19 @@ impl Default for Config {
 }
 
 impl Config {
-    /// How links are to be written by a server that listens on `address`.
+    /// The address under which clients know a server that listens on `address`.
+    pub fn base(&self, address: SocketAddr) -> String {
+        let listener = || format!("http://{}", reachable(address));
+        self.public_url
+            .as_ref()
+            .map_or_else(listener, ToString::to_string)
+    }
+
+    /// How links in the data are to be written by that server.
     pub fn link_policy(&self, address: SocketAddr) -> Links {
         match self.links {
             LinkTarget::Upstream => Links::Verbatim,
-            LinkTarget::Mirror => Links::To(self.public_url.as_ref().map_or_else(
-                || format!("http://{}", reachable(address)),
-                ToString::to_string,
-            )),
+            LinkTarget::Mirror => Links::To(self.base(address)),
         }
     }
 }
@@ -107,6 +139,18 @@ pub const VARIABLES: &[Variable] = &[
         name: "LINKS",
         default: "self",
         help: "Where links in the data point: self (PUBLIC_URL), or upstream (unchanged)",
+        secret: false,
+    },
+    Variable {
+        name: "CACHE_CONTROL",
+        default: "no-cache",
+        help: "Cache-Control of every answer from the catalogue",
+        secret: false,
+    },
+    Variable {
+        name: "SERVER_TIMING",
+        default: "false",
+        help: "true: answers tell in Server-Timing how long they took",
         secret: false,
     },
     Variable {

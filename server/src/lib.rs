@@ -5,18 +5,22 @@
 //! | [`follow`] | the newest snapshot and status, read from the cache |
 //! | [`publish`] | what is served now: rendered off the request path, swapped in at once |
 //! | [`render`] | a snapshot as bytes: every JSON body of a generation |
+//! | [`query`] | the upstream's query language: a query string as a plan, a plan over records |
 //! | [`pages`] | the HTML for people |
 //! | [`relations`] | which records belong to which, from both sides of a link |
 //! | [`routes`] | paths, as a warp filter, and what stands before it |
+//! | `answer` | what each kind of path answers |
 //! | [`respond`] | one HTTP answer: conditional requests, content coding, headers |
 //! | [`config`] | the environment variables |
 //!
 //! Never talks to the upstream, never writes to the cache, and waits for neither in a request.
 
+mod answer;
 pub mod config;
 pub mod follow;
 pub mod pages;
 pub mod publish;
+pub mod query;
 pub mod relations;
 pub mod render;
 pub mod respond;

@@ -8,7 +8,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use server::config::{Config, VARIABLES};
 use server::follow::{self, Known};
 use server::publish::{self, Published};
-use server::routes;
+use server::routes::{self, Setup};
 use shared::cache::read::Reader;
 use shared::http::Limits;
 use shared::{admin, config, http, shutdown, telemetry, tls};
@@ -90,8 +90,13 @@ async fn run(config: &Config) -> Result<()> {
                 .ok_or("nothing has been loaded yet".into())
         }
     };
-    let health = tokio::spawn(admin::run(admin, ready, until_stop()));
-    let service = routes::service(published.clone());
+    let health = tokio::spawn(admin::run(admin, ready, None, until_stop()));
+    let setup = Setup {
+        base: config.base(address),
+        cache_control: config.cache_control.0.clone(),
+        server_timing: config.server_timing,
+    };
+    let service = routes::service(published.clone(), setup);
     let public = tokio::spawn(http::serve(
         listener,
         service,

@@ -9,11 +9,14 @@ use shared::catalogue::{Collection, Record};
 use shared::snapshot::{Snapshot, Source};
 use shared::status::Status;
 
-use crate::relations::related;
+use crate::relations::{Party, are_related};
 use crate::render::Body;
 
 /// The one stylesheet.
 pub const STYLE: &str = include_str!("../templates/style.css");
+
+/// The one picture.
+pub const ICON: &str = include_str!("../templates/icon.svg");
 
 /// Stands in the rendered page where the age belongs. No template and no JSON text that is
 /// rendered contains it: it is a noncharacter.
@@ -119,16 +122,27 @@ fn films_newest_first(snapshot: &Snapshot) -> Vec<Film<'_>> {
         score: told(film, "rt_score"),
         producer: told(film, "producer"),
         director: told(film, "director"),
-        people: related(snapshot, Collection::Films, film, Collection::People)
-            .into_iter()
-            .map(person)
-            .collect(),
+        people: people_of(snapshot, film),
         withdrawn: withdrawn.contains_key(film.id()),
     };
     films
         .into_iter()
         .rev()
         .map(|(_, record)| film(record))
+        .collect()
+}
+
+fn people_of(snapshot: &Snapshot, film: &Record) -> Vec<String> {
+    let party = |collection, record| Party {
+        collection,
+        id: Record::id(record),
+        fields: record.fields(),
+    };
+    let film = party(Collection::Films, film);
+    let people = snapshot.records(Collection::People).iter();
+    people
+        .filter(|someone| are_related(film, party(Collection::People, someone)))
+        .map(person)
         .collect()
 }
 

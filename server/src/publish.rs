@@ -8,6 +8,7 @@ use anyhow::Context;
 use arc_swap::ArcSwapOption;
 use chrono::Utc;
 use shared::snapshot::Snapshot;
+use shared::status::Status;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
@@ -22,6 +23,8 @@ pub struct View {
     pub site: Arc<Site>,
     /// `/movies`, as of this second.
     pub movies: Body,
+    /// What the last syncs did.
+    pub status: Option<Status>,
 }
 
 /// Where requests find the [`View`]; empty until something was loaded.
@@ -37,27 +40,28 @@ pub async fn run(
     links: Links,
     published: Published,
 ) -> anyhow::Result<()> {
-    let mut current: Option<(Arc<Site>, Arc<MoviesPage>)> = None;
+    let mut current: Option<(Arc<Site>, Arc<MoviesPage>, Option<Status>)> = None;
     loop {
         tokio::select! {
             changed = known.changed() => {
                 changed.context("the cache is not followed any more")?;
                 let Known { snapshot, status, .. } = known.borrow_and_update().clone();
                 let Some(snapshot) = snapshot else { continue };
-                let held = current.take().map(|(site, _)| site);
+                let held = current.take().map(|(site, ..)| site);
                 let links = links.clone();
                 let rendered = spawn_blocking(move || {
                     let page = MoviesPage::render(&snapshot, status.as_ref());
-                    (render_site(held, &snapshot, &links), Arc::new(page))
+                    (render_site(held, &snapshot, &links), Arc::new(page), status)
                 });
                 current = Some(rendered.await.context("rendering failed")?);
             }
             () = until_next_second(), if current.is_some() => {}
         }
-        if let Some((site, page)) = current.clone() {
+        if let Some((site, page, status)) = current.clone() {
             let view = spawn_blocking(move || View {
                 site,
                 movies: page.at(Utc::now()),
+                status,
             });
             let view = view.await.context("rendering failed")?;
             published.store(Some(Arc::new(view)));

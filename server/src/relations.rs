@@ -4,41 +4,43 @@
 //! Pure. Links are read by their path alone, whatever host they name; a link without an id, or to
 //! a record that nobody knows, relates nothing.
 
-use serde_json::Value;
-use shared::catalogue::{Collection, Record};
-use shared::snapshot::Snapshot;
+use serde_json::{Map, Value};
+use shared::catalogue::Collection;
 
-/// The record that a link in the data points at: `https://any.host/people/{id}`.
+/// A record as relations see it.
+#[derive(Clone, Copy, Debug)]
+pub struct Party<'a> {
+    /// Where it belongs.
+    pub collection: Collection,
+    /// By what it is known.
+    pub id: &'a str,
+    /// What it says.
+    pub fields: &'a Map<String, Value>,
+}
+
+/// The record that a link in the data points at: `https://any.host/people/{id}`, below any path.
 pub fn target(link: &str) -> Option<(Collection, &str)> {
     let (_scheme, rest) = link.split_once("://")?;
     let (_host, path) = rest.split_once('/')?;
-    let (collection, id) = path.trim_end_matches('/').split_once('/')?;
-    let is_id = !id.is_empty() && !id.contains('/');
-    is_id.then_some((collection.parse().ok()?, id))
+    let (parents, id) = path.strip_suffix('/').unwrap_or(path).rsplit_once('/')?;
+    let collection = parents.rsplit('/').next()?.parse().ok()?;
+    (!id.is_empty()).then_some((collection, id))
 }
 
-/// The records of collection `to` that are related to a record, in their own order.
-pub fn related<'a>(
-    snapshot: &'a Snapshot,
-    from: Collection,
-    record: &Record,
-    to: Collection,
-) -> Vec<&'a Record> {
-    let is_related =
-        |other: &&Record| links_to(record, to, other.id()) || links_to(other, from, record.id());
-    snapshot.records(to).iter().filter(is_related).collect()
+/// Whether either of two records links to the other.
+pub fn are_related(one: Party<'_>, other: Party<'_>) -> bool {
+    links_to(one, other) || links_to(other, one)
 }
 
-/// Whether any field of a record, `url` aside, holds a link to `id` in `collection`.
-fn links_to(record: &Record, collection: Collection, id: &str) -> bool {
+/// Whether any field, `url` aside, holds a link to the other record.
+fn links_to(from: Party<'_>, to: Party<'_>) -> bool {
     let points = |value: &Value| {
         value
             .as_str()
             .and_then(target)
-            .is_some_and(|found| found == (collection, id))
+            .is_some_and(|found| found == (to.collection, to.id))
     };
-    record
-        .fields()
+    from.fields
         .iter()
         .filter(|(name, _)| *name != "url")
         .any(|(_, value)| match value {

@@ -2,14 +2,17 @@
 //! answer has (RFC 9110, sections 12.5.3 and 13).
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use http::header::{
     ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_ENCODING,
-    CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION, RETRY_AFTER, VARY,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, AGE, ALLOW,
+    CACHE_CONTROL, CACHE_STATUS, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG,
+    IF_NONE_MATCH, LAST_MODIFIED, LOCATION, RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use shared::status::Status;
 
+use crate::query::BadQuery;
 use crate::render::Body;
 
 /// The methods that exist here.
@@ -18,28 +21,60 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 /// How soon to ask again when nothing has been loaded yet, in seconds.
 const RETRY_SOON: HeaderValue = HeaderValue::from_static("2");
 
+/// What scripts on other origins may read beside the body.
+const EXPOSED: HeaderValue =
+    HeaderValue::from_static("Age, Cache-Status, ETag, Link, Server-Timing, X-Total-Count");
+
 /// Answers with a body, or with 304 when the client has it already.
 pub fn with_body(status: StatusCode, body: &Body, request: &HeaderMap) -> Response<Bytes> {
-    if status == StatusCode::OK && has_already(request, &body.etag) {
-        let mut response = empty(StatusCode::NOT_MODIFIED);
-        response.headers_mut().insert(ETAG, body.etag.clone());
-        response
-            .headers_mut()
-            .insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    let known = status == StatusCode::OK && has_already(request, &body.etag);
+    let mut response = empty(if known {
+        StatusCode::NOT_MODIFIED
+    } else {
+        status
+    });
+    let headers = response.headers_mut();
+    headers.insert(ETAG, body.etag.clone());
+    headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    if let Some(moment) = body.last_modified {
+        headers.insert(LAST_MODIFIED, http_date(moment));
+    }
+    if known {
         return response;
     }
     let (coding, bytes) = negotiate(request, body);
-    let mut response = empty(status);
-    let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(body.content_type));
     headers.insert(CONTENT_LENGTH, bytes.len().into());
-    headers.insert(ETAG, body.etag.clone());
-    headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Some(coding) = coding {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding));
     }
     *response.body_mut() = bytes;
+    response
+}
+
+/// Says how old the data is: since when it has not been confirmed (`Age`, RFC 9111), and when it
+/// should be again (`Cache-Status`, RFC 9211; a negative `ttl` is overdue).
+pub fn aged(mut response: Response<Bytes>, status: Option<&Status>) -> Response<Bytes> {
+    let now = Utc::now();
+    let headers = response.headers_mut();
+    let confirmed_at = status.and_then(Status::confirmed_at);
+    if let Some(moment) = confirmed_at {
+        headers.insert(AGE, (now - moment).num_seconds().max(0).into());
+    }
+    let ttl = status
+        .and_then(|status| status.next_attempt_at)
+        .map(|next| (next - now).num_seconds());
+    let ttl = ttl
+        .map(|seconds| format!("; ttl={seconds}"))
+        .unwrap_or_default();
+    let detail = if confirmed_at.is_some() {
+        ""
+    } else {
+        "; detail=built-in"
+    };
+    let cache_status = HeaderValue::try_from(format!("ghibli-mirror; hit{ttl}{detail}"));
+    headers.insert(CACHE_STATUS, cache_status.expect("is ASCII"));
     response
 }
 
@@ -60,8 +95,21 @@ pub fn not_found(request: &HeaderMap) -> Response<Bytes> {
 
 /// An error after RFC 9457, for what the upstream has no good answer to.
 pub fn problem(status: StatusCode, detail: &str) -> Response<Bytes> {
+    problem_with(status, &serde_json::json!({"detail": detail}))
+}
+
+/// A query that has no answer; the problem names the parameter.
+pub fn bad_query(bad: &BadQuery) -> Response<Bytes> {
+    let members = serde_json::json!({"detail": bad.to_string(), "parameter": bad.parameter()});
+    problem_with(StatusCode::BAD_REQUEST, &members)
+}
+
+fn problem_with(status: StatusCode, members: &serde_json::Value) -> Response<Bytes> {
     let title = status.canonical_reason();
-    let body = serde_json::json!({"title": title, "status": status.as_u16(), "detail": detail});
+    let mut body = serde_json::json!({"title": title, "status": status.as_u16()});
+    for (name, value) in members.as_object().into_iter().flatten() {
+        body[name] = value.clone();
+    }
     let body = Body::uncompressed("application/problem+json", format!("{body:#}"));
     let mut response = with_body(status, &body, &HeaderMap::new());
     response.headers_mut().remove(ETAG);
@@ -100,8 +148,15 @@ fn empty(status: StatusCode) -> Response<Bytes> {
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
+}
+
+/// A date as HTTP writes it (RFC 9110, section 5.6.7).
+fn http_date(moment: DateTime<Utc>) -> HeaderValue {
+    let text = moment.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    HeaderValue::try_from(text).expect("is ASCII")
 }
 
 /// Whether `If-None-Match` names this tag, or any at all, by weak comparison. A request that says

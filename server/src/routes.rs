@@ -4,8 +4,9 @@
 //! |---|---|
 //! | `/` | leads to `/movies` |
 //! | `/movies` | HTML for people |
-//! | `/films`, `/people`, `/locations`, `/species`, `/vehicles` | a collection |
+//! | `/films`, `/people`, `/locations`, `/species`, `/vehicles` | a collection, or what a query selects of it |
 //! | `/{collection}/{id}` | a record |
+//! | `/{collection}/{id}/{collection}` | the records that belong to it |
 //! | `/db` | all five collections |
 //! | `/style.css`, `/icon.svg` | what the page needs |
 //! | anything else | 404 `{}` |
@@ -14,42 +15,59 @@
 //! one trailing slash is ignored, as the upstream does.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY};
+use http::header::CACHE_CONTROL;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
+use hyper::body::Body as RequestBody;
 use hyper::service::Service;
-use percent_encoding::percent_decode_str;
 use shared::catalogue::Collection;
 use tower_service::Service as _;
 use warp::Filter;
+use warp::filters::BoxedFilter;
 use warp::reply::Reply;
 
-use crate::pages::STYLE;
-use crate::publish::{Published, View};
+use crate::answer::Context;
+use crate::pages::{ICON, STYLE};
+use crate::publish::Published;
 use crate::render::Body;
 use crate::respond;
 
-/// Nothing but the stylesheet and the icon of this origin.
-const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; \
-                           form-action 'none'; frame-ancestors 'none'";
+/// What every answer needs to know of how this server is set up.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The address under which clients know the mirror, without a trailing slash.
+    pub base: String,
+    /// `Cache-Control` of every answer from the catalogue.
+    pub cache_control: HeaderValue,
+    /// Whether answers tell how long they took.
+    pub server_timing: bool,
+}
 
-/// The whole mirror as a service: the guard, then the routes.
-pub fn service(
+/// The whole mirror as a service: the guard, then the routes. Request bodies are not looked at, so
+/// that any will do, be it from a socket or from a test.
+pub fn service<B>(
     published: Published,
-) -> impl Service<Request<Incoming>, Response = warp::reply::Response, Error = Infallible, Future: Send>
+    setup: Setup,
+) -> impl Service<Request<B>, Response = warp::reply::Response, Error = Infallible, Future: Send>
 + Clone
 + Send
-+ 'static {
-    let routes = warp::service(routes(published));
-    hyper::service::service_fn(move |request: Request<Incoming>| {
++ 'static
+where
+    B: RequestBody<Error: Into<Box<dyn Error + Send + Sync>>> + Send + Sync + 'static,
+{
+    let server_timing = setup.server_timing;
+    let routes = warp::service(routes(published, setup));
+    hyper::service::service_fn(move |request: Request<B>| {
         let mut routes = routes.clone();
         async move {
-            Ok(match *request.method() {
+            let started = Instant::now();
+            let mut response = match *request.method() {
                 Method::GET | Method::HEAD => {
                     let answer = AssertUnwindSafe(async move { routes.call(request).await });
                     match answer.catch_unwind().await {
@@ -59,7 +77,13 @@ pub fn service(
                 }
                 Method::OPTIONS => respond::options().into_response(),
                 _ => respond::not_allowed().into_response(),
-            })
+            };
+            if server_timing {
+                let took = format!("app;dur={:.3}", started.elapsed().as_secs_f64() * 1000.0);
+                let took = HeaderValue::try_from(took).expect("is ASCII");
+                response.headers_mut().insert("server-timing", took);
+            }
+            Ok(response)
         }
     })
 }
@@ -74,60 +98,68 @@ fn broken() -> Response<Bytes> {
 
 fn routes(
     published: Published,
+    setup: Setup,
 ) -> impl Filter<Extract = (Response<Bytes>,), Error = Infallible> + Clone {
-    let view = warp::any().map(move || published.load_full());
+    let setup = Arc::new(setup);
+    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     let headers = warp::header::headers_cloned();
-    let context = view.and(headers);
-    let style = Body::new("text/css; charset=utf-8", STYLE);
-    let icon = Body::new("image/svg+xml", include_str!("../templates/icon.svg"));
-
-    let root = warp::path::end()
-        .map(|| respond::redirect("/movies"))
-        .boxed();
-    let movies = warp::path("movies")
-        .and(warp::path::end())
-        .and(context.clone())
-        .map(movies)
-        .boxed();
-    let style = asset("style.css", style);
-    let icon = asset("icon.svg", icon);
-    let db = warp::path::param()
-        .and_then(async |name: String| named(&name, "db"))
-        .untuple_one()
-        .and(warp::path::end())
-        .and(context.clone())
-        .map(|view, headers| from_view(view, &headers, |view| Some(&view.site.db)))
-        .boxed();
-    let collection = warp::path::param()
-        .and(warp::path::end())
-        .and(context.clone())
-        .map(|collection: Collection, view, headers| {
-            from_view(view, &headers, |view| {
-                Some(&view.site.collections[collection])
-            })
+    let context = warp::any()
+        .and(headers)
+        .and(query)
+        .map(move |headers, query| Context {
+            view: published.load_full(),
+            setup: setup.clone(),
+            headers,
+            query,
         })
         .boxed();
-    let record = warp::path::param()
-        .and(warp::path::param())
-        .and(warp::path::end())
-        .and(context)
-        .map(|collection, id: String, view, headers| record(collection, &id, view, &headers))
+    let end = warp::path::end;
+    let param = || warp::path::param::<String>();
+    let collection = || warp::path::param::<Collection>();
+
+    let root = end().map(|| respond::redirect("/movies")).boxed();
+    let movies = warp::path("movies")
+        .and(end())
+        .and(context.clone())
+        .map(Context::movies)
         .boxed();
-    let nothing = warp::header::headers_cloned()
-        .map(|headers: HeaderMap| respond::not_found(&headers))
+    let all = collection().and(end()).and(context.clone());
+    let all = all
+        .map(|from, context: Context| context.collection(from))
         .boxed();
+    let one = collection().and(param()).and(end()).and(context.clone());
+    let one = one
+        .map(|from, id: String, context: Context| context.record(from, &id))
+        .boxed();
+    let related = collection()
+        .and(param())
+        .and(collection())
+        .and(end())
+        .and(context.clone());
+    let related = related
+        .map(|from, id: String, to, context: Context| context.related(from, &id, to))
+        .boxed();
+    let db = param().and(end()).and(context.clone());
+    let db = db
+        .map(|name: String, context: Context| context.db(&name))
+        .boxed();
+    let style = asset("style.css", Body::new("text/css; charset=utf-8", STYLE));
+    let icon = asset("icon.svg", Body::new("image/svg+xml", ICON));
+    let nothing = context.map(|context: Context| context.nothing()).boxed();
 
     root.or(movies)
         .unify()
-        .or(collection)
+        .or(all)
         .unify()
-        .or(record)
+        .or(one)
         .unify()
-        .or(db)
+        .or(related)
         .unify()
         .or(style)
         .unify()
         .or(icon)
+        .unify()
+        .or(db)
         .unify()
         .or(nothing)
         .unify()
@@ -135,15 +167,7 @@ fn routes(
         .unify()
 }
 
-fn named(name: &str, wanted: &str) -> Result<(), warp::Rejection> {
-    if name.eq_ignore_ascii_case(wanted) {
-        Ok(())
-    } else {
-        Err(warp::reject())
-    }
-}
-
-fn asset(name: &'static str, body: Body) -> warp::filters::BoxedFilter<(Response<Bytes>,)> {
+fn asset(name: &'static str, body: Body) -> BoxedFilter<(Response<Bytes>,)> {
     warp::path(name)
         .and(warp::path::end())
         .and(warp::header::headers_cloned())
@@ -154,62 +178,4 @@ fn asset(name: &'static str, body: Body) -> warp::filters::BoxedFilter<(Response
             response
         })
         .boxed()
-}
-
-fn from_view(
-    view: Option<Arc<View>>,
-    headers: &HeaderMap,
-    find: impl FnOnce(&View) -> Option<&Body>,
-) -> Response<Bytes> {
-    let Some(view) = view else {
-        return respond::not_ready();
-    };
-    match find(&view) {
-        Some(body) => respond::with_body(StatusCode::OK, body, headers),
-        None => respond::not_found(headers),
-    }
-}
-
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the shape that the filter wants"
-)]
-fn movies(view: Option<Arc<View>>, headers: HeaderMap) -> Response<Bytes> {
-    let mut response = from_view(view, &headers, |view| Some(&view.movies));
-    let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(PAGE_POLICY),
-    );
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    response
-}
-
-fn record(
-    collection: Collection,
-    id: &str,
-    view: Option<Arc<View>>,
-    headers: &HeaderMap,
-) -> Response<Bytes> {
-    match decode(id) {
-        Ok(id) => from_view(view, headers, |view| view.site.records[collection].get(&id)),
-        Err(problem) => respond::problem(StatusCode::BAD_REQUEST, problem),
-    }
-}
-
-/// A path segment without its percent escapes.
-fn decode(segment: &str) -> Result<String, &'static str> {
-    let mut escapes = segment.split('%').skip(1);
-    let is_escape = |rest: &str| {
-        rest.as_bytes()
-            .get(..2)
-            .is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
-    };
-    if !escapes.all(is_escape) {
-        return Err("the path has a % that is not followed by two hexadecimal digits");
-    }
-    let decoded = percent_decode_str(segment).decode_utf8();
-    decoded
-        .map(String::from)
-        .map_err(|_| "the path is not UTF-8 once its escapes are decoded")
 }

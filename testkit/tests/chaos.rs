@@ -1,6 +1,5 @@
 //! The mirror under random troubles. What is promised, and how that is checked, is told in
 //! `testkit::chaos`.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use std::time::Duration;
 

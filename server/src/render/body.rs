@@ -6,6 +6,7 @@ use std::io::Write as _;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::HeaderValue;
@@ -34,6 +35,8 @@ pub struct Body {
     pub brotli: Option<Bytes>,
     /// The weak entity tag that stands for all forms.
     pub etag: HeaderValue,
+    /// When the content last changed, where that is known.
+    pub last_modified: Option<DateTime<Utc>>,
 }
 
 impl Body {
@@ -63,6 +66,15 @@ impl Body {
         }
     }
 
+    /// The body, with the moment of its last change.
+    #[must_use]
+    pub fn modified_at(self, moment: DateTime<Utc>) -> Self {
+        Self {
+            last_modified: Some(moment),
+            ..self
+        }
+    }
+
     /// A body that is served once.
     pub fn uncompressed(content_type: &'static str, text: impl Into<Bytes>) -> Self {
         let identity = text.into();
@@ -73,6 +85,7 @@ impl Body {
             gzip: None,
             brotli: None,
             etag,
+            last_modified: None,
         }
     }
 }

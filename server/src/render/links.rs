@@ -1,6 +1,6 @@
 //! Where links in the data point (serving rule 7).
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use shared::catalogue::Record;
 use shared::snapshot::Snapshot;
 
@@ -19,12 +19,15 @@ pub enum Links {
 impl Links {
     /// A record with its links pointing where they should. Only whole values are links; prose
     /// that mentions one is left alone, and so are links to other hosts.
-    pub(super) fn rewrite(&self, snapshot: &Snapshot, record: &Record) -> Value {
-        let mut value = Value::Object(record.fields().clone());
+    pub(super) fn rewrite(&self, snapshot: &Snapshot, record: &Record) -> Map<String, Value> {
+        let mut fields = record.fields().clone();
         if let Self::To(base) = self {
-            rewrite(&mut value, base, authority(&snapshot.upstream));
+            let upstream = authority(&snapshot.upstream);
+            fields
+                .values_mut()
+                .for_each(|value| rewrite(value, base, upstream));
         }
-        value
+        fields
     }
 }
 

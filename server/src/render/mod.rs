@@ -8,60 +8,160 @@ mod links;
 
 use std::collections::HashMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use shared::catalogue::{Collection, PerCollection};
 use shared::snapshot::Snapshot;
 
+use crate::relations::{Party, are_related, target};
+
 pub use body::Body;
 pub use links::Links;
+
+/// What JSON is served as; the upstream says it in these words.
+pub const JSON: &str = "application/json; charset=utf-8";
 
 /// The JSON side of the mirror for one generation.
 #[derive(Debug)]
 pub struct Site {
     /// The snapshot's generation.
     pub generation: u64,
-    /// Each collection as one array.
-    pub collections: PerCollection<Body>,
-    /// Each record by its id.
-    pub records: PerCollection<HashMap<String, Body>>,
-    /// All five collections as one object.
+    /// The five collections.
+    pub shelves: PerCollection<Shelf>,
+    /// All five as one object.
     pub db: Body,
+}
+
+/// One collection.
+#[derive(Debug)]
+pub struct Shelf {
+    /// All its records as one array.
+    pub body: Body,
+    /// The records in order.
+    pub items: Vec<Item>,
+    positions: HashMap<String, usize>,
+}
+
+/// One record, its links pointing where they should.
+#[derive(Debug)]
+pub struct Item {
+    /// By what it is known.
+    pub id: String,
+    /// What it says.
+    pub fields: Map<String, Value>,
+    /// The same as bytes.
+    pub body: Body,
 }
 
 impl Site {
     /// Renders a snapshot. Bodies that an earlier site had already are taken from there, as
     /// compressing all of them takes a fifth of a second; not for the request path in any case.
     pub fn render(snapshot: &Snapshot, links: &Links, earlier: Option<&Self>) -> Self {
-        let all: PerCollection<Vec<Value>> = PerCollection::from_fn(|collection| {
-            let records = snapshot.records(collection).iter();
-            records
-                .map(|record| links.rewrite(snapshot, record))
-                .collect()
+        let shelves = PerCollection::from_fn(|collection| {
+            let earlier = earlier.map(|site| &site.shelves[collection]);
+            Shelf::render(snapshot, collection, links, earlier)
         });
-        let records = |collection: Collection| {
-            let earlier = earlier.map(|site| &site.records[collection]);
-            let values = snapshot.records(collection).iter().zip(&all[collection]);
-            let bodies = values.map(|(record, value)| {
-                let earlier = earlier.and_then(|bodies| bodies.get(record.id()));
-                (record.id().to_owned(), json(value, earlier))
-            });
-            bodies.collect()
-        };
+        let all: Map<_, _> = shelves
+            .iter()
+            .map(|(collection, shelf)| {
+                (
+                    collection.name().to_owned(),
+                    shelf.fields().cloned().collect(),
+                )
+            })
+            .collect();
+        let changes = snapshot.collections.iter().map(|(_, held)| held.as_of);
+        let last_change = changes.max().unwrap_or(snapshot.committed_at);
+        let db = json(&all, earlier.map(|site| &site.db)).modified_at(last_change);
         Self {
             generation: snapshot.generation,
-            collections: PerCollection::from_fn(|collection| {
-                json(
-                    &all[collection],
-                    earlier.map(|site| &site.collections[collection]),
-                )
-            }),
-            records: PerCollection::from_fn(records),
-            db: json(&all, earlier.map(|site| &site.db)),
+            shelves,
+            db,
+        }
+    }
+
+    /// The record that a link in the data leads to.
+    pub fn resolve(&self, link: &str) -> Option<&Map<String, Value>> {
+        let (collection, id) = target(link)?;
+        Some(&self.shelves[collection].item(id)?.fields)
+    }
+
+    /// The records of collection `to` that belong to a record, from either side of the link.
+    pub fn related<'a>(
+        &'a self,
+        from: Collection,
+        item: &'a Item,
+        to: Collection,
+    ) -> impl Iterator<Item = &'a Map<String, Value>> {
+        let item = item.party(from);
+        let others = self.shelves[to].items.iter();
+        others
+            .filter(move |other| are_related(item, other.party(to)))
+            .map(|other| &other.fields)
+    }
+}
+
+impl Shelf {
+    fn render(
+        snapshot: &Snapshot,
+        collection: Collection,
+        links: &Links,
+        earlier: Option<&Self>,
+    ) -> Self {
+        let held = &snapshot.collections[collection];
+        let items: Vec<_> = snapshot
+            .records(collection)
+            .iter()
+            .map(|record| {
+                let fields = links.rewrite(snapshot, record);
+                let earlier = earlier.and_then(|shelf| shelf.item(record.id()));
+                let body = json(&fields, earlier.map(|item| &item.body));
+                let changed_at = held.known.changed_at(record.id()).unwrap_or(held.as_of);
+                let body = body.modified_at(changed_at);
+                Item {
+                    id: record.id().to_owned(),
+                    fields,
+                    body,
+                }
+            })
+            .collect();
+        let positions = items.iter().map(|item| item.id.clone()).zip(0..).collect();
+        let all: Vec<_> = items.iter().map(|item| &item.fields).collect();
+        let body = json(&all, earlier.map(|shelf| &shelf.body)).modified_at(held.as_of);
+        Self {
+            body,
+            items,
+            positions,
+        }
+    }
+
+    /// A record by its id.
+    pub fn item(&self, id: &str) -> Option<&Item> {
+        self.positions
+            .get(id)
+            .map(|position| &self.items[*position])
+    }
+
+    /// The records in order.
+    pub fn fields(&self) -> impl Iterator<Item = &Map<String, Value>> {
+        self.items.iter().map(|item| &item.fields)
+    }
+}
+
+impl Item {
+    fn party(&self, collection: Collection) -> Party<'_> {
+        Party {
+            collection,
+            id: &self.id,
+            fields: &self.fields,
         }
     }
 }
 
 fn json(value: &impl serde::Serialize, earlier: Option<&Body>) -> Body {
-    let text = serde_json::to_string_pretty(value).expect("JSON values serialise");
-    Body::renew(earlier, "application/json; charset=utf-8", text)
+    Body::renew(earlier, JSON, pretty(value))
+}
+
+/// Formats as the upstream does.
+pub fn pretty(value: &impl serde::Serialize) -> String {
+    serde_json::to_string_pretty(value).expect("JSON values serialise")
 }

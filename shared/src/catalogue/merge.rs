@@ -17,6 +17,9 @@ pub struct Records {
     /// Those that the upstream no longer lists, by id, and since when.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub withdrawn: BTreeMap<String, DateTime<Utc>>,
+    /// When each record got the content that it has, by id.
+    #[serde(default)]
+    changed: BTreeMap<String, DateTime<Utc>>,
 }
 
 /// What one merge did, by id.
@@ -94,16 +97,32 @@ impl Records {
                     id: known.id().to_owned(),
                     fields: changed_fields(known, sent),
                 });
+                merged.changed.insert(known.id().to_owned(), at);
                 *known = sent.clone();
             }
         }
         for sent in &answer.records {
             if listed.contains_key(sent.id()) {
                 changes.appended.push(sent.id().to_owned());
+                merged.changed.insert(sent.id().to_owned(), at);
                 merged.records.push(sent.clone());
             }
         }
         (merged, changes)
+    }
+
+    /// Removes the withdrawn records, and returns their ids.
+    pub fn prune(&mut self) -> Vec<String> {
+        self.records
+            .retain(|record| !self.withdrawn.contains_key(record.id()));
+        let pruned: Vec<_> = std::mem::take(&mut self.withdrawn).into_keys().collect();
+        self.changed.retain(|id, _| !pruned.contains(id));
+        pruned
+    }
+
+    /// When a record got the content that it has.
+    pub fn changed_at(&self, id: &str) -> Option<DateTime<Utc>> {
+        self.changed.get(id).copied()
     }
 
     /// Whether an answer takes away so much that a person should look first: everything, or more

@@ -1,0 +1,208 @@
+//! What each kind of path answers, from the view that was current when the request came.
+//!
+//! Owns which body or selection a request gets. Waits for nothing.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, LINK, REFERRER_POLICY};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use percent_encoding::percent_decode_str;
+use serde_json::{Map, Value};
+use shared::catalogue::Collection;
+
+use crate::publish::View;
+use crate::query::{BadQuery, Pages, Plan, Selection};
+use crate::render::{Body, Item, JSON, pretty};
+use crate::respond;
+use crate::routes::Setup;
+
+/// Nothing but the stylesheet and the icon of this origin.
+const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; \
+                           form-action 'none'; frame-ancestors 'none'";
+
+/// What the upstream's clients call JSONP (`?callback=`).
+const JSONP: &str = "text/javascript; charset=utf-8";
+
+const X_TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
+
+/// One request, and what it can be answered from.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) view: Option<Arc<View>>,
+    pub(crate) setup: Arc<Setup>,
+    pub(crate) headers: HeaderMap,
+    /// The query string, its escapes untouched.
+    pub(crate) query: String,
+}
+
+impl Context {
+    /// `/movies`.
+    pub(crate) fn movies(self) -> Response<Bytes> {
+        let mut response = self.answer(|view| Ok(self.whole(&view.movies)));
+        let headers = response.headers_mut();
+        headers.insert(
+            CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static(PAGE_POLICY),
+        );
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        response
+    }
+
+    /// `/{collection}`.
+    pub(crate) fn collection(&self, collection: Collection) -> Response<Bytes> {
+        self.answer(|view| {
+            let records = &view.site.shelves[collection];
+            let plan = Plan::parse(&self.query)?;
+            if plan.is_plain() {
+                return Ok(self.whole(&records.body));
+            }
+            let path = format!("/{collection}");
+            Ok(self.selected(&plan, &path, view, records.fields()))
+        })
+    }
+
+    /// `/{collection}/{id}`.
+    pub(crate) fn record(&self, collection: Collection, id: &str) -> Response<Bytes> {
+        self.with_item(collection, id, |view, item| {
+            let plan = Plan::parse_for_record(&self.query)?;
+            if plan.is_plain() {
+                return Ok(self.whole(&item.body));
+            }
+            let record = plan.project(&item.fields, &|link| view.site.resolve(link));
+            Ok(self.rendered(StatusCode::OK, &plan, &record))
+        })
+    }
+
+    /// `/{collection}/{id}/{collection}`.
+    pub(crate) fn related(&self, from: Collection, id: &str, to: Collection) -> Response<Bytes> {
+        self.with_item(from, id, |view, item| {
+            let plan = Plan::parse(&self.query)?;
+            let path = format!("/{from}/{id}/{to}");
+            Ok(self.selected(&plan, &path, view, view.site.related(from, item, to)))
+        })
+    }
+
+    /// `/db`, and whatever else has one segment.
+    pub(crate) fn db(&self, name: &str) -> Response<Bytes> {
+        if name.eq_ignore_ascii_case("db") {
+            self.answer(|view| Ok(self.whole(&view.site.db)))
+        } else {
+            self.nothing()
+        }
+    }
+
+    /// Any path that leads nowhere.
+    pub(crate) fn nothing(&self) -> Response<Bytes> {
+        respond::not_found(&self.headers)
+    }
+
+    fn answer(
+        &self,
+        answer: impl FnOnce(&View) -> Result<Response<Bytes>, BadQuery>,
+    ) -> Response<Bytes> {
+        let Some(view) = &self.view else {
+            return respond::not_ready();
+        };
+        match answer(view) {
+            Ok(mut response) => {
+                let cache_control = self.setup.cache_control.clone();
+                response.headers_mut().insert(CACHE_CONTROL, cache_control);
+                respond::aged(response, view.status.as_ref())
+            }
+            Err(bad) => respond::bad_query(&bad),
+        }
+    }
+
+    fn with_item(
+        &self,
+        collection: Collection,
+        id: &str,
+        answer: impl FnOnce(&View, &Item) -> Result<Response<Bytes>, BadQuery>,
+    ) -> Response<Bytes> {
+        let id = match decode(id) {
+            Ok(id) => id,
+            Err(problem) => return respond::problem(StatusCode::BAD_REQUEST, problem),
+        };
+        self.answer(|view| {
+            if let Some(item) = view.site.shelves[collection].item(&id) {
+                return answer(view, item);
+            }
+            let plan = Plan::parse_for_record(&self.query)?;
+            Ok(self.rendered(StatusCode::NOT_FOUND, &plan, &Map::<String, Value>::new()))
+        })
+    }
+
+    /// A body that is the same for everyone.
+    fn whole(&self, body: &Body) -> Response<Bytes> {
+        respond::with_body(StatusCode::OK, body, &self.headers)
+    }
+
+    /// What a plan selects of some records.
+    fn selected<'a>(
+        &self,
+        plan: &Plan,
+        path: &str,
+        view: &View,
+        records: impl IntoIterator<Item = &'a Map<String, Value>>,
+    ) -> Response<Bytes> {
+        let resolve = |link: &str| view.site.resolve(link);
+        let Selection {
+            records,
+            total,
+            links,
+        } = plan.apply(records, &resolve);
+        let mut response = self.rendered(StatusCode::OK, plan, &records);
+        if let Some(total) = total {
+            response.headers_mut().insert(X_TOTAL_COUNT, total.into());
+        }
+        if let Some(link) = links.and_then(|links| self.link(path, &links)) {
+            response.headers_mut().insert(LINK, link);
+        }
+        response
+    }
+
+    /// The `Link` header (RFC 8288). The query comes back in it as it came.
+    fn link(&self, path: &str, links: &Pages) -> Option<HeaderValue> {
+        let url = format!("{}{path}", self.setup.base);
+        HeaderValue::try_from(links.header(&url)).ok()
+    }
+
+    fn rendered(
+        &self,
+        status: StatusCode,
+        plan: &Plan,
+        value: &impl serde::Serialize,
+    ) -> Response<Bytes> {
+        let json = pretty(value);
+        let body = match plan.callback() {
+            None => Body::uncompressed(JSON, json),
+            Some(name) => {
+                // Allowed in JSON, line ends in JavaScript before ES2019.
+                let json = json
+                    .replace('\u{2028}', "\\u2028")
+                    .replace('\u{2029}', "\\u2029");
+                let call = format!("/**/ typeof {name} === 'function' && {name}({json});");
+                Body::uncompressed(JSONP, call)
+            }
+        };
+        respond::with_body(status, &body, &self.headers)
+    }
+}
+
+/// A path segment without its percent escapes.
+fn decode(segment: &str) -> Result<String, &'static str> {
+    let mut escapes = segment.split('%').skip(1);
+    let is_escape = |rest: &str| {
+        rest.as_bytes()
+            .get(..2)
+            .is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
+    };
+    if !escapes.all(is_escape) {
+        return Err("the path has a % that is not followed by two hexadecimal digits");
+    }
+    let decoded = percent_decode_str(segment).decode_utf8();
+    decoded
+        .map(String::from)
+        .map_err(|_| "the path is not UTF-8 once its escapes are decoded")
+}

@@ -1,0 +1,211 @@
+//! The query language of collections and records, as clients of the upstream know it.
+//!
+//! Owns the reading of a query string into a [`Plan`], and a plan's effect on records. Never
+//! touches the network, the cache, a clock or anything global, and renders nothing: routes hand
+//! records in and write out what comes back.
+//!
+//! | parameter | effect |
+//! |---|---|
+//! | `q` | records that contain the text anywhere in their values, whatever its case |
+//! | `field=`, `field_ne=` | records whose field is, or is not, the value; `a.0` reaches inside |
+//! | `field_gte=`, `field_lte=` | bounds, compared as numbers where both sides look like one |
+//! | `field_like=` | a regular expression, whatever the case |
+//! | `_sort`, `_order=DESC` | order by a field |
+//! | `_page`, `_limit`, `_start`, `_end` | a slice; the total is told, with `_page` also the pages around |
+//! | `_embed`, `_expand` | records in place of links |
+//! | `fields`, `limit` | only these fields; only so many records |
+//! | `callback` | JSONP |
+//!
+//! The answers are the upstream's but for these differences, each on purpose:
+//!
+//! - What makes the upstream fail (a broken `_like` or `limit`, a repeated `fields`, `limit` or
+//!   `q`) is a [`BadQuery`], even where the upstream would not get as far as failing.
+//! - A record's text equals what was typed: `1986` finds `"1986"` as well as `1986`, and
+//!   `_ne` leaves both out.
+//! - Patterns run in linear time, so look-around and back-references are refused.
+//! - `_embed` and `_expand` follow the records' own links.
+//! - Properties of the language (`constructor`, `toString`) are not part of a record.
+//! - Text without its escapes is UTF-8; half of an emoji's two units is the whole emoji.
+//! - Sorting by a field of texts and numbers mixed agrees for fewer than 64 records.
+//! - Query strings, patterns and callback names have a longest size, conditions and patterns a
+//!   highest number.
+
+mod condition;
+mod error;
+mod js;
+mod order;
+mod page;
+mod params;
+mod path;
+mod pattern;
+mod read;
+mod relation;
+mod tree;
+mod units;
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+use self::{condition::Condition, order::Order, page::Slice, tree::Tree};
+pub use self::{error::BadQuery, page::Pages, relation::Resolve};
+
+/// Longest query string, in bytes. Real ones stay below 200.
+const LONGEST_QUERY: usize = 4096;
+
+/// A query string, read and checked.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    raw: String,
+    text: Option<String>,
+    conditions: Vec<Condition>,
+    order: Option<Order>,
+    slice: Slice,
+    embeds: Vec<String>,
+    fields: Option<Vec<String>>,
+    limit: Option<usize>,
+    callback: Option<String>,
+}
+
+/// The records that a plan selects, and what the headers say about them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Selection<'a> {
+    /// The records in order; borrowed where the plan leaves them whole.
+    pub records: Vec<Cow<'a, Map<String, Value>>>,
+    /// How many there are beside the slice, for `X-Total-Count`; absent without a slice.
+    pub total: Option<usize>,
+    /// The pages around this one, for `Link`; absent without `_page`.
+    pub links: Option<Pages>,
+}
+
+impl Plan {
+    /// Reads the query string of a request for a collection. `raw` comes without its `?` and
+    /// with its escapes.
+    ///
+    /// # Errors
+    ///
+    /// [`BadQuery`] where the upstream fails, and past the limits on sizes.
+    pub fn parse(raw: &str) -> Result<Self, BadQuery> {
+        let mut plan = Self::default();
+        let params = plan.read_common(raw)?;
+        plan.limit = read::limit(raw)?;
+        plan.text = read::full_text(params.get("q"))?;
+        plan.conditions = read::conditions(&params)?;
+        plan.order = read::order(&params)?;
+        plan.slice = Slice::parse(&params)?;
+        Ok(plan)
+    }
+
+    /// Reads the query string of a request for a single record, of which only `fields`,
+    /// `callback`, `_embed` and `_expand` have a meaning; the rest is ignored, right or wrong.
+    ///
+    /// # Errors
+    ///
+    /// [`BadQuery`] where the upstream fails, and past the limits on sizes.
+    pub fn parse_for_record(raw: &str) -> Result<Self, BadQuery> {
+        let mut plan = Self::default();
+        plan.read_common(raw)?;
+        Ok(plan)
+    }
+
+    fn read_common(&mut self, raw: &str) -> Result<Tree, BadQuery> {
+        if raw.len() > LONGEST_QUERY {
+            let problem =
+                format!("string is longer than {LONGEST_QUERY} bytes; ask for less at once");
+            return Err(BadQuery::new("query", problem));
+        }
+        raw.clone_into(&mut self.raw);
+        let params = params::parse(raw);
+        self.fields = read::fields(raw)?;
+        self.callback = read::callback(params.get("callback"))?;
+        self.embeds = read::embeds(&params);
+        Ok(params)
+    }
+
+    /// Whether nothing in it changes the answer, so that the body rendered beforehand will do.
+    pub fn is_plain(&self) -> bool {
+        self.conditions.is_empty()
+            && self.text.is_none()
+            && self.order.is_none()
+            && self.slice == Slice::All
+            && self.embeds.is_empty()
+            && self.fields.is_none()
+            && self.limit.is_none()
+            && self.callback.is_none()
+    }
+
+    /// The JSONP callback, reduced to letters, digits and `_ $ . [ ]`; it may be left empty.
+    pub fn callback(&self) -> Option<&str> {
+        self.callback.as_deref()
+    }
+
+    /// The relations whose links are to be replaced by records.
+    pub fn embeds(&self) -> &[String] {
+        &self.embeds
+    }
+
+    /// Selects from a collection. `records` come in the upstream's order; `resolve` is asked only
+    /// when [`embeds`](Self::embeds) has names.
+    pub fn apply<'a>(
+        &self,
+        records: impl IntoIterator<Item = &'a Map<String, Value>>,
+        resolve: Resolve<'_>,
+    ) -> Selection<'a> {
+        let mut records: Vec<_> = records.into_iter().collect();
+        let conditions: Vec<_> = self
+            .conditions
+            .iter()
+            .filter(|one| one.counts(&records))
+            .collect();
+        records.retain(|record| {
+            let text = self.text.as_ref();
+            text.is_none_or(|text| condition::mentions(record, text))
+                && conditions.iter().all(|condition| condition.admits(record))
+        });
+        if let Some(order) = &self.order {
+            order.sort(&mut records);
+        }
+        let total = records.len();
+        let shown = self.slice.cut(&records);
+        let links = self.slice.pages(&self.raw, shown.len(), total);
+        let kept = self
+            .limit
+            .map_or(shown, |most| &shown[..most.min(shown.len())]);
+        Selection {
+            records: kept
+                .iter()
+                .map(|record| self.project(record, resolve))
+                .collect(),
+            total: (self.slice != Slice::All).then_some(total),
+            links,
+        }
+    }
+
+    /// A single record as asked for: links replaced, then fields chosen.
+    pub fn project<'a>(
+        &self,
+        record: &'a Map<String, Value>,
+        resolve: Resolve<'_>,
+    ) -> Cow<'a, Map<String, Value>> {
+        let embeds = |name: &str| self.embeds.iter().any(|embed| embed == name);
+        let keeps = |name: &str| {
+            let fields = self.fields.as_ref();
+            fields.is_none_or(|fields| fields.iter().any(|field| field == name))
+        };
+        if record.keys().all(|name| keeps(name) && !embeds(name)) {
+            return Cow::Borrowed(record);
+        }
+        let fields = record
+            .iter()
+            .filter(|(name, _)| keeps(name))
+            .map(|(name, value)| {
+                let value = if embeds(name) {
+                    relation::embedded(value, resolve)
+                } else {
+                    value.clone()
+                };
+                (name.clone(), value)
+            });
+        Cow::Owned(fields.collect())
+    }
+}

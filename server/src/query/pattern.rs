@@ -1,0 +1,129 @@
+//! `_like`: JavaScript's regular expressions on an engine that takes linear time.
+//!
+//! Owns compiling within limits and matching. The syntax is [`syntax`]'s.
+
+mod syntax;
+
+use regex::{Regex, RegexBuilder};
+
+use super::units;
+
+/// Longest pattern, in bytes.
+pub(super) const LONGEST: usize = 256;
+
+/// Largest compiled pattern, in bytes: a few thousand states, built in about a millisecond.
+const COMPILED: usize = 128 * 1024;
+
+/// A compiled pattern.
+#[derive(Debug, Clone)]
+pub(super) struct Pattern(Regex);
+
+impl Pattern {
+    /// Compiles; the error is the second half of a sentence about the parameter.
+    pub(super) fn parse(source: &str) -> Result<Self, String> {
+        if source.len() > LONGEST {
+            return Err(format!("is a pattern of more than {LONGEST} bytes"));
+        }
+        let translated = syntax::translate(source)?;
+        let compiled = RegexBuilder::new(&translated)
+            .size_limit(COMPILED)
+            .dfa_size_limit(COMPILED)
+            .build();
+        compiled
+            .map(Self)
+            .map_err(|_| "is too large a pattern; repeat less".to_owned())
+    }
+
+    /// Whether it matches anywhere in the text.
+    pub(super) fn matches(&self, text: &str) -> bool {
+        self.0.is_match(&units::folded(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn like(pattern: &str, text: &str) -> bool {
+        Pattern::parse(pattern).unwrap().matches(text)
+    }
+
+    #[test]
+    fn means_what_a_script_means() {
+        for (pattern, text) in [
+            ("castle", "Howl's Moving Castle"),
+            ("", ""),
+            ("^.$", "é"),
+            ("^..$", "😀"),
+            ("a{,5}", "a{,5}"),
+            ("a{", "a{"),
+            ("}]", "}]"),
+            ("^a{2}$", "aa"),
+            ("\\/", "/"),
+            ("[^]", "\n"),
+            ("\\1", "\u{1}"),
+            ("\\8", "8"),
+            ("\\u0041\\x42", "ab"),
+            ("^\\u{3}$", "uuu"),
+            ("[\\w-z]", "-"),
+            ("[😀]", "😀"),
+            ("(?<word>x)", "x"),
+            ("\\cj", "\n"),
+            ("\\c!", "\\c!"),
+            ("\\p{2}", "pp"),
+            ("É", "é"),
+            ("\\Bb", "ab"),
+        ] {
+            assert!(like(pattern, text), "{pattern} on {text}");
+        }
+        for (pattern, text) in [
+            ("[]", "x"),
+            ("^.$", "\u{2028}"),
+            ("a$", "a\n"),
+            ("\\d", "٣"),
+            ("\\w", "é"),
+            ("k", "\u{212a}"),
+            ("\\B", "aéb"),
+            ("[^A]", "a"),
+        ] {
+            assert!(!like(pattern, text), "{pattern} on {text}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_a_script_refuses_and_what_takes_longer_than_linear() {
+        for pattern in [
+            "(",
+            ")",
+            "[",
+            "\\",
+            "*",
+            "a**",
+            "a++",
+            "^*",
+            "\\b+",
+            "{1}",
+            "a{2,1}",
+            "[b-a]",
+            "(?",
+            "(?i)a",
+            "(?<1>a)",
+            "(?<a>x)(?<a>y)",
+            "(?=a)",
+            "(?<!a)",
+            "(a)\\1",
+            "\\k<a>(?<a>x)",
+            "a{100000}",
+            "((a{99}){99}){99}",
+        ] {
+            assert!(Pattern::parse(pattern).is_err(), "{pattern}");
+        }
+        assert!(Pattern::parse(&"a".repeat(257)).is_err());
+        assert!(Pattern::parse(&"(".repeat(128)).is_err());
+        assert!(like(
+            &format!("{}a{}", "(".repeat(120), ")".repeat(120)),
+            "A"
+        ));
+    }
+}

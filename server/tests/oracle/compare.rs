@@ -1,0 +1,285 @@
+//! When two answers count as the same, and the reasons for which they may differ.
+
+use std::fmt;
+
+use crate::ask::{Observation, ask};
+
+/// A difference that is wanted. Each has a rule that says when it applies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Difference {
+    /// The upstream fails; the mirror says which parameter is wrong.
+    Refused,
+    /// The mirror refuses what the upstream would fail on, had it come to it with these records.
+    RefusedAtOnce,
+    /// Look-around, back-references and patterns too large for linear time.
+    Dialect,
+    /// Longer, or more, than the mirror reads.
+    TooMuch,
+    /// `95` equals `"95"`.
+    NumberAsText,
+    /// Links give way to records.
+    Embedded,
+    /// Methods of the language are no fields.
+    Inherited,
+    /// Letters beyond ASCII without their escapes are UTF-8; the upstream misreads some and does
+    /// not take others.
+    Unescaped,
+}
+
+/// What came of a comparison.
+pub(crate) enum Verdict {
+    Same,
+    Named(Vec<Difference>),
+    Unexplained(String),
+}
+
+impl Verdict {
+    /// For counting.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Same => "same".to_owned(),
+            Self::Named(differences) => format!("{differences:?}"),
+            Self::Unexplained(_) => "unexplained".to_owned(),
+        }
+    }
+}
+
+/// Both sides' addresses.
+struct Sides<'a> {
+    mirror: &'a str,
+    oracle: &'a str,
+}
+
+/// Asks both sides and compares.
+pub(crate) fn judge(mirror: &str, oracle: &str, question: &str) -> Verdict {
+    let sides = Sides { mirror, oracle };
+    let (ours, theirs) = sides.ask(question);
+    if ours == theirs {
+        return Verdict::Same;
+    }
+    let named = match ours.status {
+        400 => sides.refusal(question, &ours, &theirs).map(|one| vec![one]),
+        _ => sides.meanings(question, theirs.status),
+    };
+    named.map_or_else(
+        || {
+            Verdict::Unexplained(
+                Report {
+                    sides: &sides,
+                    question,
+                    ours: &ours,
+                    theirs: &theirs,
+                }
+                .to_string(),
+            )
+        },
+        Verdict::Named,
+    )
+}
+
+impl Sides<'_> {
+    fn ask(&self, question: &str) -> (Observation, Observation) {
+        (ask(self.mirror, question), ask(self.oracle, question))
+    }
+
+    /// Why the mirror may refuse.
+    fn refusal(
+        &self,
+        question: &str,
+        ours: &Observation,
+        theirs: &Observation,
+    ) -> Option<Difference> {
+        let (path, query) = question.split_once('?')?;
+        if ours.content_type != "application/problem+json" {
+            return None;
+        }
+        let problem: serde_json::Value = serde_json::from_str(&ours.body).ok()?;
+        let parameter = problem["parameter"].as_str()?;
+        let guilty: Vec<_> = query
+            .split('&')
+            .filter(|piece| top_name(piece) == parameter)
+            .collect();
+        if theirs.status == 400 && !query.is_ascii() {
+            return Some(Difference::Unescaped);
+        }
+        if theirs.status == 500 {
+            return (!guilty.is_empty()).then_some(Difference::Refused);
+        }
+        if query.len() > 4096
+            || query.split('&').count() > 64
+            || guilty.iter().any(|piece| piece.len() > 128)
+        {
+            return Some(Difference::TooMuch);
+        }
+        if guilty
+            .iter()
+            .any(|piece| name(piece).contains("_like") && is_beyond_linear(&value(piece)))
+        {
+            return Some(Difference::Dialect);
+        }
+        let is_fraction = |piece: &&str| {
+            value(piece)
+                .trim()
+                .parse()
+                .is_ok_and(|number: f64| number > 0.0 && number.fract() != 0.0)
+        };
+        if parameter == "limit" && guilty.iter().any(is_fraction) {
+            return Some(Difference::RefusedAtOnce);
+        }
+        // In a list of steps the upstream stumbles only when it comes to that step.
+        if parameter == "_sort"
+            && guilty
+                .iter()
+                .any(|piece| name(piece).contains("[toString]"))
+        {
+            return Some(Difference::RefusedAtOnce);
+        }
+        // Alone, and with records to look at, it is the same failure.
+        let collection = path.split('/').nth(1)?;
+        let alone = ask(self.oracle, &format!("/{collection}?{}", guilty.join("&")));
+        (alone.status == 500).then_some(Difference::RefusedAtOnce)
+    }
+
+    /// Which parameters are understood otherwise. Without them both sides have to agree, so that
+    /// they hide nothing else. One reason is looked for before several are taken together.
+    fn meanings(&self, question: &str, status: u16) -> Option<Vec<Difference>> {
+        let (path, query) = question.split_once('?')?;
+        let pieces: Vec<_> = query
+            .split('&')
+            .map(|piece| (piece, meaning(piece)))
+            .collect();
+        let mut present: Vec<Difference> = Vec::new();
+        for difference in pieces.iter().filter_map(|(_, difference)| *difference) {
+            if !present.contains(&difference) {
+                present.push(difference);
+            }
+        }
+        let single = present.iter().map(|difference| vec![*difference]);
+        let mut candidates = single.chain([present.clone()]).filter(|candidate| {
+            // Of these, only the names of relations can make the upstream fail.
+            status < 500 || candidate.contains(&Difference::Embedded)
+        });
+        candidates.find(|candidate| {
+            let rest = pieces
+                .iter()
+                .filter(|(_, difference)| !difference.is_some_and(|one| candidate.contains(&one)));
+            let rest: Vec<_> = rest.map(|(piece, _)| *piece).collect();
+            let (ours, theirs) = self.ask(&format!("{path}?{}", rest.join("&")));
+            !candidate.is_empty() && ours == theirs
+        })
+    }
+}
+
+/// The difference that a parameter alone can make to an answer.
+fn meaning(piece: &str) -> Option<Difference> {
+    if !piece.is_ascii() {
+        return Some(Difference::Unescaped);
+    }
+    let (name, value) = (name(piece), value(piece));
+    let top = top_name(piece);
+    let compares = ["_gte", "_lte", "_like"]
+        .iter()
+        .any(|suffix| top.contains(suffix));
+    if matches!(top.as_str(), "_embed" | "_expand") {
+        return Some(Difference::Embedded);
+    }
+    if compares && is_inherited(&top)
+        || top == "_sort" && (is_inherited(&value) || is_inherited(&name))
+    {
+        return Some(Difference::Inherited);
+    }
+    let reserved = [
+        "q", "_start", "_end", "_sort", "_order", "_limit", "callback", "_",
+    ];
+    let equates = !compares && !reserved.contains(&top.as_str());
+    (equates && is_number_or_truth(&value)).then_some(Difference::NumberAsText)
+}
+
+/// Whether the upstream turns the text into something other than text.
+fn is_number_or_truth(text: &str) -> bool {
+    let number = !text.starts_with('0') && text.parse::<f64>().is_ok_and(|number| !number.is_nan());
+    matches!(text, "true" | "false" | "0") || number
+}
+
+fn is_inherited(path: &str) -> bool {
+    let methods = [
+        "constructor",
+        "__proto__",
+        "toString",
+        "hasOwnProperty",
+        "valueOf",
+        "trim",
+        "concat",
+    ];
+    let suffixes = ["_gte", "_lte", "_like", "_ne"];
+    let path = suffixes
+        .iter()
+        .find_map(|suffix| path.strip_suffix(suffix))
+        .unwrap_or(path);
+    path.split(['.', '[', ']'])
+        .any(|step| methods.contains(&step))
+}
+
+fn is_beyond_linear(pattern: &str) -> bool {
+    let mut after_backslash = pattern.split('\\').skip(1);
+    ["(?=", "(?!", "(?<=", "(?<!"]
+        .iter()
+        .any(|group| pattern.contains(group))
+        || after_backslash
+            .any(|rest| rest.starts_with(|next: char| next == 'k' || next.is_ascii_digit()))
+}
+
+fn name(piece: &str) -> String {
+    decoded(piece.split('=').next().unwrap_or_default())
+}
+
+/// The name before any brackets.
+fn top_name(piece: &str) -> String {
+    let name = name(piece);
+    match name.strip_prefix('[') {
+        Some(inside) => inside.split(']').next().unwrap_or_default().to_owned(),
+        None => name.split('[').next().unwrap_or_default().to_owned(),
+    }
+}
+
+fn value(piece: &str) -> String {
+    decoded(piece.split_once('=').map_or("", |(_, value)| value))
+}
+
+fn decoded(text: &str) -> String {
+    let text = text.replace('+', " ");
+    let decoded = percent_encoding::percent_decode_str(&text)
+        .decode_utf8()
+        .map(String::from);
+    decoded.unwrap_or(text)
+}
+
+/// Two answers that should have been one.
+struct Report<'a> {
+    sides: &'a Sides<'a>,
+    question: &'a str,
+    ours: &'a Observation,
+    theirs: &'a Observation,
+}
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quoted = self.question.replace('\'', "'\\''");
+        writeln!(out, "curl -gs '{}{quoted}'    # mirror", self.sides.mirror)?;
+        writeln!(out, "curl -gs '{}{quoted}'    # oracle", self.sides.oracle)?;
+        for (side, seen) in [("mirror", self.ours), ("oracle", self.theirs)] {
+            let body: String = seen.body.chars().take(700).collect();
+            writeln!(
+                out,
+                "  {side}: {} {} total {:?} link {:?} {} bytes\n    {}",
+                seen.status,
+                seen.content_type,
+                seen.total,
+                seen.link,
+                seen.body.len(),
+                body.replace('\n', " ")
+            )?;
+        }
+        Ok(())
+    }
+}
