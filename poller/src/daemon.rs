@@ -15,19 +15,16 @@ use futures_util::FutureExt;
 use shared::admin::{self, Order};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
 use crate::advance::Trust;
 use crate::orders::{self, Command};
 use crate::patience::Patience;
 use crate::schedule::Schedule;
-use crate::sync::{Cycle, LEASE_TIME, Syncer};
+use crate::sync::{Cycle, RENEWAL, SyncError, Syncer};
 
-/// How long a sync may take in all; well within the lease.
+/// How long a sync may take in all; fetching ends long before.
 const SYNC_TIME: Duration = Duration::from_secs(40);
-
-/// How often the lease is renewed, or asked for by a standby.
-const HEARTBEAT: Duration = Duration::from_secs(LEASE_TIME.as_secs() / 3);
 
 /// How late a trigger may be before the daemon goes ahead without it. The scheduler has been seen
 /// to stop for ever after its process was suspended.
@@ -99,6 +96,7 @@ struct Daemon {
     due: Instant,
     failing: bool,
     standby: bool,
+    trouble: Option<CacheTrouble>,
     ready: Arc<AtomicBool>,
 }
 
@@ -119,6 +117,7 @@ impl Daemon {
             due: Instant::now(),
             failing: false,
             standby: false,
+            trouble: None,
             ready: Arc::default(),
         }
     }
@@ -154,9 +153,13 @@ impl Daemon {
         triggers: &mut mpsc::Receiver<()>,
         orders: &mut mpsc::Receiver<Order>,
     ) -> Work {
-        let mut heartbeat = interval(HEARTBEAT);
+        let mut heartbeat = interval(RENEWAL);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut overdue = pin!(tokio::time::sleep_until(self.due + OVERDUE));
+        let mut overdue = pin!(sleep_until(self.due + OVERDUE));
+        let retry = self
+            .trouble
+            .map_or(Duration::MAX, CacheTrouble::retry_after);
+        let mut retry = pin!(sleep(retry));
         loop {
             tokio::select! {
                 Some(order) = orders.recv() => return Work::Order(order),
@@ -165,12 +168,13 @@ impl Daemon {
                         return Work::Sync;
                     }
                 }
+                () = &mut retry => return Work::Sync,
                 () = &mut overdue => {
                     tracing::debug!("the scheduler missed a trigger");
                     return Work::Sync;
                 }
                 _ = heartbeat.tick() => {
-                    let held = timeout(HEARTBEAT, self.syncer.renew()).await;
+                    let held = timeout(RENEWAL, self.syncer.renew()).await;
                     // A standby that gets the lease does not wait for the schedule.
                     if self.standby && matches!(held, Ok(Ok(true))) {
                         return Work::Sync;
@@ -198,12 +202,16 @@ impl Daemon {
         let guarded = timeout(SYNC_TIME, AssertUnwindSafe(sync).catch_unwind()).await;
         let wait = next_attempt.and_then(|next| (next - Utc::now()).to_std().ok());
         self.due = Instant::now() + wait.unwrap_or_default();
+        let trouble = self.trouble.take();
         let failure = match guarded {
             Ok(Ok(Ok(cycle))) => {
                 self.ready.store(true, Ordering::Relaxed);
                 return self.tell(cycle);
             }
-            Ok(Ok(Err(error))) => format!("{error:#}"),
+            Ok(Ok(Err(error))) => {
+                self.trouble = Some(CacheTrouble::after(trouble, &error));
+                error.to_string()
+            }
             Ok(Err(_)) => "the sync panicked".to_owned(),
             Err(_) => format!("no end within {SYNC_TIME:?}"),
         };
@@ -237,7 +245,7 @@ impl Daemon {
                 tracing::info!(records, "withdrawn records removed by order");
                 Ok(orders::pruned(&ids))
             }
-            Ok(Err(error)) => Err(format!("{error:#}")),
+            Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err(format!("no end within {SYNC_TIME:?}")),
         }
     }
@@ -252,5 +260,54 @@ impl Daemon {
             _ => {}
         }
         self.failing = reason.is_some();
+    }
+}
+
+/// Syncs in a row that failed for the cache's sake.
+#[derive(Clone, Copy, Debug)]
+struct CacheTrouble {
+    failures: u32,
+    /// Whether the last of them had asked the upstream.
+    has_asked_upstream: bool,
+}
+
+impl CacheTrouble {
+    fn after(before: Option<Self>, error: &SyncError) -> Self {
+        Self {
+            failures: before
+                .map_or(0, |trouble| trouble.failures)
+                .saturating_add(1),
+            has_asked_upstream: error.has_asked_upstream(),
+        }
+    }
+
+    /// How long to wait, if the schedule allows it.
+    ///
+    /// Doubles from a second. Looking whether the cache is back costs nobody anything and goes on
+    /// every few seconds; a sync that gets as far as the upstream is soon left to the schedule.
+    fn retry_after(self) -> Duration {
+        let most = if self.has_asked_upstream { 60 } else { 5 };
+        Duration::from_secs((1 << (self.failures - 1).min(6)).min(most))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cache_trouble_is_looked_into_soon_and_without_bothering_the_upstream() {
+        let waits = |has_asked_upstream| {
+            [1, 2, 3, 4, 5, 6, 7, 100].map(|failures| {
+                CacheTrouble {
+                    failures,
+                    has_asked_upstream,
+                }
+                .retry_after()
+                .as_secs()
+            })
+        };
+        assert_eq!(waits(false), [1, 2, 4, 5, 5, 5, 5, 5]);
+        assert_eq!(waits(true), [1, 2, 4, 8, 16, 32, 60, 60]);
     }
 }

@@ -139,6 +139,7 @@ fn syncer(config: &Config) -> Result<Syncer> {
     let started = chrono::Utc::now().timestamp_micros();
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let holder = format!("{}-{}-{started}", host.trim(), std::process::id());
-    let writer = Writer::new(&config.cache_url, &holder)?;
+    let cache = config.cache_url.clone();
+    let writer = Writer::new(&cache.trusting(config.cache_ca_file.clone()), &holder)?;
     Ok(Syncer::new(upstream, writer))
 }

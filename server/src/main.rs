@@ -60,7 +60,8 @@ async fn run(config: &Config) -> Result<()> {
     telemetry::start(config.log_format, &config.log_level);
     tls::install_provider();
     let shutdown = shutdown::requested()?;
-    let reader = Reader::new(&config.cache_url)?;
+    let cache = config.cache_url.clone();
+    let reader = Reader::new(&cache.trusting(config.cache_ca_file.clone()))?;
     let listener = http::listen(config.listen_addr, "LISTEN_ADDR").await?;
     let admin = http::listen(config.admin_addr, "ADMIN_ADDR").await?;
     let address: SocketAddr = listener.local_addr()?;

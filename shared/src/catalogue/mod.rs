@@ -111,7 +111,7 @@ impl<T> PerCollection<T> {
     }
 
     /// The five values with their collections, in [`Collection::ALL`]'s order.
-    pub fn iter(&self) -> impl Iterator<Item = (Collection, &T)> {
+    pub fn iter(&self) -> impl Iterator<Item = (Collection, &T)> + Clone {
         Collection::ALL
             .into_iter()
             .map(|collection| (collection, &self[collection]))
