@@ -13,9 +13,11 @@
 //! Everything that waits has a bound. Nothing here depends on `shared`, `poller` or `server`: a
 //! mistake there must not be able to hide itself by changing its own test.
 
+pub mod chaos;
 pub mod client;
 pub mod mirror;
 pub mod process;
+pub mod proxy;
 pub mod redis;
 pub mod sample;
 pub mod upstream;

@@ -1,5 +1,7 @@
-//! What people do with this repository: `cargo xtask up` and `cargo xtask test`.
+//! What people do with this repository: `cargo xtask up`, `cargo xtask test` and
+//! `cargo xtask chaos`.
 
+mod chaos;
 mod test;
 mod up;
 
@@ -22,12 +24,15 @@ enum Command {
     Up(up::Options),
     /// Check everything: formatting, lints, docs, and all tests
     Test,
+    /// Run the mirror under random troubles and check what it promises
+    Chaos(chaos::Options),
 }
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Up(options) => up::up(&options),
         Command::Test => test::test(),
+        Command::Chaos(options) => chaos::chaos(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
