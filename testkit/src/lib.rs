@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`upstream`] | a stand-in Ghibli API that counts its requests and fails on demand |
 //! | [`process`] | the project's real binaries: start, read their logs, signal, kill |
+//! | [`oracle`] | the software that the upstream runs, where node is installed |
 //! | [`redis`] | a private Redis server that can be killed, paused and restarted |
 //! | [`client`] | a small HTTP client with bounds, and a hammer |
 //! | [`sample`] | records and catalogues told in a line or two |
@@ -13,6 +14,7 @@
 //! mistake there must not be able to hide itself by changing its own test.
 
 pub mod client;
+pub mod oracle;
 pub mod process;
 pub mod redis;
 pub mod sample;
