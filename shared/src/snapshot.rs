@@ -11,6 +11,10 @@ use crate::catalogue::{Collection, PerCollection, Record, Records};
 /// The version of the format that this build writes, and the newest it can read.
 pub const FORMAT: u32 = 1;
 
+/// The largest generation that is read. Above it there would be no exact next one in the commit
+/// script, whose numbers are floating-point; at one commit a second it is 285 million years away.
+pub const LAST_GENERATION: u64 = 1 << 53;
+
 /// The largest snapshot that is read, in bytes: hundreds of times the upstream's whole database.
 pub const MAX_BYTES: usize = 64 << 20;
 
@@ -111,9 +115,15 @@ impl Snapshot {
     ///
     /// # Errors
     /// [`Unreadable`]: from a newer build, or damaged. Also when an id occurs twice in a
-    /// collection, which no build writes.
+    /// collection, or the generation is above [`LAST_GENERATION`], which no build writes.
     pub fn from_json(json: &[u8]) -> Result<Self, Unreadable> {
         let snapshot: Self = read(json)?;
+        let generation = snapshot.generation;
+        if generation > LAST_GENERATION {
+            return Err(Unreadable::Damaged(format!(
+                "generation {generation} is above {LAST_GENERATION}, which none reaches"
+            )));
+        }
         for (collection, held) in snapshot.collections.iter() {
             let mut seen = std::collections::HashSet::new();
             if let Some(twice) = held
@@ -202,6 +212,14 @@ mod tests {
             Snapshot::from_json(json.as_bytes()),
             Err(Unreadable::Damaged(_))
         ));
+        let json = empty().to_json();
+        let beyond = json.replacen(": 7,", ": 18446744073709551615,", 1);
+        let error = Snapshot::from_json(beyond.as_bytes()).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("damaged: generation 18446744073709551615 is above")
+        );
         let twice = r#""records": [{"id": "a"}, {"id": "a"}]"#;
         let json = empty().to_json().replacen(r#""records": []"#, twice, 1);
         let error = Snapshot::from_json(json.as_bytes()).unwrap_err();

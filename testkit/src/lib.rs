@@ -5,6 +5,7 @@
 //! | [`upstream`] | a stand-in Ghibli API that counts its requests and fails on demand |
 //! | [`process`] | the project's real binaries: start, read their logs, signal, kill |
 //! | [`mirror`] | a whole mirror in one line, for tests of what servers answer |
+//! | [`oracle`] | the software that the upstream runs, where node is installed |
 //! | [`redis`] | a private Redis server that can be killed, paused and restarted |
 //! | [`client`] | a small HTTP client with bounds, and a hammer |
 //! | [`sample`] | records and catalogues told in a line or two |
@@ -16,6 +17,7 @@
 pub mod chaos;
 pub mod client;
 pub mod mirror;
+pub mod oracle;
 pub mod process;
 pub mod proxy;
 pub mod redis;

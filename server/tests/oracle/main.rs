@@ -13,7 +13,6 @@ mod ask;
 mod compare;
 mod generate;
 mod mirror;
-mod node;
 mod recorded;
 mod words;
 
@@ -23,7 +22,7 @@ use ask::ask;
 use compare::{Verdict, judge};
 use generate::{COLLECTIONS, facts, questions};
 use mirror::Mirror;
-use node::Oracle;
+use testkit::oracle::{Oracle, beside};
 
 fn setting(name: &str, default: &str) -> String {
     let value = env::var_os(name).map(|value| value.into_string().expect("text"));
@@ -32,7 +31,7 @@ fn setting(name: &str, default: &str) -> String {
 
 #[test]
 fn the_mirror_answers_as_the_live_oracle_does() {
-    let Some(oracle) = Oracle::start() else {
+    let Some(oracle) = Oracle::start(&beside("catalogue.json")) else {
         assert!(
             env::var_os("CI").is_none(),
             "node and `npm ci` in testkit/oracle are needed"
@@ -112,7 +111,8 @@ fn the_mirror_answers_as_recorded() {
 #[test]
 #[ignore = "changes a file of the repository"]
 fn record() {
-    let oracle = Oracle::start().expect("node, and `npm ci` in testkit/oracle");
+    let oracle =
+        Oracle::start(&beside("catalogue.json")).expect("node, and `npm ci` in testkit/oracle");
     let mirror = Mirror::start();
     let telling = questions(400, 20_000).into_iter().filter(|question| {
         let Some((path, _)) = question.split_once('?') else {

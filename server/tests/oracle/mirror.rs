@@ -5,11 +5,10 @@ use std::fs;
 
 use serde_json::{Map, Value};
 use tempfile::TempDir;
+use testkit::oracle::beside;
 use testkit::process::{Process, RunningServer, Server, binaries};
 use testkit::upstream::Upstream;
 use tokio::runtime::Runtime;
-
-use crate::node::beside;
 
 /// The test catalogue, collections by name.
 pub(crate) fn catalogue() -> Map<String, Value> {

@@ -5,11 +5,11 @@
 use std::fs;
 
 use serde_json::{Value, json};
+use testkit::oracle::beside;
 
 use crate::{
     ask::{Observation, ask},
     mirror::catalogue,
-    node::beside,
 };
 
 const FILE: &str = "recorded.jsonl";

@@ -6,6 +6,11 @@ use serde_json::Value;
 
 use super::Record;
 
+/// How deep lists and objects may nest in a record, itself included. 128 levels are all that will
+/// be read back of a stored snapshot, which wraps records into a few of its own; the upstream's
+/// have two.
+const DEEPEST: usize = 64;
+
 /// A collection as the upstream listed it, in its order, each id once.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answer {
@@ -31,6 +36,12 @@ pub enum Rejection {
         index: usize,
         /// What stands there.
         found: &'static str,
+    },
+    /// An object that could be stored, but not be read back.
+    #[error("item {index} is nested deeper than {DEEPEST} levels")]
+    TooDeep {
+        /// Position in the array, from zero.
+        index: usize,
     },
     /// An object that cannot be told from others.
     #[error("item {index} has no usable id: it must be a string or an integer")]
@@ -61,6 +72,9 @@ impl Answer {
                     found: kind(&item),
                 });
             };
+            if !fields.values().all(|value| is_shallow(value, DEEPEST - 1)) {
+                return Err(Rejection::TooDeep { index });
+            }
             let record = Record::try_from(fields).map_err(|_| Rejection::NoId { index })?;
             if seen.insert(record.id().to_owned()) {
                 answer.records.push(record);
@@ -69,6 +83,17 @@ impl Answer {
             }
         }
         Ok(answer)
+    }
+}
+
+/// Whether a value nests no deeper than `levels`.
+fn is_shallow(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::Array(items) => levels > 0 && items.iter().all(|item| is_shallow(item, levels - 1)),
+        Value::Object(fields) => {
+            levels > 0 && fields.values().all(|field| is_shallow(field, levels - 1))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
     }
 }
 
@@ -107,6 +132,19 @@ mod tests {
                 "item 0 has no usable id: it must be a string or an integer"
             );
         }
+    }
+
+    #[test]
+    fn rule_3_what_could_not_be_read_back_is_rejected() {
+        let nested = |levels: usize| {
+            let (open, close) = ("[".repeat(levels - 1), "]".repeat(levels - 1));
+            Answer::read(format!(r#"[{{"id":"a","x":{open}{close}}}]"#).as_bytes())
+        };
+        assert!(nested(DEEPEST).is_ok());
+        assert_eq!(
+            nested(DEEPEST + 1).unwrap_err().to_string(),
+            "item 0 is nested deeper than 64 levels"
+        );
     }
 
     #[test]

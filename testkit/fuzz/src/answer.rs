@@ -1,0 +1,195 @@
+//! Any bodies from the upstream, over several cycles, from a cold start on.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use poller::advance::{Outcome, Result, Step, advance};
+use serde_json::{Map, Value};
+use shared::catalogue::{Answer, Collection, PerCollection, Record, Records};
+use shared::snapshot::{FORMAT, Held, Snapshot, Source};
+
+const UPSTREAM: &str = "https://upstream.example";
+
+/// More cycles show nothing new.
+const CYCLES: usize = 12;
+
+/// Each line of the input is the initial of a collection and the body that the upstream sends
+/// for it; without a body it does not answer. A line of `-` ends a cycle. What is not mentioned
+/// is not modified.
+pub fn check(input: &[u8]) {
+    let mut at = DateTime::from_timestamp(1_800_000_000, 0).expect("is in range");
+    let mut snapshot = cold_start(at);
+    for cycle in cycles(input).take(CYCLES) {
+        at += TimeDelta::minutes(1);
+        let outcomes = PerCollection::from_fn(|collection| outcome(cycle[collection]));
+        let step = advance(&snapshot, UPSTREAM, outcomes.clone(), at);
+        goes_forward(&snapshot, &step);
+        for (collection, outcome) in outcomes.iter() {
+            takes(collection, outcome, &snapshot, &step);
+            if let Outcome::Sent { answer, .. } = outcome {
+                keeps_what_was_sent(cycle[collection].expect("was sent"), answer);
+            }
+        }
+        let stored = Snapshot::from_json(step.snapshot.to_json().as_bytes());
+        assert_eq!(stored.as_ref(), Ok(&step.snapshot));
+        snapshot = step.snapshot;
+    }
+}
+
+type Cycle<'a> = PerCollection<Option<&'a [u8]>>;
+
+fn cycles(input: &[u8]) -> impl Iterator<Item = Cycle<'_>> {
+    let lines: Vec<_> = input.split(|byte| *byte == b'\n').collect();
+    let cycles: Vec<_> = lines.split(|line| *line == b"-").map(cycle).collect();
+    cycles.into_iter()
+}
+
+fn cycle<'a>(lines: &[&'a [u8]]) -> Cycle<'a> {
+    let mut cycle = Cycle::default();
+    for line in lines {
+        let Some((initial, body)) = line.split_first() else {
+            continue;
+        };
+        let collection = Collection::ALL
+            .into_iter()
+            .find(|collection| collection.name().as_bytes()[0] == *initial);
+        if let Some(collection) = collection {
+            cycle[collection] = Some(body);
+        }
+    }
+    cycle
+}
+
+fn outcome(body: Option<&[u8]>) -> Outcome {
+    match body {
+        None => Outcome::NotModified,
+        Some([]) => Outcome::Failed("no answer".into()),
+        Some(body) => match Answer::read(body) {
+            Ok(answer) => Outcome::Sent {
+                answer,
+                etag: (body.len() % 2 == 0).then(|| format!("\"{}\"", body.len())),
+            },
+            Err(rejection) => Outcome::Rejected(rejection.to_string()),
+        },
+    }
+}
+
+/// A built-in catalogue of one record each.
+fn cold_start(at: DateTime<Utc>) -> Snapshot {
+    let built_in = Answer::read(br#"[{"id":"built-in"}]"#).expect("is a collection");
+    Snapshot {
+        format: FORMAT,
+        generation: 1_800_000_000,
+        committed_at: at,
+        upstream: UPSTREAM.into(),
+        releases: Vec::new(),
+        collections: PerCollection::from_fn(|_| Held {
+            source: Source::BuiltIn,
+            as_of: at,
+            etag: None,
+            known: Records::default().merge(&built_in, at).0,
+        }),
+    }
+}
+
+/// One generation for a change of content and none without; the release log only grows.
+fn goes_forward(before: &Snapshot, step: &Step) {
+    let after = &step.snapshot;
+    let content = Collection::ALL
+        .iter()
+        .any(|one| before.collections[*one].known != after.collections[*one].known);
+    let announced = step
+        .results
+        .iter()
+        .any(|(_, result)| matches!(result, Result::Baseline | Result::Changed(_)));
+    assert!(announced || !content);
+    assert_eq!(
+        after.generation,
+        before.generation + u64::from(announced),
+        "one generation for each change"
+    );
+    assert!(step.must_store || before == after);
+    let (known, new) = after.releases.split_at(before.releases.len());
+    assert_eq!(known, before.releases);
+    assert_eq!(new, step.released);
+    let mut seen = HashSet::new();
+    for (place, release) in after.releases.iter().enumerate() {
+        assert_eq!(release.sequence, place as u64 + 1);
+        assert!(seen.insert(&release.id), "announced twice: {}", release.id);
+    }
+}
+
+/// What one outcome did to one collection.
+fn takes(collection: Collection, outcome: &Outcome, before: &Snapshot, step: &Step) {
+    let (before, after) = (
+        &before.collections[collection],
+        &step.snapshot.collections[collection],
+    );
+    let result = &step.results[collection];
+    let Outcome::Sent { answer, etag } = outcome else {
+        assert_eq!(before, after);
+        assert_eq!(
+            result.reason().is_none(),
+            matches!(outcome, Outcome::NotModified)
+        );
+        return;
+    };
+    let built_in = before.source == Source::BuiltIn;
+    if takes_too_much(&before.known, answer, built_in) {
+        assert!(matches!(result, Result::Rejected(_)), "{result:?}");
+        assert_eq!(before, after);
+        return;
+    }
+    assert_eq!(&after.etag, etag);
+    assert_eq!(after.source, Source::Upstream);
+    assert_eq!(step.duplicates[collection], answer.duplicates);
+    if built_in {
+        assert_eq!(result, &Result::Baseline);
+        assert_eq!(after.known.records, answer.records);
+        assert!(after.known.withdrawn.is_empty());
+        return;
+    }
+    assert_eq!(result == &Result::Unchanged, before.known == after.known);
+    merges(&before.known, answer, &after.known);
+}
+
+/// Sync rule 7, once more and in other words.
+fn takes_too_much(known: &Records, answer: &Answer, built_in: bool) -> bool {
+    if answer.records.is_empty() {
+        return !known.records.is_empty();
+    }
+    let sent: HashSet<_> = answer.records.iter().map(Record::id).collect();
+    let listed = known.records.iter().map(Record::id);
+    let listed: Vec<_> = listed
+        .filter(|id| !known.withdrawn.contains_key(*id))
+        .collect();
+    let gone = listed.iter().filter(|id| !sent.contains(*id)).count();
+    !built_in && gone > 1 && 5 * gone > listed.len()
+}
+
+/// Sync rules 4 to 6, once more and in other words.
+fn merges(before: &Records, answer: &Answer, after: &Records) {
+    let (kept, appended) = after.records.split_at(before.records.len());
+    let mut sent: Vec<_> = answer.records.iter().collect();
+    for (record, known) in kept.iter().zip(&before.records) {
+        assert_eq!(record.id(), known.id(), "known records keep their places");
+        let place = sent.iter().position(|sent| sent.id() == known.id());
+        let content = place.map_or(known, |place| sent.remove(place));
+        assert_eq!(record, content);
+        assert_eq!(after.withdrawn.contains_key(known.id()), place.is_none());
+    }
+    assert!(appended.iter().eq(sent), "new ones follow in their order");
+}
+
+/// The first record of each id, as it was sent.
+fn keeps_what_was_sent(body: &[u8], answer: &Answer) {
+    let sent: Vec<Map<String, Value>> = serde_json::from_slice(body).expect("was accepted");
+    let mut seen = HashSet::new();
+    let first = sent.iter().filter(|record| {
+        let id = &record["id"];
+        seen.insert(id.as_str().map_or_else(|| id.to_string(), str::to_owned))
+    });
+    let text = |record: &Map<String, Value>| serde_json::to_string(record).expect("JSON");
+    let kept = answer.records.iter().map(Record::fields);
+    assert!(kept.map(text).eq(first.map(text)));
+}

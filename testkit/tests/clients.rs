@@ -1,0 +1,171 @@
+//! Clients that people have: they get from the mirror what they get from the upstream.
+//!
+//! Two from Python's package index, in the versions that `testkit/clients/requirements.txt` names.
+//! They are installed once, below the target directory. Where they cannot be, the tests are
+//! skipped and say so; where `CI` is set, they fail.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use serde_json::{Map, Value};
+use tempfile::TempDir;
+use testkit::client::get;
+use testkit::oracle::Oracle;
+use testkit::process::{Poller, RunningServer, Server};
+use testkit::upstream::Upstream;
+use testkit::{PATIENCE, catalogue, eventually};
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("clients")
+        .join(name)
+}
+
+/// Where the clients are installed; nothing where they cannot be.
+fn installed() -> Option<&'static Path> {
+    static INSTALLED: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let install = || {
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients");
+        let python = Command::new("python3")
+            .arg(script("install.py"))
+            .arg(&directory)
+            .output();
+        let problem = match python {
+            Ok(output) if output.status.success() => return Some(directory),
+            Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
+            Err(error) => format!("python3: {error}"),
+        };
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "python3 with pip is needed: {problem}"
+        );
+        eprintln!("skipped: python3 with pip is needed: {problem}");
+        None
+    };
+    INSTALLED.get_or_init(install).as_deref()
+}
+
+/// Runs a script among the installed clients.
+fn python(name: &str, arguments: &[&str]) -> Output {
+    let output = Command::new("python3")
+        .arg(script(name))
+        .args(arguments)
+        .env("PYTHONPATH", installed().unwrap())
+        // Neither a proxy nor anything else between the clients and what they ask.
+        .env("NO_PROXY", "*")
+        .env("PYTHONWARNINGS", "ignore")
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name}: {told}");
+    output
+}
+
+/// What each call of both clients returns from a base URL.
+async fn calls(base: &str, with_queries: bool) -> Map<String, Value> {
+    let base = base.to_owned();
+    let ask = move || {
+        let queries: &[&str] = if with_queries { &["queries"] } else { &[] };
+        let arguments = [&[base.as_str()], queries].concat();
+        serde_json::from_slice(&python("calls.py", &arguments).stdout).unwrap()
+    };
+    tokio::task::spawn_blocking(ask).await.unwrap()
+}
+
+/// The real server, over a cache that the real poller filled from a stand-in upstream.
+struct Mirror {
+    server: RunningServer,
+    upstream: Upstream,
+    _cache: TempDir,
+}
+
+impl Mirror {
+    async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = format!("file:{}", directory.path().display());
+        let upstream = Upstream::start(catalogue());
+        let poller = Poller::new(&upstream.url(), &cache).start().await;
+        let committed = |line: &Value| line["outcome"] == "committed";
+        poller
+            .process
+            .wait_for_log("sync finished", committed)
+            .await;
+        let server = Server::new(&cache).env("LINKS", "upstream").start().await;
+        let ready = format!("{}/readyz", server.admin_url());
+        eventually("ready", PATIENCE, async || get(&ready).await.status == 200).await;
+        Self {
+            server,
+            upstream,
+            _cache: directory,
+        }
+    }
+}
+
+fn assert_same(ours: &Map<String, Value>, theirs: &Map<String, Value>) {
+    assert!(ours.keys().eq(theirs.keys()), "the same calls");
+    let errors = ours.values().filter(|result| result.get("error").is_some());
+    let errors = errors.count();
+    assert!(
+        ours.len() > 500 && errors < 50,
+        "{errors} errors in {} calls",
+        ours.len()
+    );
+    for (call, result) in ours {
+        assert_eq!(result, &theirs[call], "{call}");
+    }
+    println!(
+        "{} calls, the same results, {errors} of them errors",
+        ours.len()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_get_the_same_from_the_mirror_as_from_the_upstream() {
+    if installed().is_none() {
+        return;
+    }
+    let mirror = Mirror::start().await;
+    let ours = calls(&mirror.server.url(), false).await;
+    let theirs = calls(&mirror.upstream.url(), false).await;
+    assert_same(&ours, &theirs);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_ask_with_queries_get_what_the_upstreams_software_gives() {
+    if installed().is_none() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("catalogue.json");
+    std::fs::write(&file, catalogue().to_string()).unwrap();
+    let Some(oracle) = Oracle::start(&file) else {
+        let missing = "node and `npm ci` in testkit/oracle are needed";
+        assert!(std::env::var_os("CI").is_none(), "{missing}");
+        eprintln!("skipped: {missing}");
+        return;
+    };
+    let mirror = Mirror::start().await;
+    let ours = calls(&mirror.server.url(), true).await;
+    let theirs = calls(&oracle.base, true).await;
+    assert_same(&ours, &theirs);
+}
+
+/// The example that the README shows, as it stands.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_lists_films_and_who_is_in_them() {
+    if installed().is_none() {
+        return;
+    }
+    let mirror = Mirror::start().await;
+    let base = mirror.server.url();
+    let run = move || python("example.py", &[&base]).stdout;
+    let stdout = tokio::task::spawn_blocking(run).await.unwrap();
+    let lines: Vec<_> = std::str::from_utf8(&stdout).unwrap().lines().collect();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert!(
+        lines[0].starts_with("1986 Castle in the Sky with "),
+        "{lines:?}"
+    );
+}
