@@ -14,7 +14,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::service::Service;
-use poller::advance::{Outcome, advance, built_in};
+use poller::advance::{Outcome, Trust, advance, built_in};
 use serde_json::Value;
 use server::follow::Known;
 use server::publish::{self, Published};
@@ -69,7 +69,14 @@ async fn publish_catalogue() -> Published {
         etag: None,
     });
     let upstream = "https://example.org";
-    let snapshot = advance(&built_in(upstream, at), upstream, outcomes, at).snapshot;
+    let snapshot = advance(
+        &built_in(upstream, at),
+        upstream,
+        outcomes,
+        Trust::Suspicious,
+        at,
+    )
+    .snapshot;
     let known = Known {
         snapshot: Some(Arc::new(snapshot)),
         ..Known::default()
@@ -77,7 +84,12 @@ async fn publish_catalogue() -> Published {
     let (sender, receiver) = watch::channel(Known::default());
     let published = Published::default();
     let links = Links::To("https://mirror.example".into());
-    let publishing = tokio::spawn(publish::run(receiver, links, published.clone()));
+    let publishing = tokio::spawn(publish::run(
+        receiver,
+        links,
+        String::new(),
+        published.clone(),
+    ));
     sender.send(known).expect("is listened to");
     while published.load().is_none() {
         tokio::time::sleep(Duration::from_millis(10)).await;
