@@ -60,6 +60,8 @@ impl Reader {
                 let heartbeat = timeout(COMMAND_TIMEOUT, sink.ping::<()>()).await;
                 if !matches!(heartbeat, Ok(Ok(()))) {
                     self.notices = None;
+                    // The other connection leads to the same place; do not wait for it as well.
+                    self.link.connection = None;
                 }
             }
         }
