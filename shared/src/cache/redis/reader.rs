@@ -58,9 +58,10 @@ impl Reader {
             // Silence is normal; a peer that does not even answer a PING is gone.
             Err(_) => {
                 let heartbeat = timeout(COMMAND_TIMEOUT, sink.ping::<()>()).await;
-                if !matches!(heartbeat, Ok(Ok(()))) {
+                let is_alive = matches!(heartbeat, Ok(Ok(())));
+                if !is_alive || self.link.target.is_replaced().await {
+                    // The other connection leads to the same place.
                     self.notices = None;
-                    // The other connection leads to the same place; do not wait for it as well.
                     self.link.connection = None;
                 }
             }

@@ -112,9 +112,12 @@ impl Writer {
         Ok(())
     }
 
-    /// Finds out whether the connection has died meanwhile, before a script that must not be
-    /// sent twice goes over it.
+    /// Finds out whether the connection has died meanwhile, or leads to a server that is the master
+    /// no more, before a script that must not be sent twice goes over it.
     async fn wake(&mut self) -> Result<(), CacheError> {
+        if self.link.connection.is_some() && self.link.target.is_replaced().await {
+            self.link.connection = None;
+        }
         self.link.ask(&cmd("PING")).await
     }
 }
