@@ -33,7 +33,8 @@ pub enum Result {
     NotModified,
     /// Sent again, and the same.
     Unchanged,
-    /// The first answer ever: it replaces the built-in collection and announces nothing.
+    /// The first answer ever, or one that a person accepted: it replaces what was known and
+    /// announces nothing.
     Baseline,
     /// Sent, and different.
     Changed(Changes),
@@ -89,11 +90,46 @@ pub fn built_in(upstream: &str, at: DateTime<Utc>) -> Snapshot {
     }
 }
 
+/// What to do with an answer that takes away too much (sync rule 7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// Reject it: a person should look first.
+    #[default]
+    Suspicious,
+    /// A person has looked, and the upstream means it: it becomes the new baseline. What it lacks
+    /// is dropped, and what is new in it is not announced.
+    Accepting,
+}
+
+/// Removes the withdrawn records (sync rule 6). Returns the snapshot without them, and their ids;
+/// nothing when there are none.
+pub fn prune(
+    before: &Snapshot,
+    at: DateTime<Utc>,
+) -> Option<(Snapshot, PerCollection<Vec<String>>)> {
+    let mut after = before.clone();
+    let pruned = PerCollection::from_fn(|collection| {
+        let held = &mut after.collections[collection];
+        let pruned = held.known.prune();
+        if !pruned.is_empty() {
+            held.as_of = at;
+        }
+        pruned
+    });
+    if pruned.iter().all(|(_, ids)| ids.is_empty()) {
+        return None;
+    }
+    after.generation += 1;
+    after.committed_at = at;
+    Some((after, pruned))
+}
+
 /// Takes one step.
 pub fn advance(
     before: &Snapshot,
     upstream: &str,
     outcomes: PerCollection<Outcome>,
+    trust: Trust,
     at: DateTime<Utc>,
 ) -> Step {
     let mut step = Step {
@@ -107,7 +143,7 @@ pub fn advance(
     let mut outcomes = outcomes;
     for collection in Collection::ALL {
         let outcome = std::mem::replace(&mut outcomes[collection], Outcome::NotModified);
-        step.take(collection, outcome, at);
+        step.take(collection, outcome, trust, at);
     }
     let content = |result: &Result| matches!(result, Result::Baseline | Result::Changed(_));
     if step.results.iter().any(|(_, result)| content(result)) {
@@ -119,7 +155,7 @@ pub fn advance(
 }
 
 impl Step {
-    fn take(&mut self, collection: Collection, outcome: Outcome, at: DateTime<Utc>) {
+    fn take(&mut self, collection: Collection, outcome: Outcome, trust: Trust, at: DateTime<Utc>) {
         let (answer, etag) = match outcome {
             Outcome::NotModified => return,
             Outcome::Failed(reason) => {
@@ -135,7 +171,10 @@ impl Step {
         let held = &mut self.snapshot.collections[collection];
         let built_in = held.source == Source::BuiltIn;
         let suspicion = held.known.suspicion(&answer);
-        if let Some(suspicion) = suspicion.filter(|_| !built_in || answer.records.is_empty()) {
+        let accepted = suspicion.is_some() && trust == Trust::Accepting;
+        // Other data than the built-in is nothing suspicious, as long as it is any.
+        let suspicion = suspicion.filter(|_| !built_in || answer.records.is_empty());
+        if let Some(suspicion) = suspicion.filter(|_| !accepted) {
             self.results[collection] = Result::Rejected(suspicion.to_string());
             return;
         }
@@ -144,7 +183,7 @@ impl Step {
             self.must_store = true;
         }
         self.duplicates[collection].clone_from(&answer.duplicates);
-        self.results[collection] = if built_in {
+        self.results[collection] = if built_in || accepted {
             held.source = Source::Upstream;
             held.as_of = at;
             held.known = Records::default().merge(&answer, at).0;

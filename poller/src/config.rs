@@ -7,6 +7,7 @@ use serde::Deserialize;
 use shared::cache::CacheUrl;
 use shared::config::{BaseUrl, Variable};
 use shared::telemetry::{Format, Level};
+use shared::tls::Authorities;
 
 use crate::schedule::Schedule;
 
@@ -18,6 +19,8 @@ pub struct Config {
     pub ghibli_api: BaseUrl,
     /// The cache that is written.
     pub cache_url: CacheUrl,
+    /// Who signs the certificates of a cache with TLS; whom the system trusts, if not set.
+    pub cache_ca_file: Option<Authorities>,
     /// When to sync, besides at start.
     pub poll_schedule: Schedule,
     /// How long one request to the upstream may take.
@@ -36,6 +39,7 @@ impl Default for Config {
         Self {
             ghibli_api: "https://ghibliapi.vercel.app".parse().expect("a URL"),
             cache_url: CacheUrl::default(),
+            cache_ca_file: None,
             poll_schedule: Schedule::default(),
             upstream_timeout: Duration::from_secs(10),
             admin_addr: ([127, 0, 0, 1], 9091).into(),
@@ -56,8 +60,16 @@ pub const VARIABLES: &[Variable] = &[
     Variable {
         name: "CACHE_URL",
         default: "file:data",
-        help: "The cache: file:DIRECTORY or redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]",
+        help: "The cache: file:DIRECTORY or redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]; or \
+               redis+sentinel://[USER:PASSWORD@]HOST[:PORT][,…]/MASTER_NAME[?db=DATABASE]; with TLS, \
+               rediss:// and rediss+sentinel://",
         secret: true,
+    },
+    Variable {
+        name: "CACHE_CA_FILE",
+        default: "the system's",
+        help: "Who may sign certificates of a cache with TLS: a file in PEM",
+        secret: false,
     },
     Variable {
         name: "POLL_SCHEDULE",
@@ -113,6 +125,7 @@ mod tests {
     fn the_table_tells_every_variable_with_its_real_default() {
         let defaults = VARIABLES
             .iter()
+            .filter(|variable| variable.name != "CACHE_CA_FILE")
             .map(|variable| (variable.name.into(), variable.default.into()));
         let spelt_out: Config = shared::config::load(VARIABLES, defaults).unwrap();
         assert_eq!(format!("{spelt_out:?}"), format!("{:?}", Config::default()));

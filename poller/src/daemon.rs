@@ -1,4 +1,5 @@
-//! Running for ever: a sync at start, then one per trigger, never two at once.
+//! Running for ever: a sync at start, then one per trigger, never two at once; and what a person
+//! orders in between.
 //!
 //! Owns the lease's renewal between syncs and the notices that something began or ceased to fail.
 
@@ -11,23 +12,26 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use chrono::Utc;
 use futures_util::FutureExt;
-use shared::admin;
+use shared::admin::{self, Order};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
+use crate::advance::Trust;
+use crate::orders::{self, Command};
+use crate::patience::Patience;
 use crate::schedule::Schedule;
-use crate::sync::{Cycle, LEASE_TIME, Syncer};
+use crate::sync::{Cycle, RENEWAL, SyncError, Syncer};
 
-/// How long a sync may take in all; well within the lease.
+/// How long a sync may take in all; fetching ends long before.
 const SYNC_TIME: Duration = Duration::from_secs(40);
-
-/// How often the lease is renewed, or asked for by a standby.
-const HEARTBEAT: Duration = Duration::from_secs(LEASE_TIME.as_secs() / 3);
 
 /// How late a trigger may be before the daemon goes ahead without it. The scheduler has been seen
 /// to stop for ever after its process was suspended.
 const OVERDUE: Duration = Duration::from_secs(2);
+
+/// How early a trigger may be, by the difference of two clocks.
+const EARLY: Duration = Duration::from_millis(500);
 
 /// How long a running sync gets to finish once shutdown is asked for.
 const DRAIN_TIME: Duration = Duration::from_secs(8);
@@ -37,7 +41,7 @@ const DRAIN_TIME: Duration = Duration::from_secs(8);
 /// # Errors
 /// When the schedule cannot be started. Nothing that upstream or cache do ends the daemon.
 pub async fn run(
-    mut syncer: Syncer,
+    syncer: Syncer,
     schedule: Schedule,
     admin: TcpListener,
     shutdown: impl Future<Output = &'static str>,
@@ -46,120 +50,208 @@ pub async fn run(
         .start()
         .await
         .context("cannot start the schedule")?;
-    let ready = Arc::new(AtomicBool::new(false));
+    let mut daemon = Daemon::new(syncer, schedule);
     let (stop, mut stopped) = watch::channel(false);
+    let (send_orders, mut orders) = mpsc::channel(1);
     let health = tokio::spawn(admin::run(
         admin,
-        {
-            let ready = ready.clone();
-            move || {
-                let reached = ready.load(Ordering::Relaxed);
-                reached
-                    .then_some(())
-                    .ok_or("no sync has reached the cache yet".to_owned())
-            }
+        daemon.readiness(),
+        Some(send_orders),
+        async move {
+            _ = stopped.wait_for(|stop| *stop).await;
         },
-        async move { _ = stopped.wait_for(|stop| *stop).await },
     ));
 
-    let mut state = State {
-        failing: false,
-        standby: false,
-    };
-    let mut heartbeat = interval(HEARTBEAT);
-    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut shutdown = pin!(shutdown);
+    let mut work = Work::Sync;
     let signal = loop {
-        let next = schedule.next_after(Utc::now());
         {
-            let mut sync = pin!(state.observe(syncer.sync_once(next)));
-            let reached = tokio::select! {
-                reached = &mut sync => reached,
+            let mut doing = pin!(daemon.work(work));
+            tokio::select! {
+                () = &mut doing => {}
                 signal = &mut shutdown => {
                     // Half a sync is worth nothing, a whole one takes but a moment more.
-                    let _ = timeout(DRAIN_TIME, sync).await;
+                    let _ = timeout(DRAIN_TIME, doing).await;
                     break signal;
                 }
-            };
-            if reached {
-                ready.store(true, Ordering::Relaxed);
             }
         }
-        let overdue = tokio::time::sleep(until_overdue(&schedule));
-        let mut overdue = pin!(overdue);
-        // Waits for the next sync to be due.
-        let signal = loop {
-            tokio::select! {
-                signal = &mut shutdown => break Some(signal),
-                _ = triggers.recv() => break None,
-                () = &mut overdue => {
-                    tracing::debug!("the scheduler missed a trigger");
-                    break None;
-                }
-                _ = heartbeat.tick() => {
-                    let held = timeout(HEARTBEAT, syncer.renew()).await;
-                    // A standby that gets the lease does not wait for the schedule.
-                    if state.standby && matches!(held, Ok(Ok(true))) {
-                        break None;
-                    }
-                }
-            }
-        };
-        if let Some(signal) = signal {
-            break signal;
+        tokio::select! {
+            next = daemon.wait(&mut triggers, &mut orders) => work = next,
+            signal = &mut shutdown => break signal,
         }
     };
     tracing::info!(signal, "stopping");
-    let _ = timeout(DRAIN_TIME, syncer.release()).await;
+    let _ = timeout(DRAIN_TIME, daemon.syncer.release()).await;
     let _ = stop.send(true);
     let _ = scheduler.shutdown().await;
     health.await.context("the admin listener failed")
 }
 
-/// The time from now until the next trigger is overdue.
-fn until_overdue(schedule: &Schedule) -> Duration {
-    let now = Utc::now();
-    let wait = schedule
-        .next_after(now)
-        .and_then(|next| (next - now).to_std().ok());
-    wait.unwrap_or(Duration::from_mins(1)) + OVERDUE
-}
-
-/// What the last cycle came to, so that beginnings and endings are told once.
-struct State {
+struct Daemon {
+    syncer: Syncer,
+    schedule: Schedule,
+    patience: Patience,
+    /// Before this, triggers are not heeded.
+    due: Instant,
     failing: bool,
     standby: bool,
+    trouble: Option<CacheTrouble>,
+    ready: Arc<AtomicBool>,
 }
 
-impl State {
-    /// Runs a sync and logs what came of it. Returns whether the cache could be worked with.
-    async fn observe(&mut self, sync: impl Future<Output = Result<Cycle>>) -> bool {
+/// What came of some work, in words for a person.
+type Outcome = Result<String, String>;
+
+enum Work {
+    Sync,
+    Order(Order),
+}
+
+impl Daemon {
+    fn new(syncer: Syncer, schedule: Schedule) -> Self {
+        Self {
+            syncer,
+            schedule,
+            patience: Patience::default(),
+            due: Instant::now(),
+            failing: false,
+            standby: false,
+            trouble: None,
+            ready: Arc::default(),
+        }
+    }
+
+    fn readiness(&self) -> impl Fn() -> admin::Readiness + Clone + Send + Sync + 'static {
+        let ready = self.ready.clone();
+        move || {
+            let reached = ready.load(Ordering::Relaxed);
+            reached
+                .then_some(())
+                .ok_or("no sync has reached the cache yet".to_owned())
+        }
+    }
+
+    async fn work(&mut self, work: Work) {
+        let Work::Order(order) = work else {
+            // Whatever comes of it has been logged.
+            let _ = self.sync(Trust::Suspicious).await;
+            return;
+        };
+        let done = match Command::of(&order) {
+            Some(Command::Accept) => self.sync(Trust::Accepting).await,
+            Some(Command::Prune) => self.prune().await,
+            None => Err("orders are /accept and /prune".to_owned()),
+        };
+        // The person may have left.
+        let _ = order.reply.send(done);
+    }
+
+    /// Waits for the next thing to do, and keeps the lease meanwhile.
+    async fn wait(
+        &mut self,
+        triggers: &mut mpsc::Receiver<()>,
+        orders: &mut mpsc::Receiver<Order>,
+    ) -> Work {
+        let mut heartbeat = interval(RENEWAL);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut overdue = pin!(sleep_until(self.due + OVERDUE));
+        let retry = self
+            .trouble
+            .map_or(Duration::MAX, CacheTrouble::retry_after);
+        let mut retry = pin!(sleep(retry));
+        loop {
+            tokio::select! {
+                Some(order) = orders.recv() => return Work::Order(order),
+                Some(()) = triggers.recv() => {
+                    if Instant::now() + EARLY >= self.due {
+                        return Work::Sync;
+                    }
+                }
+                () = &mut retry => return Work::Sync,
+                () = &mut overdue => {
+                    tracing::debug!("the scheduler missed a trigger");
+                    return Work::Sync;
+                }
+                _ = heartbeat.tick() => {
+                    let held = timeout(RENEWAL, self.syncer.renew()).await;
+                    // A standby that gets the lease does not wait for the schedule.
+                    if self.standby && matches!(held, Ok(Ok(true))) {
+                        return Work::Sync;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Does one sync and logs what came of it. Returns the same for people.
+    async fn sync(&mut self, trust: Trust) -> Outcome {
+        let Self {
+            syncer,
+            schedule,
+            patience,
+            ..
+        } = self;
+        let mut next_attempt = schedule.next_after(Utc::now());
+        let sync = syncer.sync_once(trust, |heard| {
+            let (answered, asked_for) = (heard.answered, heard.asked_for);
+            next_attempt = patience.next_attempt(schedule, Utc::now(), answered, asked_for);
+            next_attempt
+        });
         // A panic in one sync, which would be a mistake of ours, must not be the last sync.
         let guarded = timeout(SYNC_TIME, AssertUnwindSafe(sync).catch_unwind()).await;
+        let wait = next_attempt.and_then(|next| (next - Utc::now()).to_std().ok());
+        self.due = Instant::now() + wait.unwrap_or_default();
+        let trouble = self.trouble.take();
         let failure = match guarded {
-            Ok(Ok(Ok(Cycle::Finished(report)))) => {
-                report.log();
-                self.failing(report.reason().as_deref());
-                self.standby = false;
-                return true;
+            Ok(Ok(Ok(cycle))) => {
+                self.ready.store(true, Ordering::Relaxed);
+                return self.tell(cycle);
             }
-            Ok(Ok(Ok(Cycle::Standby { holder }))) => {
-                if !self.standby {
-                    tracing::info!(holder, "standing by, another poller syncs");
-                }
-                self.standby = true;
-                return true;
+            Ok(Ok(Err(error))) => {
+                self.trouble = Some(CacheTrouble::after(trouble, &error));
+                error.to_string()
             }
-            Ok(Ok(Err(error))) => format!("{error:#}"),
             Ok(Err(_)) => "the sync panicked".to_owned(),
             Err(_) => format!("no end within {SYNC_TIME:?}"),
         };
         tracing::warn!(reason = failure, "sync failed");
-        self.failing(Some(&failure));
-        false
+        self.fails(Some(&failure));
+        Err(failure)
     }
 
-    fn failing(&mut self, reason: Option<&str>) {
+    fn tell(&mut self, cycle: Cycle) -> Outcome {
+        match cycle {
+            Cycle::Finished(report) => {
+                report.log();
+                self.fails(report.reason().as_deref());
+                self.standby = false;
+                Ok(report.to_string())
+            }
+            Cycle::Standby { holder } => {
+                if !self.standby {
+                    tracing::info!(holder, "standing by, another poller syncs");
+                }
+                self.standby = true;
+                Err(format!("{holder} is syncing this cache; ask that one"))
+            }
+        }
+    }
+
+    async fn prune(&mut self) -> Outcome {
+        match timeout(SYNC_TIME, self.syncer.prune()).await {
+            Ok(Ok(ids)) => {
+                let records: usize = ids.iter().map(|(_, ids)| ids.len()).sum();
+                tracing::info!(records, "withdrawn records removed by order");
+                Ok(orders::pruned(&ids))
+            }
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(format!("no end within {SYNC_TIME:?}")),
+        }
+    }
+
+    /// Tells of failure when it begins and when it ends.
+    fn fails(&mut self, reason: Option<&str>) {
         match (self.failing, reason) {
             (false, Some(reason)) => {
                 tracing::warn!(reason, "syncs began to fail, the last data stays");
@@ -168,5 +260,54 @@ impl State {
             _ => {}
         }
         self.failing = reason.is_some();
+    }
+}
+
+/// Syncs in a row that failed for the cache's sake.
+#[derive(Clone, Copy, Debug)]
+struct CacheTrouble {
+    failures: u32,
+    /// Whether the last of them had asked the upstream.
+    has_asked_upstream: bool,
+}
+
+impl CacheTrouble {
+    fn after(before: Option<Self>, error: &SyncError) -> Self {
+        Self {
+            failures: before
+                .map_or(0, |trouble| trouble.failures)
+                .saturating_add(1),
+            has_asked_upstream: error.has_asked_upstream(),
+        }
+    }
+
+    /// How long to wait, if the schedule allows it.
+    ///
+    /// Doubles from a second. Looking whether the cache is back costs nobody anything and goes on
+    /// every few seconds; a sync that gets as far as the upstream is soon left to the schedule.
+    fn retry_after(self) -> Duration {
+        let most = if self.has_asked_upstream { 60 } else { 5 };
+        Duration::from_secs((1 << (self.failures - 1).min(6)).min(most))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cache_trouble_is_looked_into_soon_and_without_bothering_the_upstream() {
+        let waits = |has_asked_upstream| {
+            [1, 2, 3, 4, 5, 6, 7, 100].map(|failures| {
+                CacheTrouble {
+                    failures,
+                    has_asked_upstream,
+                }
+                .retry_after()
+                .as_secs()
+            })
+        };
+        assert_eq!(waits(false), [1, 2, 4, 5, 5, 5, 5, 5]);
+        assert_eq!(waits(true), [1, 2, 4, 8, 16, 32, 60, 60]);
     }
 }

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`daemon`] | running for ever: first sync at start, then one per trigger, never two at once |
 //! | [`schedule`] | when to sync |
+//! | [`patience`] | how long to leave an upstream alone that does not answer |
+//! | [`orders`] | what a person can tell a running poller to do: accept, prune |
 //! | [`sync`] | one cycle: fetch, advance, commit, report |
 //! | [`advance`] | the pure middle of a cycle: a snapshot and five outcomes give the next snapshot |
 //! | [`upstream`] | HTTP to the Ghibli API, with a limit on everything |
@@ -15,6 +17,8 @@ pub mod advance;
 pub mod builtin;
 pub mod config;
 pub mod daemon;
+pub mod orders;
+pub mod patience;
 pub mod report;
 pub mod schedule;
 pub mod sync;

@@ -5,10 +5,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use poller::advance::Trust;
 use poller::config::{Config, VARIABLES};
 use poller::sync::{Cycle, Syncer};
 use poller::upstream::Upstream;
-use poller::{daemon, report};
+use poller::{daemon, orders, report};
 use shared::cache::write::Writer;
 use shared::{admin, config, http, shutdown, telemetry, tls};
 
@@ -26,6 +27,11 @@ enum Command {
     Run,
     /// Sync once and exit: 0 when everything was confirmed, 1 otherwise
     Sync,
+    /// Take the upstream's answers as they are, however much they take away; see the log for
+    /// what was rejected as suspicious
+    Accept,
+    /// Remove the records that the upstream has withdrawn
+    Prune,
     /// Ask the poller at `ADMIN_ADDR` whether it is ready: exit 0 if so, 1 otherwise
     Health,
 }
@@ -56,7 +62,9 @@ async fn dispatch(command: &Command, config: Config) -> Result<ExitCode> {
     match command {
         Command::Health => admin::check(config.admin_addr).map(|()| ExitCode::SUCCESS),
         Command::Run => Box::pin(run(config)).await.map(|()| ExitCode::SUCCESS),
-        Command::Sync => Box::pin(sync(config)).await,
+        Command::Sync => Box::pin(sync(config, Trust::Suspicious)).await,
+        Command::Accept => Box::pin(order(config, orders::Command::Accept)).await,
+        Command::Prune => Box::pin(order(config, orders::Command::Prune)).await,
     }
 }
 
@@ -75,7 +83,23 @@ async fn run(config: Config) -> Result<()> {
     Box::pin(daemon::run(syncer, config.poll_schedule, admin, shutdown)).await
 }
 
-async fn sync(config: Config) -> Result<ExitCode> {
+/// Gives an order to the poller that runs, or carries it out if none does.
+async fn order(config: Config, command: orders::Command) -> Result<ExitCode> {
+    if admin::is_answering(config.admin_addr) {
+        println!("{}", orders::ask(config.admin_addr, command)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    if command == orders::Command::Accept {
+        return sync(config, Trust::Accepting).await;
+    }
+    let mut syncer = syncer(&config)?;
+    let pruned = syncer.prune().await;
+    syncer.release().await;
+    println!("{}", orders::pruned(&pruned?));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn sync(config: Config, trust: Trust) -> Result<ExitCode> {
     // The summary on standard output tells it all; on a terminal log lines would only repeat it.
     if std::io::stderr().is_terminal() {
         eprintln!("syncing {} into {} …", config.ghibli_api, config.cache_url);
@@ -84,7 +108,7 @@ async fn sync(config: Config) -> Result<ExitCode> {
         telemetry::start(config.log_format, &config.log_level);
     }
     let mut syncer = syncer(&config)?;
-    let cycle = syncer.sync_once(None).await?;
+    let cycle = syncer.sync_once(trust, |_| None).await?;
     syncer.release().await;
     Ok(match cycle {
         Cycle::Standby { holder } => {
@@ -115,6 +139,7 @@ fn syncer(config: &Config) -> Result<Syncer> {
     let started = chrono::Utc::now().timestamp_micros();
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let holder = format!("{}-{}-{started}", host.trim(), std::process::id());
-    let writer = Writer::new(&config.cache_url, &holder)?;
+    let cache = config.cache_url.clone();
+    let writer = Writer::new(&cache.trusting(config.cache_ca_file.clone()), &holder)?;
     Ok(Syncer::new(upstream, writer))
 }

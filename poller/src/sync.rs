@@ -4,24 +4,25 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result as Anyhow};
 use chrono::{DateTime, SubsecRound, Utc};
 use shared::cache::CacheError;
 use shared::cache::write::{Commit, Writer};
 use shared::catalogue::{Collection, PerCollection};
 use shared::snapshot::{FORMAT, Snapshot};
 use shared::status::{Confirmation, Status};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
-use crate::advance::{self, Step};
+use crate::advance::{self, Step, Trust};
 use crate::report::{Outcome, Report};
 use crate::upstream::{FetchError, Fetched, Upstream};
 
-/// How long the lease is held without renewal. Longer than any sync may take.
-pub const LEASE_TIME: Duration = Duration::from_secs(45);
+/// How long the lease is held without renewal, and so how long a standby waits for a dead holder.
+pub const LEASE_TIME: Duration = Duration::from_secs(15);
 
-/// How long fetching may take with everything that is tried again; rest of the lease is for the
-/// cache.
+/// How often the lease is renewed, during a sync and between syncs, so that one renewal may fail.
+pub const RENEWAL: Duration = Duration::from_secs(LEASE_TIME.as_secs() / 3);
+
+/// How long fetching may take with everything that is tried again.
 const FETCH_TIME: Duration = Duration::from_secs(30);
 
 /// Does syncs, and remembers what the last one committed.
@@ -43,6 +44,41 @@ pub enum Cycle {
         /// That poller's name.
         holder: String,
     },
+}
+
+/// Why a sync came to nothing: the cache. What the upstream does wrong is part of the report.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    /// Nobody can sync.
+    #[error("cannot take the lease: {0}")]
+    Lease(CacheError),
+    /// There is nothing to go on from.
+    #[error("cannot read the cache: {0}")]
+    Load(CacheError),
+    /// The upstream was asked in vain.
+    #[error("cannot commit: {0}")]
+    Commit(CacheError),
+}
+
+impl SyncError {
+    /// Whether the sync had asked the upstream before it failed.
+    pub const fn has_asked_upstream(&self) -> bool {
+        matches!(self, Self::Commit(_))
+    }
+}
+
+/// Why nothing was pruned.
+#[derive(Debug, thiserror::Error)]
+pub enum PruneError {
+    /// It would have to be told to prune.
+    #[error("{0} is syncing this cache; ask that one")]
+    Standby(String),
+    /// An empty cache.
+    #[error("nothing has been synced yet, so there is nothing to prune")]
+    Empty,
+    /// As for a sync.
+    #[error(transparent)]
+    Cache(#[from] SyncError),
 }
 
 impl Syncer {
@@ -68,6 +104,42 @@ impl Syncer {
         Ok(self.writer.lease(LEASE_TIME).await?.is_ok())
     }
 
+    /// Removes the withdrawn records and commits. Returns their ids, by collection.
+    ///
+    /// # Errors
+    /// When another poller has the lease, or the cache cannot be read or written.
+    pub async fn prune(&mut self) -> Result<PerCollection<Vec<String>>, PruneError> {
+        let lease = self
+            .writer
+            .lease(LEASE_TIME)
+            .await
+            .map_err(SyncError::Lease)?;
+        if let Err(holder) = lease {
+            return Err(PruneError::Standby(holder));
+        }
+        let at = Utc::now().trunc_subsecs(3);
+        let (before, expected, status) = self.look(at).await?;
+        let status = status.ok_or(PruneError::Empty)?;
+        let Some((after, pruned)) = advance::prune(&before, at) else {
+            return Ok(PerCollection::default());
+        };
+        let status = Status {
+            generation: after.generation,
+            ..status
+        };
+        let commit = Commit {
+            expected,
+            snapshot: Some(&after),
+            status: &status,
+        };
+        self.writer
+            .commit(commit)
+            .await
+            .map_err(SyncError::Commit)?;
+        self.memory = Some(after);
+        Ok(pruned)
+    }
+
     /// Gives the lease back, so that a standby can take over at once.
     pub async fn release(&mut self) {
         if let Err(error) = self.writer.release().await {
@@ -75,26 +147,35 @@ impl Syncer {
         }
     }
 
-    /// Does one sync. `next_attempt_at` is only told to the readers.
+    /// Does one sync. `next_attempt` says when the next one is due, once this one has heard from
+    /// the upstream.
     ///
     /// # Errors
     /// When the cache cannot be read or written. What the upstream does wrong is no error but
     /// part of the report.
-    pub async fn sync_once(&mut self, next_attempt_at: Option<DateTime<Utc>>) -> Anyhow<Cycle> {
+    pub async fn sync_once(
+        &mut self,
+        trust: Trust,
+        next_attempt: impl FnOnce(Heard) -> Option<DateTime<Utc>>,
+    ) -> Result<Cycle, SyncError> {
         let (started, started_at) = (Instant::now(), Utc::now().trunc_subsecs(3));
         let lease = self
             .writer
             .lease(LEASE_TIME)
             .await
-            .context("cannot take the lease")?;
+            .map_err(SyncError::Lease)?;
         if let Err(holder) = lease {
             return Ok(Cycle::Standby { holder });
         }
         let (before, stored_generation, last_status) = self.look(started_at).await?;
-        let outcomes = self.fetch(&before).await;
+        let (outcomes, heard) = tokio::select! {
+            fetched = fetch(&self.upstream, &before) => fetched,
+            holder = hold(&mut self.writer) => return Ok(Cycle::Standby { holder }),
+        };
+        let next_attempt_at = next_attempt(heard);
         let finished_at = Utc::now().trunc_subsecs(3);
         let upstream = self.upstream.base().to_string();
-        let step = advance::advance(&before, &upstream, outcomes, finished_at);
+        let step = advance::advance(&before, &upstream, outcomes, trust, finished_at);
         let status = status(
             &step,
             last_status.as_ref(),
@@ -108,7 +189,10 @@ impl Syncer {
             snapshot: must_store.then_some(&step.snapshot),
             status: &status,
         };
-        self.writer.commit(commit).await.context("cannot commit")?;
+        self.writer
+            .commit(commit)
+            .await
+            .map_err(SyncError::Commit)?;
         let report = report(&step, started.elapsed(), next_attempt_at);
         self.memory = Some(step.snapshot);
         Ok(Cycle::Finished(Box::new(report)))
@@ -117,8 +201,11 @@ impl Syncer {
     /// Finds the snapshot to go on from: the stored one, or what this poller still holds when the
     /// cache lost it or fell back to an older one (sync rule 12), or the built-in catalogue.
     /// Returns it with the generation that is really stored.
-    async fn look(&mut self, at: DateTime<Utc>) -> Anyhow<(Snapshot, u64, Option<Status>)> {
-        let stored = self.writer.load().await.context("cannot read the cache")?;
+    async fn look(
+        &mut self,
+        at: DateTime<Utc>,
+    ) -> Result<(Snapshot, u64, Option<Status>), SyncError> {
+        let stored = self.writer.load().await.map_err(SyncError::Load)?;
         let generation = stored
             .snapshot
             .as_ref()
@@ -147,35 +234,77 @@ impl Syncer {
         self.memory = Some(before.clone());
         Ok((before, generation, stored.status))
     }
+}
 
-    async fn fetch(&self, before: &Snapshot) -> PerCollection<advance::Outcome> {
-        let (films, people, locations, species, vehicles) = tokio::join!(
-            self.fetch_one(before, Collection::Films),
-            self.fetch_one(before, Collection::People),
-            self.fetch_one(before, Collection::Locations),
-            self.fetch_one(before, Collection::Species),
-            self.fetch_one(before, Collection::Vehicles),
-        );
-        PerCollection {
-            films,
-            people,
-            locations,
-            species,
-            vehicles,
+/// Renews the lease until another poller has it; returns that one's name.
+async fn hold(writer: &mut Writer) -> String {
+    loop {
+        sleep(RENEWAL).await;
+        // A cache that cannot be asked may be back for the commit, which looks for itself.
+        if let Ok(Err(holder)) = writer.lease(LEASE_TIME).await {
+            return holder;
         }
     }
+}
 
-    async fn fetch_one(&self, before: &Snapshot, collection: Collection) -> advance::Outcome {
-        let etag = before.collections[collection].etag.as_deref();
-        match timeout(FETCH_TIME, self.upstream.fetch(collection, etag)).await {
-            Ok(Ok(Fetched::NotModified)) => advance::Outcome::NotModified,
-            Ok(Ok(Fetched::Sent { answer, etag })) => advance::Outcome::Sent { answer, etag },
-            Ok(Err(error @ (FetchError::Rejected(_) | FetchError::TooLarge))) => {
-                advance::Outcome::Rejected(error.to_string())
-            }
-            Ok(Err(error)) => advance::Outcome::Failed(error.to_string()),
-            Err(_) => advance::Outcome::Failed(format!("no answer within {FETCH_TIME:?}")),
+async fn fetch(upstream: &Upstream, before: &Snapshot) -> (PerCollection<advance::Outcome>, Heard) {
+    let (films, people, locations, species, vehicles) = tokio::join!(
+        fetch_one(upstream, before, Collection::Films),
+        fetch_one(upstream, before, Collection::People),
+        fetch_one(upstream, before, Collection::Locations),
+        fetch_one(upstream, before, Collection::Species),
+        fetch_one(upstream, before, Collection::Vehicles),
+    );
+    let fetched = PerCollection {
+        films,
+        people,
+        locations,
+        species,
+        vehicles,
+    };
+    let failures = fetched
+        .iter()
+        .filter_map(|(_, fetched)| fetched.as_ref().err());
+    let silences = failures
+        .clone()
+        .filter(|failure| failure.is_silence())
+        .count();
+    let heard = Heard {
+        answered: silences < Collection::ALL.len(),
+        asked_for: failures.filter_map(FetchError::asked_for).max(),
+    };
+    (fetched.map(outcome), heard)
+}
+
+async fn fetch_one(
+    upstream: &Upstream,
+    before: &Snapshot,
+    collection: Collection,
+) -> Result<Fetched, FetchError> {
+    let etag = before.collections[collection].etag.as_deref();
+    let fetching = upstream.fetch(collection, etag);
+    timeout(FETCH_TIME, fetching)
+        .await
+        .unwrap_or(Err(FetchError::TimedOut))
+}
+
+/// What a cycle's requests tell of the upstream as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// Whether it answered any of them, be it with something unacceptable.
+    pub answered: bool,
+    /// The longest wait that it asked for.
+    pub asked_for: Option<Duration>,
+}
+
+fn outcome(fetched: Result<Fetched, FetchError>) -> advance::Outcome {
+    match fetched {
+        Ok(Fetched::NotModified) => advance::Outcome::NotModified,
+        Ok(Fetched::Sent { answer, etag }) => advance::Outcome::Sent { answer, etag },
+        Err(error @ (FetchError::Rejected(_) | FetchError::TooLarge)) => {
+            advance::Outcome::Rejected(error.to_string())
         }
+        Err(error) => advance::Outcome::Failed(error.to_string()),
     }
 }
 

@@ -76,6 +76,23 @@ impl FetchError {
     pub const fn is_retryable(&self) -> bool {
         matches!(self, Self::Unreachable(_) | Self::Status(500..=599))
     }
+
+    /// Whether the upstream said nothing of use at all, so that it should be left alone a while.
+    pub const fn is_silence(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable(_) | Self::TimedOut | Self::RateLimited(_) | Self::Status(_)
+        )
+    }
+
+    /// How long the upstream asks to be left alone.
+    pub const fn asked_for(&self) -> Option<Duration> {
+        if let Self::RateLimited(wait) = self {
+            *wait
+        } else {
+            None
+        }
+    }
 }
 
 impl Upstream {

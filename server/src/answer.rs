@@ -13,6 +13,7 @@ use shared::catalogue::Collection;
 
 use crate::publish::View;
 use crate::query::{BadQuery, Pages, Plan, Selection};
+use crate::reference::Reference;
 use crate::render::{Body, Item, JSON, pretty};
 use crate::respond;
 use crate::routes::Setup;
@@ -38,15 +39,18 @@ pub(crate) struct Context {
 
 impl Context {
     /// `/movies`.
-    pub(crate) fn movies(self) -> Response<Bytes> {
-        let mut response = self.answer(|view| Ok(self.whole(&view.movies)));
-        let headers = response.headers_mut();
-        headers.insert(
-            CONTENT_SECURITY_POLICY,
-            HeaderValue::from_static(PAGE_POLICY),
-        );
-        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-        response
+    pub(crate) fn movies(&self) -> Response<Bytes> {
+        page(self.answer(|view| Ok(self.whole(&view.movies))))
+    }
+
+    /// `/docs`, which needs no catalogue.
+    pub(crate) fn docs(&self, reference: &Reference) -> Response<Bytes> {
+        page(self.whole(&reference.page))
+    }
+
+    /// `/openapi.json`, which needs none either.
+    pub(crate) fn openapi(&self, reference: &Reference) -> Response<Bytes> {
+        self.whole(&reference.document)
     }
 
     /// `/{collection}`.
@@ -122,7 +126,7 @@ impl Context {
     ) -> Response<Bytes> {
         let id = match decode(id) {
             Ok(id) => id,
-            Err(problem) => return respond::problem(StatusCode::BAD_REQUEST, problem),
+            Err(problem) => return respond::bad_parameter("id", problem),
         };
         self.answer(|view| {
             if let Some(item) = view.site.shelves[collection].item(&id) {
@@ -190,6 +194,17 @@ impl Context {
     }
 }
 
+/// What an answer that browsers show as a page has beside its body.
+fn page(mut response: Response<Bytes>) -> Response<Bytes> {
+    let headers = response.headers_mut();
+    headers.insert(
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(PAGE_POLICY),
+    );
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}
+
 /// A path segment without its percent escapes.
 fn decode(segment: &str) -> Result<String, &'static str> {
     let mut escapes = segment.split('%').skip(1);
@@ -199,10 +214,10 @@ fn decode(segment: &str) -> Result<String, &'static str> {
             .is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
     };
     if !escapes.all(is_escape) {
-        return Err("the path has a % that is not followed by two hexadecimal digits");
+        return Err("`id` has a `%` that is not followed by two hexadecimal digits");
     }
     let decoded = percent_decode_str(segment).decode_utf8();
     decoded
         .map(String::from)
-        .map_err(|_| "the path is not UTF-8 once its escapes are decoded")
+        .map_err(|_| "`id` is not UTF-8 once its escapes are decoded")
 }

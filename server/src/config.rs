@@ -7,6 +7,7 @@ use serde::Deserialize;
 use shared::cache::CacheUrl;
 use shared::config::{BaseUrl, Variable};
 use shared::telemetry::{Format, Level};
+use shared::tls::Authorities;
 
 use crate::render::Links;
 
@@ -16,6 +17,8 @@ use crate::render::Links;
 pub struct Config {
     /// The cache that is read.
     pub cache_url: CacheUrl,
+    /// Who signs the certificates of a cache with TLS; whom the system trusts, if not set.
+    pub cache_ca_file: Option<Authorities>,
     /// Where people and clients are answered.
     pub listen_addr: SocketAddr,
     /// Where health is answered.
@@ -70,6 +73,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             cache_url: CacheUrl::default(),
+            cache_ca_file: None,
             listen_addr: ([127, 0, 0, 1], 8080).into(),
             admin_addr: ([127, 0, 0, 1], 9090).into(),
             public_url: None,
@@ -100,6 +104,14 @@ impl Config {
     }
 }
 
+/// The path with which every path below a base URL begins; nothing where the mirror has a host of
+/// its own. A proxy that shares its host takes this off before it asks here.
+pub fn prefix(base: &str) -> &str {
+    let host = base.find("://").map_or(0, |scheme| scheme + 3);
+    let path = base[host..].find('/');
+    path.map_or("", |path| &base[host + path..])
+}
+
 /// An address that a client on this machine can use.
 fn reachable(address: SocketAddr) -> String {
     match address.ip() {
@@ -114,8 +126,16 @@ pub const VARIABLES: &[Variable] = &[
     Variable {
         name: "CACHE_URL",
         default: "file:data",
-        help: "The cache: file:DIRECTORY or redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]",
+        help: "The cache: file:DIRECTORY or redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]; or \
+               redis+sentinel://[USER:PASSWORD@]HOST[:PORT][,…]/MASTER_NAME[?db=DATABASE]; with TLS, \
+               rediss:// and rediss+sentinel://",
         secret: true,
+    },
+    Variable {
+        name: "CACHE_CA_FILE",
+        default: "the system's",
+        help: "Who may sign certificates of a cache with TLS: a file in PEM",
+        secret: false,
     },
     Variable {
         name: "LISTEN_ADDR",
@@ -189,10 +209,17 @@ mod tests {
     fn the_table_tells_every_variable_with_its_real_default() {
         let defaults = VARIABLES
             .iter()
-            .filter(|variable| variable.name != "PUBLIC_URL")
+            .filter(|variable| !["PUBLIC_URL", "CACHE_CA_FILE"].contains(&variable.name))
             .map(|variable| (variable.name.into(), variable.default.into()));
         let spelt_out: Config = shared::config::load(VARIABLES, defaults).unwrap();
         assert_eq!(format!("{spelt_out:?}"), format!("{:?}", Config::default()));
+    }
+
+    #[test]
+    fn a_base_url_below_a_path_puts_it_before_every_path() {
+        assert_eq!(prefix("https://ghibli.example"), "");
+        assert_eq!(prefix("http://127.0.0.1:8080"), "");
+        assert_eq!(prefix("https://api.example/v1/ghibli"), "/v1/ghibli");
     }
 
     #[test]

@@ -60,7 +60,8 @@ async fn run(config: &Config) -> Result<()> {
     telemetry::start(config.log_format, &config.log_level);
     tls::install_provider();
     let shutdown = shutdown::requested()?;
-    let reader = Reader::new(&config.cache_url)?;
+    let cache = config.cache_url.clone();
+    let reader = Reader::new(&cache.trusting(config.cache_ca_file.clone()))?;
     let listener = http::listen(config.listen_addr, "LISTEN_ADDR").await?;
     let admin = http::listen(config.admin_addr, "ADMIN_ADDR").await?;
     let address: SocketAddr = listener.local_addr()?;
@@ -90,9 +91,11 @@ async fn run(config: &Config) -> Result<()> {
                 .ok_or("nothing has been loaded yet".into())
         }
     };
-    let health = tokio::spawn(admin::run(admin, ready, until_stop()));
+    let health = tokio::spawn(admin::run(admin, ready, None, until_stop()));
+    let base = config.base(address);
+    let prefix = server::config::prefix(&base).to_owned();
     let setup = Setup {
-        base: config.base(address),
+        base,
         cache_control: config.cache_control.0.clone(),
         server_timing: config.server_timing,
     };
@@ -112,7 +115,7 @@ async fn run(config: &Config) -> Result<()> {
         outcome = tokio::spawn(follow::run(reader, known)) => {
             outcome.context("following the cache failed")
         }
-        outcome = tokio::spawn(publish::run(watched, links, published)) => {
+        outcome = tokio::spawn(publish::run(watched, links, prefix, published)) => {
             outcome.context("rendering failed").flatten()
         }
     };

@@ -33,6 +33,8 @@ pub struct MoviesPage {
 #[derive(Template)]
 #[template(path = "movies.html")]
 struct Movies<'a> {
+    /// What every path begins with.
+    prefix: &'a str,
     age: &'a str,
     films: Vec<Film<'a>>,
     built_in: bool,
@@ -53,9 +55,11 @@ struct Film<'a> {
 }
 
 impl MoviesPage {
-    /// Renders the page for a snapshot and what the last syncs said of it.
-    pub fn render(snapshot: &Snapshot, status: Option<&Status>) -> Self {
+    /// Renders the page for a snapshot and what the last syncs said of it, of a mirror whose paths
+    /// begin with `prefix`.
+    pub fn render(snapshot: &Snapshot, status: Option<&Status>, prefix: &str) -> Self {
         let page = Movies {
+            prefix,
             age: AGE,
             films: films_newest_first(snapshot),
             built_in: snapshot.source() == Source::BuiltIn,

@@ -31,13 +31,14 @@ pub struct View {
 pub type Published = Arc<ArcSwapOption<View>>;
 
 /// Publishes whatever becomes known: a new generation as soon as it is rendered, and the page's
-/// age line every second.
+/// age line every second. Paths in it begin with `prefix`.
 ///
 /// # Errors
 /// When rendering panics, or nobody follows the cache any more; the process should end then.
 pub async fn run(
     mut known: watch::Receiver<Known>,
     links: Links,
+    prefix: String,
     published: Published,
 ) -> anyhow::Result<()> {
     let mut current: Option<(Arc<Site>, Arc<MoviesPage>, Option<Status>)> = None;
@@ -48,9 +49,9 @@ pub async fn run(
                 let Known { snapshot, status, .. } = known.borrow_and_update().clone();
                 let Some(snapshot) = snapshot else { continue };
                 let held = current.take().map(|(site, ..)| site);
-                let links = links.clone();
+                let (links, prefix) = (links.clone(), prefix.clone());
                 let rendered = spawn_blocking(move || {
-                    let page = MoviesPage::render(&snapshot, status.as_ref());
+                    let page = MoviesPage::render(&snapshot, status.as_ref(), &prefix);
                     (render_site(held, &snapshot, &links), Arc::new(page), status)
                 });
                 current = Some(rendered.await.context("rendering failed")?);

@@ -79,11 +79,9 @@ pub fn aged(mut response: Response<Bytes>, status: Option<&Status>) -> Response<
 }
 
 /// Leads elsewhere.
-pub fn redirect(location: &'static str) -> Response<Bytes> {
+pub fn redirect(location: HeaderValue) -> Response<Bytes> {
     let mut response = empty(StatusCode::FOUND);
-    response
-        .headers_mut()
-        .insert(LOCATION, HeaderValue::from_static(location));
+    response.headers_mut().insert(LOCATION, location);
     response
 }
 
@@ -100,7 +98,12 @@ pub fn problem(status: StatusCode, detail: &str) -> Response<Bytes> {
 
 /// A query that has no answer; the problem names the parameter.
 pub fn bad_query(bad: &BadQuery) -> Response<Bytes> {
-    let members = serde_json::json!({"detail": bad.to_string(), "parameter": bad.parameter()});
+    bad_parameter(bad.parameter(), &bad.to_string())
+}
+
+/// A parameter of the query or the path that has no answer, by its name.
+pub fn bad_parameter(parameter: &str, detail: &str) -> Response<Bytes> {
+    let members = serde_json::json!({"detail": detail, "parameter": parameter});
     problem_with(StatusCode::BAD_REQUEST, &members)
 }
 

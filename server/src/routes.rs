@@ -8,7 +8,8 @@
 //! | `/{collection}/{id}` | a record |
 //! | `/{collection}/{id}/{collection}` | the records that belong to it |
 //! | `/db` | all five collections |
-//! | `/style.css`, `/icon.svg` | what the page needs |
+//! | `/docs`, `/openapi.json` | the reference, for people and as an OpenAPI document |
+//! | `/style.css`, `/icon.svg` | what the pages need |
 //! | anything else | 404 `{}` |
 //!
 //! Everything is answered from memory. Names of collections are read without regard to case, and
@@ -33,8 +34,10 @@ use warp::filters::BoxedFilter;
 use warp::reply::Reply;
 
 use crate::answer::Context;
+use crate::config::prefix;
 use crate::pages::{ICON, STYLE};
 use crate::publish::Published;
+use crate::reference::Reference;
 use crate::render::Body;
 use crate::respond;
 
@@ -62,7 +65,7 @@ where
     B: RequestBody<Error: Into<Box<dyn Error + Send + Sync>>> + Send + Sync + 'static,
 {
     let server_timing = setup.server_timing;
-    let routes = warp::service(routes(published, setup));
+    let routes = warp::service(routes(published, &Arc::new(setup)));
     hyper::service::service_fn(move |request: Request<B>| {
         let mut routes = routes.clone();
         async move {
@@ -96,15 +99,29 @@ fn broken() -> Response<Bytes> {
     )
 }
 
+/// A path, as the reference spells it, and what answers it.
+type Route = (&'static str, BoxedFilter<(Response<Bytes>,)>);
+
 fn routes(
     published: Published,
-    setup: Setup,
-) -> impl Filter<Extract = (Response<Bytes>,), Error = Infallible> + Clone {
-    let setup = Arc::new(setup);
+    setup: &Arc<Setup>,
+) -> impl Filter<Extract = (Response<Bytes>,), Error = Infallible> + Clone + use<> {
+    let context = context(published, setup.clone());
+    let nothing = context.clone().map(|context: Context| context.nothing());
+    // What stands first is tried first, and passes through the fewest boxes.
+    table(&context, setup)
+        .into_iter()
+        .rev()
+        .fold(nothing.boxed(), |rest, (_, route)| {
+            route.or(rest).unify().boxed()
+        })
+        .recover(async |_| Ok::<_, Infallible>(broken()))
+        .unify()
+}
+
+fn context(published: Published, setup: Arc<Setup>) -> BoxedFilter<(Context,)> {
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
-    let headers = warp::header::headers_cloned();
-    let context = warp::any()
-        .and(headers)
+    warp::header::headers_cloned()
         .and(query)
         .map(move |headers, query| Context {
             view: published.load_full(),
@@ -112,62 +129,64 @@ fn routes(
             headers,
             query,
         })
-        .boxed();
+        .boxed()
+}
+
+/// Every path that leads somewhere, in the order in which they are tried.
+fn table(context: &BoxedFilter<(Context,)>, setup: &Setup) -> Vec<Route> {
+    let context = || context.clone();
     let end = warp::path::end;
     let param = || warp::path::param::<String>();
     let collection = || warp::path::param::<Collection>();
 
-    let root = end().map(|| respond::redirect("/movies")).boxed();
-    let movies = warp::path("movies")
-        .and(end())
-        .and(context.clone())
-        .map(Context::movies)
-        .boxed();
-    let all = collection().and(end()).and(context.clone());
-    let all = all
-        .map(|from, context: Context| context.collection(from))
-        .boxed();
-    let one = collection().and(param()).and(end()).and(context.clone());
-    let one = one
-        .map(|from, id: String, context: Context| context.record(from, &id))
-        .boxed();
-    let related = collection()
-        .and(param())
-        .and(collection())
-        .and(end())
-        .and(context.clone());
+    let all = collection().and(end()).and(context());
+    let all = all.map(|from, context: Context| context.collection(from));
+    let one = collection().and(param()).and(end()).and(context());
+    let one = one.map(|from, id: String, context: Context| context.record(from, &id));
+    let related = collection().and(param()).and(collection()).and(end());
     let related = related
-        .map(|from, id: String, to, context: Context| context.related(from, &id, to))
-        .boxed();
-    let db = param().and(end()).and(context.clone());
-    let db = db
-        .map(|name: String, context: Context| context.db(&name))
-        .boxed();
-    let style = asset("style.css", Body::new("text/css; charset=utf-8", STYLE));
-    let icon = asset("icon.svg", Body::new("image/svg+xml", ICON));
-    let nothing = context.map(|context: Context| context.nothing()).boxed();
+        .and(context())
+        .map(|from, id: String, to, context: Context| context.related(from, &id, to));
+    let movies = warp::path("movies").and(end()).and(context());
+    let movies = movies.map(|context: Context| context.movies());
 
-    root.or(movies)
-        .unify()
-        .or(all)
-        .unify()
-        .or(one)
-        .unify()
-        .or(related)
-        .unify()
-        .or(style)
-        .unify()
-        .or(icon)
-        .unify()
-        .or(db)
-        .unify()
-        .or(nothing)
-        .unify()
-        .recover(async |_| Ok::<_, Infallible>(broken()))
-        .unify()
+    let prefix = prefix(&setup.base);
+    let movies_page = HeaderValue::try_from(format!("{prefix}/movies")).expect("is part of a URL");
+    let root = end().map(move || respond::redirect(movies_page.clone()));
+
+    let reference = Arc::new(Reference::render(&setup.base, prefix));
+    let docs = warp::path("docs").and(end()).and(context()).map({
+        let reference = reference.clone();
+        move |context: Context| context.docs(&reference)
+    });
+    let openapi = warp::path("openapi.json").and(end()).and(context());
+    let openapi = openapi.map(move |context: Context| context.openapi(&reference));
+    let db = param().and(end()).and(context());
+    let db = db.map(|name: String, context: Context| context.db(&name));
+
+    vec![
+        ("/{collection}", all.boxed()),
+        ("/{collection}/{id}", one.boxed()),
+        ("/{collection}/{id}/{related}", related.boxed()),
+        ("/movies", movies.boxed()),
+        ("/", root.boxed()),
+        ("/docs", docs.boxed()),
+        ("/openapi.json", openapi.boxed()),
+        (
+            "/style.css",
+            asset("style.css", "text/css; charset=utf-8", STYLE),
+        ),
+        ("/icon.svg", asset("icon.svg", "image/svg+xml", ICON)),
+        ("/db", db.boxed()),
+    ]
 }
 
-fn asset(name: &'static str, body: Body) -> BoxedFilter<(Response<Bytes>,)> {
+fn asset(
+    name: &'static str,
+    content_type: &'static str,
+    text: &'static str,
+) -> BoxedFilter<(Response<Bytes>,)> {
+    let body = Body::new(content_type, text);
     warp::path(name)
         .and(warp::path::end())
         .and(warp::header::headers_cloned())
@@ -178,4 +197,31 @@ fn asset(name: &'static str, body: Body) -> BoxedFilter<(Response<Bytes>,)> {
             response
         })
         .boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What pages are made of; nobody asks for it by itself.
+    const UNDOCUMENTED: [&str; 2] = ["/style.css", "/icon.svg"];
+
+    #[test]
+    fn the_reference_has_every_path_and_no_other() {
+        let setup = Arc::new(Setup {
+            base: "http://mirror.example".into(),
+            cache_control: HeaderValue::from_static("no-cache"),
+            server_timing: false,
+        });
+        let context = context(Published::default(), setup.clone());
+        let table = table(&context, &setup).into_iter().map(|(path, _)| path);
+        let mut served: Vec<_> = table.filter(|path| !UNDOCUMENTED.contains(path)).collect();
+        let document: serde_json::Value =
+            serde_json::from_str(include_str!("../openapi.json")).unwrap();
+        let paths = document["paths"].as_object().unwrap();
+        let mut documented: Vec<_> = paths.keys().map(String::as_str).collect();
+        served.sort_unstable();
+        documented.sort_unstable();
+        assert_eq!(served, documented);
+    }
 }

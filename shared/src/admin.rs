@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `/livez` | 200 while the process can answer at all |
 //! | `/readyz` | 200 when it can do its work; before, 503 problem+json that says what is missing |
+//! | POST to another path | what the process makes of that order, where it takes any |
 //!
 //! Never serves the catalogue, and is never reachable through the edge.
 
@@ -12,6 +13,7 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use anyhow::Context;
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
@@ -19,6 +21,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::http::{Limits, serve};
 
@@ -37,31 +40,82 @@ const LIMITS: Limits = Limits {
 /// How long a health check waits for its answer.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Serves the side door until `shutdown` resolves. `ready` is asked at each `/readyz`.
+/// How long an order's sender waits for what comes of it.
+const ORDER_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Orders carry this header, which a page in a browser cannot send to another origin.
+const ORDER_HEADER: &str = "x-ghibli-order";
+
+/// Something that a person wants a running process to do.
+#[derive(Debug)]
+pub struct Order {
+    /// The path that it was sent to.
+    pub path: String,
+    /// Takes what came of it, in words for that person.
+    pub reply: oneshot::Sender<Result<String, String>>,
+}
+
+/// Serves the side door until `shutdown` resolves. `ready` is asked at each `/readyz`; `orders`
+/// takes what is posted, where the process takes orders.
 pub async fn run(
     listener: TcpListener,
-    ready: impl Fn() -> Readiness + Clone + Send + 'static,
+    ready: impl Fn() -> Readiness + Clone + Send + Sync + 'static,
+    orders: Option<mpsc::Sender<Order>>,
     shutdown: impl Future<Output = ()>,
 ) {
-    let service = service_fn(move |request| std::future::ready(Ok(answer(&request, &ready))));
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (ready, orders) = (ready.clone(), orders.clone());
+        async move {
+            Ok(match (request.method(), orders) {
+                (&Method::GET | &Method::HEAD, _) => look(&request, &ready),
+                (&Method::POST, Some(orders)) => take(&request, &orders).await,
+                _ => {
+                    let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD");
+                    response
+                        .headers_mut()
+                        .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+                    response
+                }
+            })
+        }
+    });
     serve(listener, service, LIMITS, shutdown).await;
 }
 
-fn answer(request: &Request<Incoming>, ready: &impl Fn() -> Readiness) -> Response<Full<Bytes>> {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD");
-        response
-            .headers_mut()
-            .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return response;
-    }
+fn look(request: &Request<Incoming>, ready: &impl Fn() -> Readiness) -> Response<Full<Bytes>> {
     match request.uri().path() {
-        "/livez" => text("live\n"),
+        "/livez" => text("live\n".into()),
         "/readyz" => match ready() {
-            Ok(()) => text("ready\n"),
+            Ok(()) => text("ready\n".into()),
             Err(missing) => problem(StatusCode::SERVICE_UNAVAILABLE, &missing),
         },
         _ => problem(StatusCode::NOT_FOUND, "here are /livez and /readyz"),
+    }
+}
+
+async fn take(request: &Request<Incoming>, orders: &mpsc::Sender<Order>) -> Response<Full<Bytes>> {
+    if !request.headers().contains_key(ORDER_HEADER) {
+        return problem(StatusCode::FORBIDDEN, "orders come from the command line");
+    }
+    let (reply, outcome) = oneshot::channel();
+    let order = Order {
+        path: request.uri().path().to_owned(),
+        reply,
+    };
+    if orders.try_send(order).is_err() {
+        return problem(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "busy with an order already",
+        );
+    }
+    match tokio::time::timeout(ORDER_TIMEOUT, outcome).await {
+        Ok(Ok(Ok(done))) => text(format!("{done}\n").into()),
+        Ok(Ok(Err(refusal))) => problem(StatusCode::CONFLICT, &refusal),
+        Ok(Err(_)) => problem(StatusCode::SERVICE_UNAVAILABLE, "the process is stopping"),
+        Err(_) => problem(
+            StatusCode::GATEWAY_TIMEOUT,
+            "not done yet; the log will tell",
+        ),
     }
 }
 
@@ -70,31 +124,57 @@ fn answer(request: &Request<Incoming>, ready: &impl Fn() -> Readiness) -> Respon
 /// # Errors
 /// What it answered instead, or why it could not be asked.
 pub fn check(address: SocketAddr) -> anyhow::Result<()> {
+    ask(address, "GET /readyz", CHECK_TIMEOUT).map(|_| ())
+}
+
+/// Whether a process of this kind answers there at all, ready or not.
+pub fn is_answering(address: SocketAddr) -> bool {
+    ask(address, "GET /livez", CHECK_TIMEOUT).is_ok()
+}
+
+/// Sends an order to another process of this kind. Returns what came of it.
+///
+/// # Errors
+/// What it answered instead, or why it could not be asked.
+pub fn order(address: SocketAddr, path: &str) -> anyhow::Result<String> {
+    ask(
+        address,
+        &format!("POST {path}"),
+        ORDER_TIMEOUT + CHECK_TIMEOUT,
+    )
+}
+
+fn ask(address: SocketAddr, request: &str, patience: Duration) -> anyhow::Result<String> {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         ip => ip,
     };
-    let mut stream = TcpStream::connect_timeout(&(ip, address.port()).into(), CHECK_TIMEOUT)?;
-    stream.set_read_timeout(Some(CHECK_TIMEOUT))?;
-    stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: health\r\nConnection: close\r\n\r\n")?;
+    let mut stream = TcpStream::connect_timeout(&(ip, address.port()).into(), CHECK_TIMEOUT)
+        .with_context(|| format!("nobody answers at {address}"))?;
+    stream.set_read_timeout(Some(patience))?;
+    write!(
+        stream,
+        "{request} HTTP/1.1\r\nHost: admin\r\n{ORDER_HEADER}: 1\r\nContent-Length: 0\r\n\
+         Connection: close\r\n\r\n"
+    )?;
     let mut answer = String::new();
-    stream.take(16 << 10).read_to_string(&mut answer)?;
+    stream.take(1 << 20).read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let problem: Option<serde_json::Value> = serde_json::from_str(body).ok();
+    let detail = problem
+        .as_ref()
+        .and_then(|problem| problem["detail"].as_str());
     anyhow::ensure!(
         head.starts_with("HTTP/1.1 200"),
-        "not ready: {}",
-        body.trim()
+        "{}",
+        detail.unwrap_or(body.trim())
     );
-    Ok(())
+    Ok(body.trim().to_owned())
 }
 
-fn text(body: &'static str) -> Response<Full<Bytes>> {
-    respond(
-        StatusCode::OK,
-        "text/plain; charset=utf-8",
-        Bytes::from_static(body.as_bytes()),
-    )
+fn text(body: Bytes) -> Response<Full<Bytes>> {
+    respond(StatusCode::OK, "text/plain; charset=utf-8", body)
 }
 
 /// An answer after RFC 9457.

@@ -168,7 +168,12 @@ impl BaseUrl {
 /// Without credentials.
 impl fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(crate::cache::without_credentials(&self.0).trim_end_matches('/'))
+        let mut shown = self.0.clone();
+        // Both fail only for URLs without a host, which cannot carry credentials.
+        let _ = shown.set_username("");
+        let _ = shown.set_password(None);
+        shown.set_fragment(None);
+        f.write_str(shown.as_str().trim_end_matches('/'))
     }
 }
 

@@ -5,6 +5,7 @@
 //! | [`upstream`] | a stand-in Ghibli API that counts its requests and fails on demand |
 //! | [`process`] | the project's real binaries: start, read their logs, signal, kill |
 //! | [`oracle`] | the software that the upstream runs, where node is installed |
+//! | [`mirror`] | a whole mirror in one line, for tests of what servers answer |
 //! | [`redis`] | a private Redis server that can be killed, paused and restarted |
 //! | [`client`] | a small HTTP client with bounds, and a hammer |
 //! | [`sample`] | records and catalogues told in a line or two |
@@ -14,6 +15,7 @@
 //! mistake there must not be able to hide itself by changing its own test.
 
 pub mod client;
+pub mod mirror;
 pub mod oracle;
 pub mod process;
 pub mod redis;

@@ -5,26 +5,21 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail, ensure};
 use testkit::process::cargo;
 
-/// Package managers, what installs with them, and what Redis is called there.
+/// Package managers, and how they install.
 const PACKAGE_MANAGERS: [(&str, &[&str]); 4] = [
-    (
-        "apt-get",
-        &[
-            "install",
-            "--yes",
-            "--no-install-recommends",
-            "redis-server",
-        ],
-    ),
-    ("dnf", &["install", "--assumeyes", "redis"]),
-    ("apk", &["add", "redis"]),
-    ("brew", &["install", "redis"]),
+    ("apt-get", &["install", "--yes", "--no-install-recommends"]),
+    ("dnf", &["install", "--assumeyes"]),
+    ("apk", &["add"]),
+    ("brew", &["install"]),
 ];
+
+/// How many random queries are compared with the software that the upstream runs.
+const ORACLE_QUERIES: &str = "5000";
 
 /// Runs everything, and stops at the first thing that does not hold.
 pub(crate) fn test() -> Result<()> {
@@ -49,13 +44,24 @@ pub(crate) fn test() -> Result<()> {
             .arg("--document-private-items")
             .env("RUSTDOCFLAGS", "-D warnings"))
     })?;
+    step("dependencies", deny)?;
     step("redis-server", redis)?;
+    step("oracle", oracle)?;
     step("binaries", || {
         run(cargo().args(["build", "--locked", "--bins"]))
     })?;
     step("tests", || {
-        let quietly = ["test", "--workspace", "--locked", "--no-fail-fast"];
-        run(cargo().args(quietly).env("GHIBLI_BIN_DIR", built()))
+        let seed = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs();
+        let mut tests = cargo();
+        tests.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
+        tests.env("GHIBLI_BIN_DIR", built());
+        tests
+            .env("ORACLE_SEEDS", seed.to_string())
+            .env("ORACLE_QUERIES", ORACLE_QUERIES);
+        run(&mut tests)
     })?;
     println!("\nall of it holds, in {} s", started.elapsed().as_secs());
     Ok(())
@@ -84,36 +90,86 @@ fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// The tests start servers of their own; what they need is the program.
-fn redis() -> Result<()> {
-    if is_installed("redis-server") {
-        return Ok(());
-    }
-    for (manager, arguments) in PACKAGE_MANAGERS {
-        if is_installed(manager) {
-            println!(
-                "redis-server is missing; installing it: {manager} {}",
-                arguments.join(" ")
-            );
-            if manager == "apt-get" {
-                // A new machine has no package lists yet.
-                run(Command::new(manager).arg("update").arg("-qq"))?;
-            }
-            let mut install = Command::new(manager);
-            // Debian would start a server at once, which nobody asked for.
-            install
-                .args(arguments)
-                .env("DEBIAN_FRONTEND", "noninteractive")
-                .env("RUNLEVEL", "1");
-            run(&mut install).context("install redis-server yourself, then run this again")?;
-            ensure!(
-                is_installed("redis-server"),
-                "{manager} installed no redis-server"
-            );
+/// Licences, sources and banned crates of all dependencies.
+fn deny() -> Result<()> {
+    if !is_installed("cargo-deny") {
+        if !is_ci() {
+            println!("skipped: cargo-deny is missing; cargo install --locked cargo-deny");
             return Ok(());
         }
+        run(cargo().args(["install", "--locked", "cargo-deny"]))?;
     }
-    bail!("redis-server is missing and there is no package manager known here; install it")
+    run(cargo().args([
+        "deny",
+        "--log-level",
+        "error",
+        "check",
+        "bans",
+        "licenses",
+        "sources",
+    ]))
+}
+
+/// The tests start servers of their own; what they need is the program.
+fn redis() -> Result<()> {
+    install("redis-server", "redis")
+}
+
+/// The software that the upstream runs, to compare answers with.
+fn oracle() -> Result<()> {
+    if !is_installed("npm") {
+        if !is_ci() {
+            println!("skipped: npm is missing; recorded answers are compared instead");
+            return Ok(());
+        }
+        install("npm", "npm")?;
+    }
+    let folder = crate::top().join("testkit/oracle");
+    run(Command::new("npm")
+        .args(["ci", "--silent", "--no-audit", "--no-fund"])
+        .current_dir(folder))
+}
+
+/// With `CI=true` a skipped part is a failure.
+fn is_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|value| value == "true")
+}
+
+/// Installs a program with the package manager that there is. On Debian the package has the
+/// program's name.
+fn install(program: &str, package: &str) -> Result<()> {
+    if is_installed(program) {
+        return Ok(());
+    }
+    let Some((manager, arguments)) = PACKAGE_MANAGERS
+        .into_iter()
+        .find(|(manager, _)| is_installed(manager))
+    else {
+        bail!("{program} is missing and there is no package manager known here; install it");
+    };
+    let package = if manager == "apt-get" {
+        program
+    } else {
+        package
+    };
+    println!(
+        "{program} is missing; installing it: {manager} {} {package}",
+        arguments.join(" ")
+    );
+    if manager == "apt-get" {
+        // A new machine has no package lists yet.
+        run(Command::new(manager).args(["update", "-qq"]))?;
+    }
+    let mut install = Command::new(manager);
+    install.args(arguments).arg(package);
+    // Debian would start a server at once, which nobody asked for.
+    install
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .env("RUNLEVEL", "1");
+    run(&mut install)
+        .with_context(|| format!("install {program} yourself, then run this again"))?;
+    ensure!(is_installed(program), "{manager} installed no {program}");
+    Ok(())
 }
 
 fn is_installed(program: &str) -> bool {

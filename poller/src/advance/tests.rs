@@ -1,9 +1,18 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::*;
+use super::{advance as advance_with, *};
 
 const UPSTREAM: &str = "https://ghibliapi.example";
+
+fn advance(
+    before: &Snapshot,
+    upstream: &str,
+    outcomes: PerCollection<Outcome>,
+    at: DateTime<Utc>,
+) -> Step {
+    advance_with(before, upstream, outcomes, Trust::Suspicious, at)
+}
 
 fn at(second: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(second, 0).unwrap()
@@ -154,6 +163,62 @@ fn rule_7_an_upstream_that_starts_empty_does_not_replace_the_built_in_catalogue(
     );
     assert!(matches!(step.results.films, Result::Rejected(_)));
     assert_eq!(step.snapshot.records(Collection::Films).len(), 22);
+}
+
+#[test]
+fn rule_7_what_a_person_accepts_is_the_new_baseline() {
+    let before = baseline(&["Ponyo", "Totoro", "Arrietty"]);
+    let answer = films(&["Kiki", "Porco"]);
+    let step = advance_with(
+        &before,
+        UPSTREAM,
+        answers(&answer),
+        Trust::Accepting,
+        at(160),
+    );
+    assert_eq!(step.results.films, Result::Baseline);
+    let ids: Vec<_> = step
+        .snapshot
+        .records(Collection::Films)
+        .iter()
+        .map(shared::catalogue::Record::id)
+        .collect();
+    assert_eq!(ids, ["kiki", "porco"]);
+    assert!(step.released.is_empty() && step.snapshot.releases.is_empty());
+    assert_eq!(step.snapshot.generation, before.generation + 1);
+    // What was not suspicious is merged as ever.
+    assert_eq!(step.results.people, Result::Unchanged);
+
+    let ordinary = answers(&films(&["Kiki", "Porco", "Marnie"]));
+    let step = advance_with(
+        &step.snapshot,
+        UPSTREAM,
+        ordinary,
+        Trust::Accepting,
+        at(220),
+    );
+    assert!(matches!(step.results.films, Result::Changed(_)));
+    assert_eq!(step.released.len(), 1);
+}
+
+#[test]
+fn rule_6_only_a_person_prunes_what_was_withdrawn() {
+    let before = baseline(&["Ponyo", "Totoro"]);
+    assert!(prune(&before, at(150)).is_none());
+    let step = advance(&before, UPSTREAM, answers(&films(&["Totoro"])), at(160));
+    let (after, pruned) = prune(&step.snapshot, at(200)).unwrap();
+    assert_eq!(pruned.films, ["ponyo"]);
+    assert_eq!(after.records(Collection::Films).len(), 1);
+    assert_eq!(after.generation, step.snapshot.generation + 1);
+    assert!(after.collections.films.known.withdrawn.is_empty());
+    // Listed again, it is appended; it had been known before the baseline and is announced now.
+    let again = advance(
+        &after,
+        UPSTREAM,
+        answers(&films(&["Ponyo", "Totoro"])),
+        at(260),
+    );
+    assert_eq!(again.snapshot.records(Collection::Films).len(), 2);
 }
 
 proptest! {

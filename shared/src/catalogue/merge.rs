@@ -111,6 +111,15 @@ impl Records {
         (merged, changes)
     }
 
+    /// Removes the withdrawn records, and returns their ids.
+    pub fn prune(&mut self) -> Vec<String> {
+        self.records
+            .retain(|record| !self.withdrawn.contains_key(record.id()));
+        let pruned: Vec<_> = std::mem::take(&mut self.withdrawn).into_keys().collect();
+        self.changed.retain(|id, _| !pruned.contains(id));
+        pruned
+    }
+
     /// When a record got the content that it has.
     pub fn changed_at(&self, id: &str) -> Option<DateTime<Utc>> {
         self.changed.get(id).copied()

@@ -99,8 +99,19 @@ impl<T> PerCollection<T> {
         }
     }
 
+    /// Turns each value into another.
+    pub fn map<U>(self, mut turn: impl FnMut(T) -> U) -> PerCollection<U> {
+        PerCollection {
+            films: turn(self.films),
+            people: turn(self.people),
+            locations: turn(self.locations),
+            species: turn(self.species),
+            vehicles: turn(self.vehicles),
+        }
+    }
+
     /// The five values with their collections, in [`Collection::ALL`]'s order.
-    pub fn iter(&self) -> impl Iterator<Item = (Collection, &T)> {
+    pub fn iter(&self) -> impl Iterator<Item = (Collection, &T)> + Clone {
         Collection::ALL
             .into_iter()
             .map(|collection| (collection, &self[collection]))

@@ -14,7 +14,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::service::Service;
-use poller::advance::{Outcome, advance, built_in};
+use poller::advance::{Outcome, Trust, advance, built_in};
 use serde_json::Value;
 use server::follow::Known;
 use server::publish::{self, Published};
@@ -69,7 +69,7 @@ async fn publish_catalogue() -> Published {
         etag: None,
     });
     let upstream = "https://example.org";
-    let snapshot = advance(&built_in(upstream, at), upstream, outcomes, at).snapshot;
+    let snapshot = advance(&built_in(upstream, at), upstream, outcomes, Trust::Suspicious, at).snapshot;
     let known = Known {
         snapshot: Some(Arc::new(snapshot)),
         ..Known::default()

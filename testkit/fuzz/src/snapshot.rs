@@ -1,6 +1,6 @@
 //! Any stored document: what damage, another build or a person with an editor may leave behind.
 
-use poller::advance::{Outcome, advance};
+use poller::advance::{Outcome, Trust, advance};
 use server::pages::MoviesPage;
 use server::render::{Links, Site};
 use shared::catalogue::{Answer, Collection, PerCollection};
@@ -55,7 +55,7 @@ fn goes_on(snapshot: &Snapshot) {
         etag: None,
     });
     let at = snapshot.committed_at;
-    let step = advance(snapshot, "https://upstream.example", outcomes, at);
+    let step = advance(snapshot, "https://upstream.example", outcomes, Trust::Suspicious, at);
     assert!(step.snapshot.generation >= snapshot.generation);
     let kept = Snapshot::from_json(step.snapshot.to_json().as_bytes());
     assert_eq!(kept, Ok(step.snapshot));

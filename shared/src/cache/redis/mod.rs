@@ -11,15 +11,17 @@
 //! gets a client out of every kind of broken connection, a silent one included.
 
 mod reader;
+mod target;
 mod writer;
 
 use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
-use ::redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, IntoConnectionInfo, RedisError};
-use url::Url;
+use ::redis::{Cmd, FromRedisValue, RedisError, ScriptInvocation};
+use tokio::time::timeout;
 
-use super::CacheError;
+use super::{CacheError, RedisUrl};
+use target::Target;
 
 pub(super) use reader::Reader;
 pub(super) use writer::Writer;
@@ -37,19 +39,14 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A connection for commands that is made when needed and dropped after any failure.
 struct Link {
-    client: Client,
+    target: Target,
     connection: Option<MultiplexedConnection>,
 }
 
 impl Link {
-    fn new(url: &Url) -> Result<Self, CacheError> {
-        // The driver has no word for credentials in a URL that it cannot read; neither have we.
-        let invalid = |_| CacheError::Refused("CACHE_URL is no usable Redis URL".into());
-        let info = url.as_str().into_connection_info().map_err(invalid)?;
-        let tcp = info.tcp_settings().clone().set_nodelay(true);
-        let client = Client::open(info.set_tcp_settings(tcp)).map_err(invalid)?;
+    fn new(url: &RedisUrl) -> Result<Self, CacheError> {
         Ok(Self {
-            client,
+            target: Target::new(url)?,
             connection: None,
         })
     }
@@ -58,40 +55,54 @@ impl Link {
     /// out to be dead.
     async fn ask<T: FromRedisValue>(&mut self, command: &Cmd) -> Result<T, CacheError> {
         let reused = self.connection.is_some();
-        match self
-            .run(async |connection| command.query_async(connection).await)
-            .await
-        {
-            Err(CacheError::Unreachable(_)) if reused => {
-                self.run(async |connection| command.query_async(connection).await)
-                    .await
-            }
+        match self.run(Request::Command(command)).await {
+            Err(CacheError::Unreachable(_)) if reused => self.run(Request::Command(command)).await,
             outcome => outcome,
         }
     }
 
-    /// Runs an operation once.
-    async fn run<T>(
-        &mut self,
-        operation: impl AsyncFnOnce(&mut MultiplexedConnection) -> Result<T, RedisError>,
-    ) -> Result<T, CacheError> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => self.connect().await?,
-        };
-        let value = within(COMMAND_TIMEOUT, operation(&mut connection)).await?;
-        self.connection = Some(connection);
-        Ok(value)
+    /// Runs a request once; where a node of a cluster refuses it and names another, there.
+    async fn run<T: FromRedisValue>(&mut self, request: Request<'_>) -> Result<T, CacheError> {
+        let mut may_follow = true;
+        loop {
+            let mut connection = match self.connection.take() {
+                Some(connection) => connection,
+                None => self.target.connect().await?,
+            };
+            let failure = match timeout(COMMAND_TIMEOUT, request.send(&mut connection)).await {
+                Ok(Ok(value)) => {
+                    self.connection = Some(connection);
+                    return Ok(value);
+                }
+                Ok(Err(error)) if may_follow && self.target.follow(&error) => {
+                    may_follow = false;
+                    continue;
+                }
+                Ok(Err(error)) => classify(&error),
+                Err(_) => CacheError::TimedOut(COMMAND_TIMEOUT),
+            };
+            self.target.failed();
+            return Err(failure);
+        }
     }
+}
 
-    async fn connect(&self) -> Result<MultiplexedConnection, CacheError> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(COMMAND_TIMEOUT));
-        let connecting = self
-            .client
-            .get_multiplexed_async_connection_with_config(&config);
-        within(CONNECT_TIMEOUT, connecting).await
+/// What can be asked of Redis.
+#[derive(Clone, Copy)]
+enum Request<'a> {
+    Command(&'a Cmd),
+    Script(&'a ScriptInvocation<'a>),
+}
+
+impl Request<'_> {
+    async fn send<T: FromRedisValue>(
+        self,
+        connection: &mut MultiplexedConnection,
+    ) -> Result<T, RedisError> {
+        match self {
+            Self::Command(command) => command.query_async(connection).await,
+            Self::Script(script) => script.invoke_async(connection).await,
+        }
     }
 }
 
@@ -107,7 +118,7 @@ async fn within<T>(
     limit: Duration,
     work: impl Future<Output = Result<T, RedisError>>,
 ) -> Result<T, CacheError> {
-    match tokio::time::timeout(limit, work).await {
+    match timeout(limit, work).await {
         Ok(outcome) => outcome.map_err(|error| classify(&error)),
         Err(_) => Err(CacheError::TimedOut(limit)),
     }

@@ -5,11 +5,10 @@ use std::time::Duration;
 use ::redis::aio::{PubSubSink, PubSubStream};
 use ::redis::cmd;
 use futures_util::StreamExt;
-use tokio::time::{Instant, sleep, timeout};
-use url::Url;
+use tokio::time::{sleep, timeout};
 
 use super::{CHANGED, COMMAND_TIMEOUT, CONNECT_TIMEOUT, Link, SNAPSHOT, STATUS, within};
-use crate::cache::{CacheError, snapshot_from, status_from};
+use crate::cache::{CacheError, RedisUrl, snapshot_from, status_from};
 use crate::snapshot::Snapshot;
 use crate::status::Status;
 
@@ -27,7 +26,7 @@ pub(in crate::cache) struct Reader {
 }
 
 impl Reader {
-    pub(in crate::cache) fn new(url: &Url) -> Result<Self, CacheError> {
+    pub(in crate::cache) fn new(url: &RedisUrl) -> Result<Self, CacheError> {
         Ok(Self {
             link: Link::new(url)?,
             notices: None,
@@ -66,12 +65,19 @@ impl Reader {
         }
     }
 
-    async fn subscribe(&self) -> Result<(PubSubSink, PubSubStream), CacheError> {
-        let deadline = Instant::now() + CONNECT_TIMEOUT;
-        let connection = within(CONNECT_TIMEOUT, self.link.client.get_async_pubsub()).await?;
-        let (mut sink, stream) = connection.split();
-        within(deadline - Instant::now(), sink.subscribe(CHANGED)).await?;
-        Ok((sink, stream))
+    async fn subscribe(&mut self) -> Result<(PubSubSink, PubSubStream), CacheError> {
+        // In a cluster any node will do: each passes on what is published at any other.
+        let client = self.link.target.locate().await?;
+        let listening = async {
+            let (mut sink, stream) = client.get_async_pubsub().await?.split();
+            sink.subscribe(CHANGED).await?;
+            Ok((sink, stream))
+        };
+        let outcome = within(CONNECT_TIMEOUT, listening).await;
+        if outcome.is_err() {
+            self.link.target.failed();
+        }
+        outcome
     }
 }
 

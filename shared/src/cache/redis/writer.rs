@@ -4,11 +4,10 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use ::redis::{Script, cmd};
-use url::Url;
 
-use super::{CHANGED, LEASE, Link, SNAPSHOT, STATUS};
+use super::{CHANGED, LEASE, Link, Request, SNAPSHOT, STATUS};
 use crate::cache::write::Commit;
-use crate::cache::{CacheError, Stored, snapshot_from, status_from};
+use crate::cache::{CacheError, RedisUrl, Stored, snapshot_from, status_from};
 use crate::snapshot::Snapshot;
 
 /// Takes the lease if it is free or ours. Returns who has it now.
@@ -52,7 +51,7 @@ pub(in crate::cache) struct Writer {
 }
 
 impl Writer {
-    pub(in crate::cache) fn new(url: &Url, holder: &str) -> Result<Self, CacheError> {
+    pub(in crate::cache) fn new(url: &RedisUrl, holder: &str) -> Result<Self, CacheError> {
         Ok(Self {
             link: Link::new(url)?,
             holder: holder.to_owned(),
@@ -67,10 +66,7 @@ impl Writer {
         let mut take = TAKE.key(LEASE);
         take.arg(&self.holder)
             .arg(u64::try_from(time_to_live.as_millis()).unwrap_or(u64::MAX));
-        let now: String = self
-            .link
-            .run(async |connection| take.invoke_async(connection).await)
-            .await?;
+        let now: String = self.link.run(Request::Script(&take)).await?;
         Ok(if now == self.holder { Ok(()) } else { Err(now) })
     }
 
@@ -95,10 +91,7 @@ impl Writer {
             .arg(commit.snapshot.map(Snapshot::to_json).unwrap_or_default())
             .arg(commit.status.to_json())
             .arg(CHANGED);
-        let found: i64 = self
-            .link
-            .run(async |connection| script.invoke_async(connection).await)
-            .await?;
+        let found: i64 = self.link.run(Request::Script(&script)).await?;
         match u64::try_from(found) {
             Err(_) => Err(CacheError::LeaseLost),
             Ok(found) if found != commit.expected => Err(CacheError::Conflict {
@@ -112,9 +105,7 @@ impl Writer {
     pub(in crate::cache) async fn release(&mut self) -> Result<(), CacheError> {
         let mut release = RELEASE.key(LEASE);
         release.arg(&self.holder);
-        self.link
-            .run(async |connection| release.invoke_async::<i64>(connection).await)
-            .await?;
+        let _released: i64 = self.link.run(Request::Script(&release)).await?;
         Ok(())
     }
 

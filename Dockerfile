@@ -1,0 +1,40 @@
+# One builder, two images:
+#
+#   docker build --target poller -t ghibli-poller .
+#   docker build --target server -t ghibli-server .
+
+FROM rust:1-slim-bookworm AS build
+WORKDIR /build
+COPY . .
+# Crates and compiled dependencies stay in the builder's cache between builds. Cargo tells changed
+# files by their time, and a checkout of another day may be older than what is in the cache: so
+# that it is never mistaken for it, what is ours is touched, and always compiled.
+RUN --mount=type=cache,id=ghibli-registry,target=/usr/local/cargo/registry \
+    --mount=type=cache,id=ghibli-target,target=/build/target,sharing=locked \
+    find shared poller server -type f -exec touch {} + \
+    && cargo build --release --locked --package poller --package server --bins \
+    && install -D --target-directory /programs \
+        target/release/ghibli-poller target/release/ghibli-server
+
+FROM gcr.io/distroless/cc-debian12:nonroot AS poller
+LABEL org.opencontainers.image.title="ghibli-poller" \
+      org.opencontainers.image.description="Syncs the Studio Ghibli API into the cache of a mirror" \
+      org.opencontainers.image.licenses="MIT"
+COPY --from=build /programs/ghibli-poller /usr/local/bin/
+USER 65532:65532
+HEALTHCHECK --interval=5s --timeout=4s --start-period=30s --retries=3 \
+    CMD ["/usr/local/bin/ghibli-poller", "health"]
+ENTRYPOINT ["/usr/local/bin/ghibli-poller"]
+
+FROM gcr.io/distroless/cc-debian12:nonroot AS server
+LABEL org.opencontainers.image.title="ghibli-server" \
+      org.opencontainers.image.description="Serves a mirror of the Studio Ghibli API from the cache" \
+      org.opencontainers.image.licenses="MIT"
+COPY --from=build /programs/ghibli-server /usr/local/bin/
+# Inside a container only a wildcard address can be reached from outside it.
+ENV LISTEN_ADDR=0.0.0.0:8080 \
+    ADMIN_ADDR=0.0.0.0:9090
+USER 65532:65532
+HEALTHCHECK --interval=5s --timeout=4s --start-period=30s --retries=3 \
+    CMD ["/usr/local/bin/ghibli-server", "health"]
+ENTRYPOINT ["/usr/local/bin/ghibli-server"]

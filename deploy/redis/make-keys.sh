@@ -1,0 +1,46 @@
+#!/bin/sh
+# Makes what Redis and its two clients know each other by, in the directory that is given:
+#
+#   poller-url   what the poller connects with    readable by group 65532, the poller's
+#   server-url   what the readers connect with    readable by group 65533, the readers'
+#   users.acl    who may do what, for Redis       holds hashes of the passwords only
+#
+# Runs before Redis, at each `up`. Passwords are made once, at random, and never printed. The rules
+# are written anew each time, and those of a newer version hold from Redis' next start on.
+# Needs no network and no privilege: whoever owns a file may give it to a group of his own.
+set -eu
+umask 077
+cd "$1"
+
+# Replaces FILE by standard input, in one step, readable by its owner and by GROUP if there is one.
+put() { # FILE [GROUP]
+    cat >"$1.new"
+    if [ $# -gt 1 ]; then
+        chgrp "$2" "$1.new"
+        chmod 0440 "$1.new"
+    fi
+    mv -f "$1.new" "$1"
+}
+
+url_for() { # USER GROUP
+    [ -s "$1-url" ] && return
+    password=$(head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n')
+    echo "redis://$1:$password@redis:6379" | put "$1-url" "$2"
+}
+
+hash_for() { # USER
+    password=$(sed 's/.*:\(.*\)@.*/\1/' "$1-url")
+    printf %s "$password" | sha256sum | cut -d ' ' -f 1
+}
+
+url_for poller 65532
+url_for server 65533
+
+# Whoever does not log in is `default`, and may do nothing. `health` is for the health check, so
+# that it needs no secret: it may ask whether Redis is there. `%R~` is a key that may be read.
+put users.acl <<EOF
+user default reset off
+user health reset on nopass +ping
+user poller reset on #$(hash_for poller) ~{ghibli}:* &{ghibli}:changed +ping +get +getrange +set +del +publish +evalsha +script|load
+user server reset on #$(hash_for server) %R~{ghibli}:* &{ghibli}:changed +ping +get +subscribe
+EOF

@@ -1,0 +1,152 @@
+//! The reference: one OpenAPI document, written by hand, served as it is and as a page for people.
+//!
+//! Pure. Knows the document's shape and nothing of what it says.
+
+mod read;
+
+use askama::Template;
+use serde_json::Value;
+
+use self::read::{Reader, entries, prose, text};
+use crate::render::{Body, JSON, pretty};
+
+/// Checked against running servers by `testkit/tests/reference`.
+const DOCUMENT: &str = include_str!("../../openapi.json");
+
+/// Both forms of the reference.
+#[derive(Debug)]
+pub struct Reference {
+    /// `/openapi.json`.
+    pub document: Body,
+    /// `/docs`.
+    pub page: Body,
+}
+
+impl Reference {
+    /// For a mirror that clients know under `base`; its paths begin with `prefix`.
+    pub fn render(base: &str, prefix: &str) -> Self {
+        let mut document: Value = serde_json::from_str(DOCUMENT).expect("openapi.json is JSON");
+        document["servers"][0]["url"] = base.into();
+        let page = Page::of(&document, base, prefix);
+        let html = page.render().expect("templates write to memory");
+        Self {
+            document: Body::new(JSON, pretty(&document)),
+            page: Body::new("text/html; charset=utf-8", html),
+        }
+    }
+}
+
+/// Text in which backticks mark what is typed: pieces, and whether each is typed.
+type Prose<'a> = Vec<(bool, &'a str)>;
+
+#[derive(Template)]
+#[template(path = "docs.html")]
+struct Page<'a> {
+    base: &'a str,
+    prefix: &'a str,
+    summary: &'a str,
+    paragraphs: Vec<Prose<'a>>,
+    endpoints: Vec<Endpoint<'a>>,
+    parameters: Vec<Parameter<'a>>,
+    headers: Vec<(&'a str, Prose<'a>)>,
+    problems: Vec<Problem<'a>>,
+    /// What all records have in common.
+    records: Prose<'a>,
+    schemas: Vec<Schema<'a>>,
+}
+
+struct Endpoint<'a> {
+    path: &'a str,
+    /// The path with its example parameters filled in.
+    href: String,
+    summary: Prose<'a>,
+    description: Prose<'a>,
+    /// Names, with the places where they are explained.
+    parameters: Vec<(&'a str, &'a str)>,
+    answers: Vec<(&'a str, &'a str)>,
+}
+
+struct Parameter<'a> {
+    anchor: &'a str,
+    name: &'a str,
+    place: &'a str,
+    description: Prose<'a>,
+    examples: Vec<Example<'a>>,
+}
+
+struct Example<'a> {
+    summary: &'a str,
+    shown: String,
+    /// Nothing where it cannot be followed with a click.
+    href: Option<String>,
+}
+
+struct Problem<'a> {
+    status: &'a str,
+    description: Prose<'a>,
+    examples: Vec<(&'a str, &'a str, String)>,
+}
+
+struct Schema<'a> {
+    name: &'a str,
+    description: Prose<'a>,
+    fields: Vec<Field<'a>>,
+}
+
+struct Field<'a> {
+    name: &'a str,
+    description: Prose<'a>,
+    examples: Vec<String>,
+}
+
+impl<'a> Page<'a> {
+    fn of(document: &'a Value, base: &'a str, prefix: &'a str) -> Self {
+        let reader = Reader { document, prefix };
+        let components = &document["components"];
+        let headers = entries(&components["headers"]);
+        Self {
+            base,
+            prefix,
+            summary: text(&document["info"], "summary"),
+            paragraphs: text(&document["info"], "description")
+                .split("\n\n")
+                .map(prose)
+                .collect(),
+            endpoints: entries(&document["paths"])
+                .map(|(path, at)| reader.endpoint(path, at))
+                .collect(),
+            parameters: entries(&components["parameters"])
+                .map(|(anchor, parameter)| reader.parameter(anchor, parameter))
+                .collect(),
+            headers: headers
+                .map(|(name, header)| (name, prose(text(header, "description"))))
+                .collect(),
+            problems: reader.problems(),
+            records: prose(text(&components["schemas"]["Record"], "description")),
+            schemas: entries(&components["schemas"])
+                .filter(|(_, schema)| schema["properties"].is_object())
+                .map(|(name, schema)| reader.schema(name, schema))
+                .collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_tells_this_version() {
+        let document: Value = serde_json::from_str(DOCUMENT).unwrap();
+        assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+    }
+
+    #[test]
+    fn the_document_is_served_as_it_is_but_for_the_address() {
+        let served = Reference::render("https://ghibli.example/mirror", "/mirror").document;
+        let served: Value = serde_json::from_slice(&served.identity).unwrap();
+        let mut expected: Value = serde_json::from_str(DOCUMENT).unwrap();
+        expected["servers"][0]["url"] = "https://ghibli.example/mirror".into();
+        assert_eq!(served, expected);
+    }
+}

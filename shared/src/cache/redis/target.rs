@@ -1,0 +1,187 @@
+//! Which server to talk to, found out anew for every connection: one of the hosts in the URL, the
+//! master that the sentinels name, or the node of a cluster that was said to have our keys.
+//!
+//! Sentinels are asked one simple question, and the server that they name is not asked for its
+//! role: a reader may not, and a writer is told soon enough by a server that refuses to be written.
+
+use std::time::Duration;
+
+use ::redis::aio::MultiplexedConnection;
+use ::redis::io::tcp::TcpSettings;
+use ::redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo,
+    RedisError, TlsCertificates, cmd,
+};
+
+use super::{COMMAND_TIMEOUT, CONNECT_TIMEOUT, classify, within};
+use crate::cache::{CacheError, RedisUrl};
+
+/// How long one sentinel may take for its answer, connecting included. Several may be silent
+/// before one is found that is not.
+const SENTINEL_TIMEOUT: Duration = Duration::from_secs(1);
+
+type Address = (String, u16);
+
+/// Where connections lead.
+pub(super) struct Target {
+    url: RedisUrl,
+    /// Servers or sentinels, the next to be tried first.
+    hosts: Vec<Address>,
+    /// The node of a cluster that has our keys, once one was named.
+    node: Option<Address>,
+}
+
+impl Target {
+    pub(super) fn new(url: &RedisUrl) -> Result<Self, CacheError> {
+        let target = Self {
+            url: url.clone(),
+            hosts: url.hosts.clone(),
+            node: None,
+        };
+        // Certificates that cannot be used are told of at start.
+        client(url, &target.hosts[0], true)?;
+        Ok(target)
+    }
+
+    /// Makes a connection for commands, to the first of several servers that accepts one.
+    pub(super) async fn connect(&mut self) -> Result<MultiplexedConnection, CacheError> {
+        let choices = match (&self.node, &self.url.master) {
+            (None, None) => self.hosts.len(),
+            _ => 1,
+        };
+        let mut connected = self.connect_once().await;
+        for _ in 1..choices {
+            if connected.is_ok() {
+                break;
+            }
+            connected = self.connect_once().await;
+        }
+        connected
+    }
+
+    async fn connect_once(&mut self) -> Result<MultiplexedConnection, CacheError> {
+        let client = self.locate().await?;
+        let connected = within(CONNECT_TIMEOUT, commands(&client)).await;
+        if connected.is_err() {
+            self.failed();
+        }
+        connected
+    }
+
+    /// Finds the server to connect to. Tell by [`failed`](Self::failed) if that does not work.
+    pub(super) async fn locate(&mut self) -> Result<Client, CacheError> {
+        let address = match (&self.node, &self.url.master) {
+            (Some(node), _) => node,
+            (None, None) => &self.hosts[0],
+            (None, Some(master)) => &ask_all(&self.url, &mut self.hosts, master).await?,
+        };
+        client(&self.url, address, true)
+    }
+
+    /// Follows a node of a cluster that says which other has our keys. Returns whether it did.
+    pub(super) fn follow(&mut self, error: &RedisError) -> bool {
+        let named = error.redirect_node().and_then(|(address, _slot)| {
+            let (host, port) = address.rsplit_once(':')?;
+            // Without a name it is on the host that was asked.
+            let asked = || &self.node.as_ref().unwrap_or(&self.hosts[0]).0;
+            let host = if host.is_empty() { asked() } else { host };
+            Some((host.to_owned(), port.parse().ok()?))
+        });
+        let is_named = named.is_some();
+        self.node = named.or(self.node.take());
+        is_named
+    }
+
+    /// Begins elsewhere next time: what was known may have been wrong.
+    pub(super) fn failed(&mut self) {
+        self.node = None;
+        self.hosts.rotate_left(1);
+    }
+}
+
+/// Asks the sentinels for the master, one after the other until one knows. Those that do not go to
+/// the end.
+async fn ask_all(
+    url: &RedisUrl,
+    sentinels: &mut [Address],
+    master: &str,
+) -> Result<Address, CacheError> {
+    let mut named = ask(url, &sentinels[0], master).await;
+    for _ in 1..sentinels.len() {
+        if named.is_ok() {
+            break;
+        }
+        sentinels.rotate_left(1);
+        named = ask(url, &sentinels[0], master).await;
+    }
+    named
+}
+
+/// Asks one sentinel; with credentials only if it wants some.
+async fn ask(url: &RedisUrl, sentinel: &Address, master: &str) -> Result<Address, CacheError> {
+    let (stranger, known) = (client(url, sentinel, false)?, client(url, sentinel, true)?);
+    let answer = async {
+        match master_of(&stranger, master).await {
+            Err(error) if error.code() == Some("NOAUTH") => master_of(&known, master).await,
+            answer => answer,
+        }
+    };
+    let named = within(SENTINEL_TIMEOUT, answer).await?;
+    named.ok_or_else(|| CacheError::Refused(format!("the sentinel knows no master {master}")))
+}
+
+async fn master_of(sentinel: &Client, master: &str) -> Result<Option<Address>, RedisError> {
+    let mut question = cmd("SENTINEL");
+    question.arg("GET-MASTER-ADDR-BY-NAME").arg(master);
+    question.query_async(&mut commands(sentinel).await?).await
+}
+
+async fn commands(client: &Client) -> Result<MultiplexedConnection, RedisError> {
+    // The bounds around each use are tighter or the same; these end what the driver goes on doing.
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(CONNECT_TIMEOUT))
+        .set_response_timeout(Some(COMMAND_TIMEOUT));
+    client
+        .get_multiplexed_async_connection_with_config(&config)
+        .await
+}
+
+fn client(url: &RedisUrl, address: &Address, log_in: bool) -> Result<Client, CacheError> {
+    let (host, port) = address.clone();
+    // Naming the driver to the server takes a permission that nobody needs.
+    let mut settings = RedisConnectionInfo::default().set_skip_set_lib_name();
+    if log_in {
+        if let Some(user) = &url.user {
+            settings = settings.set_username(user);
+        }
+        if let Some(password) = &url.password {
+            settings = settings.set_password(password);
+        }
+        settings = settings.set_db(url.database.into());
+    }
+    let address = if url.tls {
+        ConnectionAddr::TcpTls {
+            host,
+            port,
+            insecure: false,
+            tls_params: None,
+        }
+    } else {
+        ConnectionAddr::Tcp(host, port)
+    };
+    let information = address
+        .into_connection_info()
+        .map_err(|error| classify(&error))?
+        .set_redis_settings(settings)
+        .set_tcp_settings(TcpSettings::default().set_nodelay(true));
+    let client = if url.tls {
+        let certificates = TlsCertificates {
+            client_tls: None,
+            root_cert: url.authorities.as_ref().map(|known| known.pem().to_vec()),
+        };
+        Client::build_with_tls(information, certificates)
+    } else {
+        Client::open(information)
+    };
+    client.map_err(|error| classify(&error))
+}

@@ -1,0 +1,319 @@
+//! What `CACHE_URL` may say, read once and completely, so that nothing else interprets it.
+//!
+//! | form | names |
+//! |---|---|
+//! | `file:DIRECTORY` | a directory on this machine |
+//! | `redis://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]…][/DATABASE]` | one Redis, a replica of one, or nodes of a Redis Cluster |
+//! | `redis+sentinel://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]…]/MASTER_NAME[?db=DATABASE]` | the master that these sentinels name |
+//! | `rediss://…`, `rediss+sentinel://…` | the same with TLS to every server, certificates verified |
+//!
+//! User and password are percent-encoded; a password without a user is `:PASSWORD@`. They are the
+//! Redis servers' credentials, and a sentinel is given them only if it asks for some. The text is
+//! never repeated in an error, because it may hold a password.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+use url::Host;
+
+use crate::tls::Authorities;
+
+const REDIS_PORT: u16 = 6379;
+const SENTINEL_PORT: u16 = 26379;
+
+/// More hosts than anybody needs, and few enough to be asked in turn.
+const MOST_HOSTS: usize = 16;
+
+/// Where the cache is.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum CacheUrl {
+    /// A directory of files on this machine.
+    File(PathBuf),
+    /// Redis, in one of its shapes.
+    Redis(RedisUrl),
+}
+
+/// Where Redis is, and how to be let in.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisUrl {
+    /// The servers, or the sentinels; at least one host and port.
+    pub(super) hosts: Vec<(String, u16)>,
+    /// What the sentinels call the master; without it the hosts are Redis servers.
+    pub(super) master: Option<String>,
+    pub(super) user: Option<String>,
+    pub(super) password: Option<String>,
+    pub(super) database: u32,
+    pub(super) tls: bool,
+    /// Who signs the servers' certificates, if not whom the system trusts.
+    pub(super) authorities: Option<Authorities>,
+}
+
+impl CacheUrl {
+    /// The same, with the servers' certificates verified against these authorities.
+    #[must_use]
+    pub fn trusting(mut self, authorities: Option<Authorities>) -> Self {
+        if let Self::Redis(url) = &mut self {
+            url.authorities = authorities;
+        }
+        self
+    }
+}
+
+impl Default for CacheUrl {
+    fn default() -> Self {
+        Self::File("data".into())
+    }
+}
+
+impl FromStr for CacheUrl {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(path) = text.strip_prefix("file:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            return if path.is_empty() {
+                Err("expected a directory after file:")
+            } else {
+                Ok(Self::File(path.into()))
+            };
+        }
+        let (scheme, rest) = text.split_once("://").unwrap_or_default();
+        let (tls, sentinel) = match scheme {
+            "redis" => (false, false),
+            "rediss" => (true, false),
+            "redis+sentinel" => (false, true),
+            "rediss+sentinel" => (true, true),
+            _ => return Err("expected file:DIRECTORY, redis://HOST or redis+sentinel://HOST/NAME"),
+        };
+        let mut url = redis(rest, sentinel)?;
+        url.tls = tls;
+        Ok(Self::Redis(url))
+    }
+}
+
+impl TryFrom<String> for CacheUrl {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+/// Reads what stands after the scheme.
+fn redis(text: &str, sentinel: bool) -> Result<RedisUrl, &'static str> {
+    // Some drivers take `#insecure` for leave to verify nothing.
+    if text.contains('#') {
+        return Err("nothing may follow a #; in a password it is written %23");
+    }
+    let (text, query) = cut(text, '?');
+    let (authority, path) = cut(text, '/');
+    let path = path.unwrap_or_default();
+    let (credentials, hosts) = match authority.rsplit_once('@') {
+        Some((credentials, hosts)) => (Some(credentials), hosts),
+        None => (None, authority),
+    };
+    let (user, password) = credentials.map_or(Ok((None, None)), user_and_password)?;
+    let (master, database) = if sentinel {
+        if path.is_empty() || path.contains('/') {
+            return Err("expected /MASTER_NAME after the sentinels");
+        }
+        let database = match query.map(|query| query.strip_prefix("db=")) {
+            None => "",
+            Some(Some(database)) => database,
+            Some(None) => return Err("expected ?db=DATABASE and nothing else after the ?"),
+        };
+        (Some(decoded(path)?), database)
+    } else {
+        if query.is_some() {
+            return Err("nothing may follow a ?; in a password it is written %3F");
+        }
+        (None, path)
+    };
+    Ok(RedisUrl {
+        hosts: hosts_and_ports(hosts, if sentinel { SENTINEL_PORT } else { REDIS_PORT })?,
+        master,
+        user,
+        password,
+        database: match database {
+            "" => 0,
+            number => number
+                .parse()
+                .map_err(|_| "expected a number for the database")?,
+        },
+        tls: false,
+        authorities: None,
+    })
+}
+
+fn user_and_password(text: &str) -> Result<(Option<String>, Option<String>), &'static str> {
+    match cut(text, ':') {
+        (user, Some(password)) if !password.is_empty() => {
+            let user = decoded(user)?;
+            Ok((
+                Some(user).filter(|user| !user.is_empty()),
+                Some(decoded(password)?),
+            ))
+        }
+        _ => Err("expected USER:PASSWORD or :PASSWORD before the @"),
+    }
+}
+
+fn hosts_and_ports(text: &str, default_port: u16) -> Result<Vec<(String, u16)>, &'static str> {
+    let hosts: Option<Vec<_>> = text
+        .split(',')
+        .map(|text| host_and_port(text, default_port))
+        .collect();
+    hosts
+        .filter(|hosts| hosts.len() <= MOST_HOSTS)
+        .ok_or("expected HOST[:PORT], or a few of them with commas between")
+}
+
+/// `None` for anything but `HOST` or `HOST:PORT`; a host may be an IPv6 address in brackets.
+pub(super) fn host_and_port(text: &str, default_port: u16) -> Option<(String, u16)> {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !text.ends_with(']') => (host, port.parse().ok()?),
+        _ => (text, default_port),
+    };
+    let host = match Host::parse(host).ok()? {
+        Host::Ipv6(address) => address.to_string(),
+        host => host.to_string(),
+    };
+    Some((host, port))
+}
+
+fn decoded(text: &str) -> Result<String, &'static str> {
+    match percent_decode_str(text).decode_utf8() {
+        Ok(text) => Ok(text.into_owned()),
+        Err(_) => Err("expected UTF-8 in what is percent-encoded"),
+    }
+}
+
+/// What stands before the first separator, and what stands after it if there is one.
+fn cut(text: &str, separator: char) -> (&str, Option<&str>) {
+    match text.split_once(separator) {
+        Some((before, after)) => (before, Some(after)),
+        None => (text, None),
+    }
+}
+
+/// Without credentials, so that it can be logged.
+impl fmt::Display for CacheUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(directory) => write!(f, "file:{}", directory.display()),
+            Self::Redis(url) => url.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tls = if self.tls { "s" } else { "" };
+        let sentinel = self.master.as_ref().map_or("", |_| "+sentinel");
+        write!(f, "redis{tls}{sentinel}://")?;
+        for (nth, (host, port)) in self.hosts.iter().enumerate() {
+            let comma = if nth == 0 { "" } else { "," };
+            if host.contains(':') {
+                write!(f, "{comma}[{host}]:{port}")?;
+            } else {
+                write!(f, "{comma}{host}:{port}")?;
+            }
+        }
+        match (&self.master, self.database) {
+            (None, 0) => Ok(()),
+            (None, database) => write!(f, "/{database}"),
+            (Some(master), 0) => write!(f, "/{master}"),
+            (Some(master), database) => write!(f, "/{master}?db={database}"),
+        }
+    }
+}
+
+impl fmt::Debug for CacheUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Debug for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> String {
+        text.parse::<CacheUrl>().unwrap().to_string()
+    }
+
+    #[test]
+    fn a_url_is_shown_complete_but_for_its_credentials() {
+        for (text, expected) in [
+            ("redis://cache", "redis://cache:6379"),
+            ("redis://poller:s3cret@cache:7/2", "redis://cache:7/2"),
+            ("redis://:s3cret@[::1]/", "redis://[::1]:6379"),
+            ("rediss://u:s3cret@a,b:7", "rediss://a:6379,b:7"),
+            (
+                "redis+sentinel://u:s3cret@a,b:7/main",
+                "redis+sentinel://a:26379,b:7/main",
+            ),
+            (
+                "rediss+sentinel://a/main?db=3",
+                "rediss+sentinel://a:26379/main?db=3",
+            ),
+        ] {
+            assert_eq!(shown(text), expected);
+            assert_eq!(format!("{:?}", text.parse::<CacheUrl>().unwrap()), expected);
+        }
+    }
+
+    #[test]
+    fn credentials_are_decoded() {
+        let CacheUrl::Redis(url) = "redis://po%40ller:s%23c%3Ar%2Fet@cache".parse().unwrap() else {
+            panic!("a URL of Redis");
+        };
+        assert_eq!(url.user.as_deref(), Some("po@ller"));
+        assert_eq!(url.password.as_deref(), Some("s#c:r/et"));
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_refused_without_being_repeated() {
+        for text in [
+            "http://poller:s3cret@cache",
+            "redis://",
+            "redis://poller:s3cret@",
+            "redis://s3cret@cache",
+            "redis://poller:@cache",
+            "redis://poller:s3cret@cache:port",
+            "redis://poller:s3cret@cache,",
+            "redis://poller:s3cret@cache/db",
+            "redis://poller:s3cret@cache?protocol=resp3",
+            "rediss://poller:s3cret@cache#insecure",
+            "redis+sentinel://poller:s3cret@cache",
+            "redis+sentinel://poller:s3cret@cache/main/2",
+            "redis+sentinel://poller:s3cret@cache/main?database=2",
+            "s3cret",
+        ] {
+            let error = text.parse::<CacheUrl>().expect_err(text);
+            assert!(!error.contains("s3cret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_directory_can_be_written_in_three_ways() {
+        for (text, directory) in [
+            ("file:data", "data"),
+            ("file:/var/lib/g", "/var/lib/g"),
+            ("file:///srv", "/srv"),
+        ] {
+            assert_eq!(text.parse(), Ok(CacheUrl::File(directory.into())));
+        }
+        assert!("file:".parse::<CacheUrl>().is_err());
+    }
+}

@@ -1,0 +1,254 @@
+//! The accept loop against clients that mean harm: every limit holds, and others are served.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use shared::http::{Limits, serve};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+const LIMITS: Limits = Limits {
+    connections: 8,
+    head_time: Duration::from_millis(400),
+    headers: 16,
+    head_bytes: 8 << 10,
+    drain_time: Duration::from_millis(500),
+};
+
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+/// A listener that answers everything with a body of some size; it stops when dropped.
+struct Listener {
+    address: SocketAddr,
+    _stop: oneshot::Sender<()>,
+}
+
+async fn listener(limits: Limits, body_bytes: usize) -> Listener {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let body = Bytes::from(vec![b'x'; body_bytes]);
+    let service = service_fn(move |_: Request<Incoming>| {
+        std::future::ready(Ok::<_, Infallible>(Response::new(Full::new(body.clone()))))
+    });
+    let (stop, stopped) = oneshot::channel();
+    tokio::spawn(serve(listener, service, limits, async move {
+        _ = stopped.await;
+    }));
+    Listener {
+        address,
+        _stop: stop,
+    }
+}
+
+impl Listener {
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// Sends something and reads until the listener closes.
+    async fn exchange(&self, request: &[u8]) -> String {
+        let mut stream = self.connect().await;
+        // Refused in the middle, it may be closed before all is sent.
+        let _ = stream.write_all(request).await;
+        let mut answer = Vec::new();
+        let reading = stream.read_to_end(&mut answer);
+        let _ = timeout(Duration::from_secs(10), reading)
+            .await
+            .expect("closed in time");
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    async fn is_serving(&self) -> bool {
+        let mut stream = self.connect().await;
+        stream.write_all(GET).await.unwrap();
+        let mut answer = [0; 12];
+        let reading = stream.read_exact(&mut answer);
+        let read = timeout(Duration::from_secs(5), reading).await;
+        matches!(read, Ok(Ok(_))) && answer.starts_with(b"HTTP/1.1 200")
+    }
+}
+
+/// Whether the other side has closed, or does so soon.
+async fn is_closed(stream: &mut TcpStream) -> bool {
+    let mut rest = Vec::new();
+    timeout(Duration::from_secs(10), stream.read_to_end(&mut rest))
+        .await
+        .is_ok()
+}
+
+#[tokio::test]
+async fn silent_and_half_heads_are_closed_after_the_time_for_heads() {
+    let listener = listener(LIMITS, 10).await;
+    let mut silent = listener.connect().await;
+    let mut slow = listener.connect().await;
+    slow.write_all(b"GET / HTTP/1.1\r\nHost:").await.unwrap();
+    assert!(is_closed(&mut silent).await && is_closed(&mut slow).await);
+}
+
+#[tokio::test]
+async fn idle_connections_make_room_for_clients_that_ask() {
+    let limits = Limits {
+        head_time: Duration::from_mins(1),
+        ..LIMITS
+    };
+    let listener = listener(limits, 10).await;
+    let mut idle = Vec::new();
+    for _ in 0..100 {
+        idle.push(listener.connect().await);
+    }
+    for _ in 0..20 {
+        assert!(listener.is_serving().await);
+    }
+    assert!(is_closed(&mut idle[0]).await, "the idlest had to go");
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_closed() {
+    let listener = listener(LIMITS, 64 << 20).await;
+    let mut stream = listener.connect().await;
+    stream.write_all(GET).await.unwrap();
+    let mut some = [0; 1024];
+    stream.read_exact(&mut some).await.unwrap();
+    // Nothing is read for longer than heads may take and sweeps come round.
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    let mut rest = Vec::new();
+    let _ = timeout(Duration::from_secs(10), stream.read_to_end(&mut rest))
+        .await
+        .unwrap();
+    assert!(
+        rest.len() < 64 << 20,
+        "cut off, not served to the end: {}",
+        rest.len()
+    );
+}
+
+#[tokio::test]
+async fn heads_are_bounded_in_size_and_fields() {
+    let listener = listener(LIMITS, 10).await;
+    let long = format!(
+        "GET / HTTP/1.1\r\nHost: x\r\nLong: {}\r\n\r\n",
+        "x".repeat(64 << 10)
+    );
+    assert!(
+        listener
+            .exchange(long.as_bytes())
+            .await
+            .starts_with("HTTP/1.1 431")
+    );
+    let uri = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(64 << 10));
+    assert!(
+        listener
+            .exchange(uri.as_bytes())
+            .await
+            .starts_with("HTTP/1.1 4")
+    );
+    let many: Vec<_> = (0..200).map(|n| format!("h{n}: x\r\n")).collect();
+    let many = format!("GET / HTTP/1.1\r\n{}\r\n", many.concat());
+    assert!(
+        listener
+            .exchange(many.as_bytes())
+            .await
+            .starts_with("HTTP/1.1 431")
+    );
+    assert!(listener.is_serving().await);
+}
+
+#[tokio::test]
+async fn smuggling_shapes_are_refused_or_close_the_connection() {
+    let listener = listener(LIMITS, 10).await;
+    let smuggled = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
+    for head in [
+        "Content-Length: 5\r\nContent-Length: 6\r\n",
+        "Content-Length: 5, 6\r\n",
+        "Content-Length: +5\r\n",
+        "Content-Length: -1\r\n",
+        "Transfer-Encoding: xchunked\r\n",
+        "Transfer-Encoding: chunked, identity\r\n",
+        "Transfer-Encoding : chunked\r\n",
+        " Content-Length: 5\r\n",
+    ] {
+        let request = format!("GET / HTTP/1.1\r\nHost: x\r\n{head}\r\n{smuggled}");
+        let answer = listener.exchange(request.as_bytes()).await;
+        let answers = answer.matches("HTTP/1.1 ").count();
+        assert!(answer.starts_with("HTTP/1.1 400"), "{head:?}: {answer:?}");
+        assert_eq!(answers, 1, "{head:?}: {answer:?}");
+    }
+    // Both lengths: the chunked one counts (RFC 9112, section 6.3), whatever is behind it is one
+    // more request, and nobody in between can be misled, because the connection is not reused.
+    let both = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\
+                \r\n0\r\n\r\n";
+    let answer = listener.exchange(both.as_bytes()).await;
+    assert!(answer.matches("HTTP/1.1 ").count() == 1, "{answer:?}");
+    for chunk in ["zz\r\n", "ffffffffffffffff1\r\n", "-1\r\n"] {
+        let odd = format!(
+            "GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}{smuggled}"
+        );
+        let answer = listener.exchange(odd.as_bytes()).await;
+        assert!(
+            answer.matches("HTTP/1.1 ").count() <= 1,
+            "{chunk:?}: {answer:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn pipelined_requests_are_answered_in_order_and_bodies_of_requests_are_ignored() {
+    let listener = listener(LIMITS, 10).await;
+    let pipelined = [GET, GET, GET].concat();
+    assert_eq!(
+        listener
+            .exchange(&pipelined)
+            .await
+            .matches("HTTP/1.1 200")
+            .count(),
+        3
+    );
+    let body = b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhelloGET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    assert_eq!(
+        listener
+            .exchange(body)
+            .await
+            .matches("HTTP/1.1 200")
+            .count(),
+        2
+    );
+    let absolute = b"GET http://x/films HTTP/1.1\r\nHost: x\r\n\r\n";
+    assert!(
+        listener
+            .exchange(absolute)
+            .await
+            .starts_with("HTTP/1.1 200")
+    );
+}
+
+#[tokio::test]
+async fn draining_ends_even_with_clients_that_do_not_let_go() {
+    let bound = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = bound.local_addr().unwrap();
+    let service = service_fn(|_: Request<Incoming>| {
+        std::future::pending::<Result<Response<Full<Bytes>>, Infallible>>()
+    });
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = tokio::spawn(serve(
+        bound,
+        service,
+        LIMITS,
+        async move { _ = stopped.await },
+    ));
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(GET).await.unwrap();
+    stop.send(()).unwrap();
+    timeout(Duration::from_secs(5), serving)
+        .await
+        .expect("ends")
+        .unwrap();
+}

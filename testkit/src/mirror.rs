@@ -1,0 +1,82 @@
+//! A whole mirror for tests of what servers answer: a stand-in upstream, a cache in a directory of
+//! its own, and a poller that syncs when it is told to.
+//!
+//! Tests of schedules, outages and Redis put the processes together themselves.
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::process::{Process, RunningServer, Server, binaries};
+use crate::upstream::Upstream;
+use crate::{PATIENCE, client, eventually};
+
+/// An upstream and a cache. Dropping it removes both.
+#[derive(Debug)]
+pub struct Mirror {
+    /// What is mirrored.
+    pub upstream: Upstream,
+    cache: TempDir,
+}
+
+impl Mirror {
+    /// A mirror whose cache is empty.
+    ///
+    /// # Panics
+    ///
+    /// When there is no temporary directory to be had, or the catalogue is none.
+    pub fn empty(catalogue: impl Into<Value>) -> Self {
+        Self {
+            upstream: Upstream::start(catalogue),
+            cache: tempfile::tempdir().expect("a temporary directory"),
+        }
+    }
+
+    /// A mirror whose cache holds the catalogue.
+    ///
+    /// # Panics
+    ///
+    /// When the first sync fails.
+    pub async fn of(catalogue: impl Into<Value>) -> Self {
+        let mirror = Self::empty(catalogue);
+        mirror.sync().await;
+        mirror
+    }
+
+    /// The cache's address.
+    pub fn cache_url(&self) -> String {
+        format!("file:{}", self.cache.path().display())
+    }
+
+    /// Syncs once.
+    ///
+    /// # Panics
+    ///
+    /// With what the poller printed, when anything was not confirmed.
+    pub async fn sync(&self) {
+        let environment = [
+            ("GHIBLI_API", self.upstream.url()),
+            ("CACHE_URL", self.cache_url()),
+        ];
+        let mut sync = Process::spawn("poller", &binaries().poller, &["sync"], &environment);
+        let status = sync.wait().await;
+        assert!(status.success(), "{:?} {:?}", sync.stdout(), sync.stderr());
+    }
+
+    /// A server of this cache, with these environment variables, that has loaded what the cache
+    /// holds.
+    ///
+    /// # Panics
+    ///
+    /// When it does not become ready.
+    pub async fn server(&self, environment: &[(&str, &str)]) -> RunningServer {
+        let server = Server::new(&self.cache_url());
+        let server = environment
+            .iter()
+            .fold(server, |server, (name, value)| server.env(name, *value));
+        let server = server.start().await;
+        let ready = format!("{}/readyz", server.admin_url());
+        let is_ready = async || client::get(&ready).await.status == 200;
+        eventually("the server to be ready", PATIENCE, is_ready).await;
+        server
+    }
+}

@@ -1,0 +1,182 @@
+//! What the containers cannot do, asked of Docker, of the kernel and of Redis.
+
+use serde_json::{Value, json};
+
+use super::stack::Stack;
+
+const SERVICES: [&str; 5] = ["keys", "redis", "poller", "server", "traefik"];
+
+/// Nobody is root but Traefik, whom the Docker socket requires to be; nobody can write but Redis,
+/// to its data; nobody has or gets a capability; everybody has limits; only Traefik has ports, on
+/// the loopback.
+pub(crate) async fn holds_for_every_container(stack: &Stack) {
+    for service in SERVICES {
+        for id in stack.containers(service).await {
+            let container = stack.docker.inspect(&id).await;
+            is_confined(service, &container);
+            if service != "keys" {
+                is_so_for_the_kernel(service, &container);
+            }
+        }
+    }
+    // Readers have no way out, and Redis none in: these networks have no gateway to others.
+    for network in [stack.named("cache"), stack.edge()] {
+        let found = stack.docker.inspect(&network).await;
+        assert_eq!(found["Internal"], true, "{network}");
+    }
+    let networks = async |service| {
+        let id = stack.containers(service).await.remove(0);
+        let container = stack.docker.inspect(&id).await;
+        let networks = container["NetworkSettings"]["Networks"].as_object();
+        let mut names: Vec<_> = networks.expect("networks").keys().cloned().collect();
+        names.sort_unstable();
+        names
+    };
+    assert_eq!(networks("redis").await, [stack.named("cache")]);
+    assert_eq!(
+        networks("server").await,
+        [stack.edge(), stack.named("cache")]
+    );
+}
+
+fn is_confined(service: &str, container: &Value) {
+    let host = &container["HostConfig"];
+    assert_eq!(host["ReadonlyRootfs"], true, "{service}");
+    assert_eq!(host["CapDrop"], json!(["ALL"]), "{service}");
+    assert_eq!(host["CapAdd"], json!(null), "{service}");
+    let security = host["SecurityOpt"].as_array().expect("options");
+    assert!(
+        security.contains(&json!("no-new-privileges:true")),
+        "{service}"
+    );
+    for limit in ["Memory", "PidsLimit"] {
+        let limit = host[limit].as_u64();
+        assert!(limit.is_some_and(|limit| limit > 0), "{service}");
+    }
+    assert_eq!(
+        host["LogConfig"]["Config"]["max-size"], "10m",
+        "{service}'s log has an end"
+    );
+
+    let mounts = container["Mounts"].as_array().expect("mounts");
+    let writable: Vec<_> = mounts
+        .iter()
+        .filter(|mount| mount["RW"] == true)
+        .map(|mount| mount["Destination"].as_str().expect("a path"))
+        .collect();
+    let expected: &[&str] = match service {
+        "keys" | "redis" => &["/data"],
+        _ => &[],
+    };
+    assert_eq!(writable, expected, "what {service} can write to");
+
+    let published = host["PortBindings"].as_object().expect("ports");
+    let addresses: Vec<_> = published
+        .values()
+        .flat_map(|bindings| bindings.as_array().expect("bindings"))
+        .map(|binding| &binding["HostIp"])
+        .collect();
+    let expected: &[&str] = match service {
+        "traefik" => &["127.0.0.1", "127.0.0.1"],
+        _ => &[],
+    };
+    assert_eq!(addresses, expected, "{service}");
+}
+
+fn is_so_for_the_kernel(service: &str, container: &Value) {
+    let status = format!("/proc/{}/status", container["State"]["Pid"]);
+    let status = std::fs::read_to_string(status).expect("a process of this machine");
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("no {name}")).trim()
+    };
+    let uid = match service {
+        "redis" => "999",
+        "poller" => "65532",
+        "server" => "65533",
+        _ => "0",
+    };
+    assert_eq!(
+        field("Uid:").split_whitespace().next(),
+        Some(uid),
+        "{service}"
+    );
+    assert_eq!(field("NoNewPrivs:"), "1", "{service}");
+    for set in ["CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:"] {
+        assert_eq!(field(set), "0000000000000000", "{service} {set}");
+    }
+}
+
+/// Readers can read what they serve, and nothing else can be done by anybody but the poller.
+pub(crate) async fn redis_knows_who_may_do_what(stack: &Stack) {
+    let redis = stack.container("redis").await;
+    let ask = async |who: &str, command: &str| {
+        let log_in = match who {
+            "nobody" => String::new(),
+            who => format!("-u \"$(cat /run/keys/{who}-url)\" --no-auth-warning"),
+        };
+        // Nothing may subscribe for ever.
+        let line = format!("timeout 5 redis-cli {log_in} {command}");
+        let exec = ["exec", &redis, "sh", "-c", &line];
+        stack.docker.attempt(&exec).await.1
+    };
+    assert_eq!(ask("server", "PING").await, "PONG");
+    assert!(ask("server", "GET {ghibli}:status").await.starts_with('{'));
+    for refused in [
+        "SET {ghibli}:status x",
+        "DEL {ghibli}:snapshot",
+        "PUBLISH {ghibli}:changed 1",
+        "EVAL 'return 1' 0",
+        "GET other",
+        "SUBSCRIBE other",
+        "KEYS '*'",
+        "FLUSHALL",
+        "CONFIG GET '*'",
+        "ACL LIST",
+    ] {
+        let said = ask("server", refused).await;
+        assert!(said.starts_with("NOPERM"), "{refused}: {said}");
+    }
+    for refused in ["SET other x", "FLUSHALL", "CONFIG GET '*'", "ACL LIST"] {
+        let said = ask("poller", refused).await;
+        assert!(said.starts_with("NOPERM"), "{refused}: {said}");
+    }
+    assert!(ask("nobody", "PING").await.starts_with("NOAUTH"));
+
+    // Each of the two can read how it logs in itself, and not how the other does.
+    let keys = format!("{}:/keys:ro", stack.named("keys"));
+    for (user, file, may) in [
+        ("65532:65532", "poller-url", true),
+        ("65532:65532", "server-url", false),
+        ("65533:65533", "server-url", true),
+        ("65533:65533", "poller-url", false),
+        ("65533:65533", "users.acl", false),
+    ] {
+        let file = format!("/keys/{file}");
+        let run = ["run", "--rm", "--network", "none", "--user", user];
+        let look = ["--volume", &keys, "redis:7.2-alpine", "test", "-r", &file];
+        let (can, said) = stack.docker.attempt(&[&run[..], &look[..]].concat()).await;
+        assert_eq!(can, may, "{user} {file}: {said}");
+    }
+}
+
+/// Passwords, then Redis, then those who need it, then Traefik.
+pub(crate) async fn started_in_order(stack: &Stack) {
+    let at = async |service, event: &str| {
+        let id = stack.containers(service).await.remove(0);
+        let container = stack.docker.inspect(&id).await;
+        container["State"][event]
+            .as_str()
+            .expect("a time")
+            .to_owned()
+    };
+    let order = [
+        at("keys", "FinishedAt").await,
+        at("redis", "StartedAt").await,
+        at("server", "StartedAt").await,
+        at("traefik", "StartedAt").await,
+    ];
+    // RFC 3339 in UTC sorts like time.
+    assert!(order.is_sorted(), "{order:?}");
+    assert!(at("redis", "StartedAt").await < at("poller", "StartedAt").await);
+}

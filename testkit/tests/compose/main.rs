@@ -1,0 +1,219 @@
+//! `docker compose up --build`, for real: three readers behind Traefik, with a stand-in upstream.
+//!
+//! Needs a Docker engine on this machine and passes without one, except where `CI` is `true`. The
+//! first run builds optimised images, which takes minutes; later ones take what has changed.
+
+mod confinement;
+mod docker;
+mod stack;
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use docker::Docker;
+use http::Method;
+use serde_json::Value;
+use stack::Stack;
+use testkit::client::{get, hammer, request, try_get};
+use testkit::upstream::Upstream;
+use testkit::{PATIENCE, eventually};
+
+const READERS: usize = 3;
+
+/// How long Traefik waits for an answer, as `docker-compose.yml` has it, and a little more.
+const ANSWER_TIME: Duration = Duration::from_millis(2500);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_whole_mirror_runs_on_one_machine() {
+    let Some(docker) = Docker::find().await else {
+        let is_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
+        assert!(!is_ci, "no Docker engine answers");
+        // Past the test runner, which keeps what a passing test prints to itself.
+        let _ = writeln!(std::io::stderr(), "skipped: no Docker engine answers");
+        return;
+    };
+    let upstream = Upstream::start(testkit::catalogue());
+    let stack = Box::pin(Stack::up(docker, &upstream, READERS)).await;
+
+    for service in ["redis", "poller", "server", "traefik"] {
+        for container in stack.containers(service).await {
+            healthy(&stack, &container).await;
+        }
+    }
+    confinement::holds_for_every_container(&stack).await;
+    confinement::redis_knows_who_may_do_what(&stack).await;
+    confinement::started_in_order(&stack).await;
+    the_edge_serves_the_mirror_and_nothing_else(&stack).await;
+    every_reader_takes_its_turn(&stack).await;
+
+    under_load(&stack, "a reader killed and back", async {
+        let victim = &stack.containers("server").await[0];
+        stack.docker.run(&["kill", victim]).await;
+        readers_up(&stack, READERS - 1).await;
+        stack.docker.run(&["start", victim]).await;
+        readers_up(&stack, READERS).await;
+    })
+    .await;
+    under_load(&stack, "a reader frozen and back", async {
+        let victim = &stack.containers("server").await[1];
+        stack.docker.run(&["pause", victim]).await;
+        readers_up(&stack, READERS - 1).await;
+        // Until Traefik has given up on the last request that the frozen one had been given.
+        tokio::time::sleep(ANSWER_TIME).await;
+        stack.docker.run(&["unpause", victim]).await;
+        readers_up(&stack, READERS).await;
+    })
+    .await;
+    under_load(&stack, "Redis restarted", async {
+        let redis = stack.container("redis").await;
+        stack.docker.run(&["restart", &redis]).await;
+        healthy(&stack, &redis).await;
+    })
+    .await;
+
+    let films = films(&stack).await;
+    upstream.release("The Boy and the Heron");
+    eventually("the release on every reader", PATIENCE, async || {
+        all_have(&stack, films + 1).await
+    })
+    .await;
+
+    a_second_up_changes_nothing(&stack).await;
+}
+
+async fn the_edge_serves_the_mirror_and_nothing_else(stack: &Stack) {
+    readers_up(stack, READERS).await;
+    let films = get(&stack.url("/films")).await;
+    assert_eq!(films.status, 200);
+    let records = films.json();
+    assert_eq!(records.as_array().map(Vec::len), Some(22));
+    let link = records[0]["url"].as_str().expect("a link");
+    assert!(
+        link.starts_with(&stack.url("").replace("127.0.0.1", "localhost")),
+        "{link}"
+    );
+
+    for inner in [
+        "/livez",
+        "/readyz",
+        "/metrics",
+        "/ping",
+        "/dashboard/",
+        "/api/rawdata",
+    ] {
+        assert_eq!(get(&stack.url(inner)).await.status, 404, "{inner}");
+    }
+    let post = request(Method::POST, &stack.url("/films"), &[]).await;
+    assert_eq!((post.status, post.header("allow").is_some()), (405, true));
+
+    for outer in ["/dashboard/", "/ping", "/api/overview"] {
+        assert_eq!(get(&stack.traefik_url(outer)).await.status, 200, "{outer}");
+    }
+    let metrics = get(&stack.traefik_url("/metrics")).await.text();
+    assert!(metrics.contains("traefik_service_requests_total"));
+}
+
+/// Strictly in turn, so that as many requests as there are readers reach them all; Traefik's log,
+/// one JSON object for each request, names the reader.
+async fn every_reader_takes_its_turn(stack: &Stack) {
+    for _ in 0..2 * READERS {
+        assert_eq!(get(&stack.url("/people?turn")).await.status, 200);
+    }
+    let traefik = stack.container("traefik").await;
+    eventually("every reader in Traefik's log", PATIENCE, async || {
+        let (_, log) = stack.docker.attempt(&["logs", &traefik]).await;
+        let readers: BTreeSet<_> = log
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .filter(|line| line["RequestPath"] == "/people?turn" && line["DownstreamStatus"] == 200)
+            .map(|line| line["ServiceAddr"].to_string())
+            .collect();
+        readers.len() == READERS
+    })
+    .await;
+}
+
+/// Compose runs what makes the passwords again; they stay, and so does everything that runs.
+async fn a_second_up_changes_nothing(stack: &Stack) {
+    let redis = stack.container("redis").await;
+    let passwords = async || {
+        let look = "sha256sum /run/keys/*-url";
+        stack.docker.run(&["exec", &redis, "sh", "-c", look]).await
+    };
+    let before = (stack.containers("server").await, passwords().await);
+    stack.scale(READERS).await;
+    let after = (stack.containers("server").await, passwords().await);
+    assert_eq!(before, after);
+}
+
+/// Asks for collections, a record and the page without a pause, from before `happens` until after
+/// it. Panics if any one request is not answered with 200.
+async fn under_load(stack: &Stack, what: &str, happens: impl Future<Output = ()>) {
+    /// Short enough to end soon after what happens, long enough to reuse connections.
+    const ROUND: usize = 200;
+    const CLIENTS: usize = 8;
+
+    let film = get(&stack.url("/films")).await.json()[0]["id"].clone();
+    let film = format!("/films/{}", film.as_str().expect("an id"));
+    let urls = ["/films", "/people", &film, "/movies"].map(|path| stack.url(path));
+    let over = AtomicBool::new(false);
+    let load = async {
+        let (mut answered, mut longest) = (0, Duration::ZERO);
+        loop {
+            let is_last = over.load(Ordering::Relaxed);
+            let tally = hammer(&urls, ROUND, CLIENTS).await;
+            assert!(tally.all_ok(), "{what}: {tally:?}");
+            answered += tally.answered;
+            longest = longest.max(tally.longest);
+            if is_last {
+                return (answered, longest);
+            }
+        }
+    };
+    let happens = async {
+        happens.await;
+        over.store(true, Ordering::Relaxed);
+    };
+    let ((answered, longest), ()) = tokio::join!(load, happens);
+    println!("{what}: {answered} requests answered, the slowest took {longest:?}");
+}
+
+/// Waits until Traefik sends requests to this many readers.
+async fn readers_up(stack: &Stack, wanted: usize) {
+    let url = stack.traefik_url("/api/http/services/mirror@docker");
+    eventually(&format!("{wanted} readers up"), PATIENCE, async || {
+        let Ok(service) = try_get(&url).await else {
+            return false;
+        };
+        let status = service.json()["serverStatus"].take();
+        let up = status.as_object().map_or(0, |all| {
+            all.values().filter(|status| *status == "UP").count()
+        });
+        up == wanted
+    })
+    .await;
+}
+
+/// Waits until Docker calls a container healthy.
+async fn healthy(stack: &Stack, container: &str) {
+    eventually("a healthy container", PATIENCE, async || {
+        stack.docker.inspect(container).await["State"]["Health"]["Status"] == "healthy"
+    })
+    .await;
+}
+
+async fn films(stack: &Stack) -> usize {
+    let films = get(&stack.url("/films")).await.json();
+    films.as_array().expect("a list of films").len()
+}
+
+async fn all_have(stack: &Stack, wanted: usize) -> bool {
+    for _ in 0..2 * READERS {
+        if films(stack).await != wanted {
+            return false;
+        }
+    }
+    true
+}

@@ -1,0 +1,211 @@
+//! The stack of `docker-compose.yml`, under a name and on ports of its own, gone after the test.
+//!
+//! What differs from `docker compose up --build` is in an override: the images have another tag,
+//! their build may use the machine's network, and the poller's way out leads to the stand-in
+//! upstream and nowhere else.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+use tempfile::TempDir;
+use testkit::upstream::Upstream;
+use testkit::{PATIENCE, free_port};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::Command;
+use tokio::task::JoinHandle;
+
+use super::docker::{Docker, run};
+
+const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+/// A first build compiles everything, optimised, in a container.
+const BUILD: Duration = Duration::from_mins(25);
+
+/// Every container's first health check comes after 5 s, and they wait for each other.
+const START: Duration = Duration::from_mins(3);
+
+/// The running stack. Dropping it takes everything down that it brought up.
+#[derive(Debug)]
+pub(crate) struct Stack {
+    pub(crate) docker: Docker,
+    project: String,
+    directory: TempDir,
+    port: u16,
+    traefik_port: u16,
+    upstream_url: String,
+    relay: Option<JoinHandle<()>>,
+}
+
+impl Stack {
+    /// Builds the images and starts everything, with the poller syncing every two seconds.
+    pub(crate) async fn up(docker: Docker, upstream: &Upstream, readers: usize) -> Self {
+        let mut stack = Self {
+            docker,
+            project: format!("ghibli-test-{}", std::process::id()),
+            directory: tempfile::tempdir().expect("a temporary directory"),
+            port: free_port(),
+            traefik_port: free_port(),
+            upstream_url: String::new(),
+            relay: None,
+        };
+        stack.offer(upstream).await;
+        stack.write_override();
+        for compose in stack.docker.composes() {
+            let mut config = stack.compose_with(compose);
+            run(config.args(["config", "--quiet"]), PATIENCE).await;
+        }
+        run(stack.compose().arg("build"), BUILD).await;
+        stack.scale(readers).await;
+        stack
+    }
+
+    /// `up`, with this many readers.
+    pub(crate) async fn scale(&self, readers: usize) {
+        let scale = format!("server={readers}");
+        let up = ["up", "--detach", "--no-build", "--scale", &scale];
+        run(self.compose().args(up), START).await;
+    }
+
+    /// A URL of the mirror, through the edge.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// A URL of Traefik itself.
+    pub(crate) fn traefik_url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.traefik_port)
+    }
+
+    /// What a volume or network of `docker-compose.yml` is called here.
+    pub(crate) fn named(&self, name: &str) -> String {
+        format!("{}_{name}", self.project)
+    }
+
+    /// What the network between Traefik and the readers is called here.
+    pub(crate) fn edge(&self) -> String {
+        format!("{}-edge", self.project)
+    }
+
+    /// The containers of a service, whether they run or not.
+    pub(crate) async fn containers(&self, service: &str) -> Vec<String> {
+        let project = format!("label=com.docker.compose.project={}", self.project);
+        let service = format!("label=com.docker.compose.service={service}");
+        let filters = ["--filter", &project, "--filter", &service];
+        let ids = self
+            .docker
+            .run(&[&["ps", "--all", "--quiet", "--no-trunc"], &filters[..]].concat())
+            .await;
+        ids.lines().map(str::to_owned).collect()
+    }
+
+    /// The one container of a service.
+    pub(crate) async fn container(&self, service: &str) -> String {
+        let mut containers = self.containers(service).await;
+        assert_eq!(containers.len(), 1, "containers of {service}");
+        containers.remove(0)
+    }
+
+    /// Makes the stand-in, which listens on the loopback, reachable from a network of Docker's
+    /// that leads nowhere else.
+    async fn offer(&mut self, upstream: &Upstream) {
+        let network = self.upstream_network();
+        let create = ["network", "create", "--internal", &network];
+        self.docker.run(&create).await;
+        let network = self.docker.inspect(&network).await;
+        let gateway = network["IPAM"]["Config"][0]["Gateway"]
+            .as_str()
+            .unwrap_or_else(|| panic!("no gateway: {network}"));
+        let listener = TcpListener::bind((gateway, 0))
+            .await
+            .unwrap_or_else(|error| panic!("is the engine on this machine? {gateway}: {error}"));
+        let address = listener.local_addr().expect("a bound listener's address");
+        self.upstream_url = format!("http://{address}");
+        self.relay = Some(tokio::spawn(relay(listener, upstream.port())));
+    }
+
+    fn upstream_network(&self) -> String {
+        format!("{}-upstream", self.project)
+    }
+
+    fn write_override(&self) {
+        // JSON is YAML.
+        let built = |target: &str| {
+            let build = json!({"context": REPOSITORY, "target": target, "network": "host"});
+            json!({"image": format!("ghibli-{target}:test"), "build": build})
+        };
+        let differences = json!({
+            "services": {"poller": built("poller"), "server": built("server")},
+            "networks": {"upstream": {"external": true, "name": self.upstream_network()}},
+        });
+        std::fs::write(self.override_file(), differences.to_string()).expect("a file is written");
+    }
+
+    fn override_file(&self) -> OsString {
+        self.directory.path().join("override.yml").into()
+    }
+
+    fn compose(&self) -> Command {
+        self.compose_with(&self.docker.composes()[0])
+    }
+
+    fn compose_with(&self, compose: &[OsString]) -> Command {
+        let mut command = Command::new(&compose[0]);
+        command
+            .args(&compose[1..])
+            .arg("--file")
+            .arg(Path::new(REPOSITORY).join("docker-compose.yml"))
+            .arg("--file")
+            .arg(self.override_file())
+            .env("PATH", self.docker.path())
+            .env("COMPOSE_PROJECT_NAME", &self.project)
+            .env("PORT", self.port.to_string())
+            .env("TRAEFIK_PORT", self.traefik_port.to_string())
+            .env("GHIBLI_API", &self.upstream_url)
+            .env("POLL_SCHEDULE", "*/2 * * * * *")
+            // Compose 1.29 builds with BuildKit when it is asked to.
+            .env("DOCKER_BUILDKIT", "1")
+            .env("COMPOSE_DOCKER_CLI_BUILD", "1");
+        // What a person has set for the stack that is really theirs.
+        for theirs in ["PUBLIC_URL", "LINKS", "LOG_LEVEL"] {
+            command.env(theirs, "");
+        }
+        command
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        // The runtime may be ending, so this waits without it.
+        let finish = |args: &[&str]| match self.compose().as_std_mut().args(args).output() {
+            Ok(output) if output.status.success() => {
+                String::from_utf8_lossy(&output.stdout).into_owned()
+            }
+            failure => format!("{args:?} failed for {}: {failure:?}", self.project),
+        };
+        if std::thread::panicking() {
+            eprintln!("{}", finish(&["ps"]));
+            eprintln!("{}", finish(&["logs", "--no-color", "--tail", "15"]));
+        }
+        let said = finish(&["down", "--volumes", "--remove-orphans", "--timeout", "5"]);
+        eprintln!("{said}");
+        if let Some(relay) = self.relay.take() {
+            relay.abort();
+        }
+        self.docker
+            .run_blocking(&["network", "rm", &self.upstream_network()]);
+    }
+}
+
+/// Passes connections on to a port of the loopback until it is dropped.
+async fn relay(listener: TcpListener, port: u16) {
+    while let Ok((mut client, _)) = listener.accept().await {
+        tokio::spawn(async move {
+            if let Ok(mut server) = TcpStream::connect(("127.0.0.1", port)).await {
+                // Either side may end it in any way it likes.
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            }
+        });
+    }
+}

@@ -1,0 +1,190 @@
+//! What only a person decides: `ghibli-poller accept` and `ghibli-poller prune`, told to a poller
+//! that runs, or carried out when none does.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+use serde_json::json;
+use testkit::client::{get, request};
+use testkit::process::{Poller, Process, Server, binaries};
+use testkit::upstream::Upstream;
+use testkit::{PATIENCE, catalogue, eventually};
+
+const EVERY_SECOND: &str = "* * * * * *";
+
+/// The first film by the id that it had before.
+const OLD: &str = r#""id": "2baf70d1-"#;
+
+/// Runs a command of the poller's and returns its exit status and what it said.
+async fn order(command: &str, environment: &[(&str, String)]) -> (Option<i32>, String) {
+    let mut process = Process::spawn(command, &binaries().poller, &[command], environment);
+    let code = process.wait().await.code();
+    (
+        code,
+        [process.stdout(), process.stderr()].concat().join("\n"),
+    )
+}
+
+/// The catalogue on the day all ids changed: the same films under other names.
+fn renumber(upstream: &Upstream) {
+    upstream.edit(|all| {
+        for (number, film) in all["films"].as_array_mut().unwrap().iter_mut().enumerate() {
+            film["id"] = json!(format!("new-{number}"));
+        }
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_7_a_running_poller_accepts_what_a_person_has_looked_at() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = format!("file:{}", directory.path().display());
+    let upstream = Upstream::start(catalogue());
+    let poller = Poller::new(&upstream.url(), &cache)
+        .schedule(EVERY_SECOND)
+        .start()
+        .await;
+    let log = &poller.process;
+    log.wait_for_log("sync finished", |line| line["outcome"] == "committed")
+        .await;
+    let reader = Server::new(&cache).start().await;
+    let films = async || get(&format!("{}/films", reader.url())).await.text();
+    eventually("films", PATIENCE, async || {
+        films().await.contains("2baf70d1")
+    })
+    .await;
+
+    renumber(&upstream);
+    let suspicious = |line: &serde_json::Value| {
+        line["reason"]
+            .as_str()
+            .is_some_and(|told| told.contains("22 of 22 known records are gone"))
+    };
+    log.wait_for_log("collection rejected", suspicious).await;
+    // Loudly, every cycle.
+    log.wait_for_log_since(log.mark(), "collection rejected", suspicious)
+        .await;
+    assert!(!films().await.contains("new-0"));
+
+    let environment = [
+        ("ADMIN_ADDR", poller.admin_address.clone()),
+        ("CACHE_URL", cache.clone()),
+    ];
+    let (code, told) = order("accept", &environment).await;
+    assert_eq!(code, Some(0), "{told}");
+    assert!(
+        told.contains("films         22 records   baseline"),
+        "{told}"
+    );
+    eventually("the new ids", PATIENCE, async || {
+        let films = films().await;
+        films.contains("new-21") && !films.contains(OLD)
+    })
+    .await;
+    log.wait_for_log("syncs succeed again", |_| true).await;
+    let released = log
+        .logs()
+        .iter()
+        .filter(|line| line["message"] == "film released")
+        .count();
+    assert_eq!(released, 0, "nobody is told of 22 films that they know");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_6_a_running_poller_prunes_when_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = format!("file:{}", directory.path().display());
+    let upstream = Upstream::start(catalogue());
+    let poller = Poller::new(&upstream.url(), &cache)
+        .schedule(EVERY_SECOND)
+        .start()
+        .await;
+    poller
+        .process
+        .wait_for_log("sync finished", |line| line["outcome"] == "committed")
+        .await;
+    let id = catalogue()["films"][0]["id"].as_str().unwrap().to_owned();
+    upstream.withdraw("films", &id);
+    let withdrawn = "record withdrawn by the upstream, and kept";
+    poller
+        .process
+        .wait_for_log(withdrawn, |line| line["id"] == id)
+        .await;
+
+    let environment = [
+        ("ADMIN_ADDR", poller.admin_address.clone()),
+        ("CACHE_URL", cache.clone()),
+    ];
+    let (code, told) = order("prune", &environment).await;
+    assert_eq!(code, Some(0), "{told}");
+    assert_eq!(
+        told,
+        format!("pruned from films: {id}\n1 withdrawn records removed")
+    );
+    let reader = Server::new(&cache).start().await;
+    let films = format!("{}/films", reader.url());
+    eventually("21 films", PATIENCE, async || {
+        let films = get(&films).await;
+        films.status == 200 && films.json().as_array().unwrap().len() == 21
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_running_poller_the_commands_do_the_work_themselves() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = format!("file:{}", directory.path().display());
+    let upstream = Upstream::start(catalogue());
+    let environment = [
+        ("GHIBLI_API", upstream.url()),
+        ("CACHE_URL", cache),
+        ("ADMIN_ADDR", format!("127.0.0.1:{}", testkit::free_port())),
+    ];
+    let (code, told) = order("prune", &environment).await;
+    assert_eq!(code, Some(1));
+    assert!(told.contains("nothing has been synced yet"), "{told}");
+    assert_eq!(order("sync", &environment).await.0, Some(0));
+    let (code, told) = order("prune", &environment).await;
+    assert_eq!(
+        (code, told.as_str()),
+        (Some(0), "0 withdrawn records removed")
+    );
+
+    renumber(&upstream);
+    let (code, told) = order("sync", &environment).await;
+    assert_eq!(code, Some(1));
+    assert!(told.contains("rejected: suspicious: 22 of 22"), "{told}");
+    let (code, told) = order("accept", &environment).await;
+    assert_eq!(code, Some(0), "{told}");
+    assert!(
+        told.contains("films         22 records   baseline"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn orders_from_anywhere_but_the_command_line_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = format!("file:{}", directory.path().display());
+    let poller = Poller::new("http://127.0.0.1:1", &cache).start().await;
+    for path in ["/accept", "/prune"] {
+        let url = format!("{}{path}", poller.admin_url());
+        let from_a_page = request(
+            "POST".parse().unwrap(),
+            &url,
+            &[("origin", "http://x.example")],
+        );
+        assert_eq!(from_a_page.await.status, 403);
+    }
+    let unknown = format!("{}/dance", poller.admin_url());
+    let header = [("x-ghibli-order", "1")];
+    assert_eq!(
+        request("POST".parse().unwrap(), &unknown, &header)
+            .await
+            .status,
+        409
+    );
+    let server = Server::new(&cache).start().await;
+    let url = format!("{}/accept", server.admin_url());
+    assert_eq!(
+        request("POST".parse().unwrap(), &url, &header).await.status,
+        405
+    );
+}
