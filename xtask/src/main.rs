@@ -1,5 +1,6 @@
-//! What people do with this repository: `cargo xtask up` and `cargo xtask test`.
+//! What people do with this repository: `cargo xtask up`, `test` and `fuzz`.
 
+mod fuzz;
 mod test;
 mod up;
 
@@ -22,12 +23,15 @@ enum Command {
     Up(up::Options),
     /// Check everything: formatting, lints, docs, and all tests
     Test,
+    /// Look for inputs that break something, with cargo-fuzz
+    Fuzz(fuzz::Options),
 }
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Up(options) => up::up(&options),
         Command::Test => test::test(),
+        Command::Fuzz(options) => fuzz::fuzz(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

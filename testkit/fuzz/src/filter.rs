@@ -69,7 +69,14 @@ async fn publish_catalogue() -> Published {
         etag: None,
     });
     let upstream = "https://example.org";
-    let snapshot = advance(&built_in(upstream, at), upstream, outcomes, Trust::Suspicious, at).snapshot;
+    let snapshot = advance(
+        &built_in(upstream, at),
+        upstream,
+        outcomes,
+        Trust::Suspicious,
+        at,
+    )
+    .snapshot;
     let known = Known {
         snapshot: Some(Arc::new(snapshot)),
         ..Known::default()

@@ -55,7 +55,13 @@ fn goes_on(snapshot: &Snapshot) {
         etag: None,
     });
     let at = snapshot.committed_at;
-    let step = advance(snapshot, "https://upstream.example", outcomes, Trust::Suspicious, at);
+    let step = advance(
+        snapshot,
+        "https://upstream.example",
+        outcomes,
+        Trust::Suspicious,
+        at,
+    );
     assert!(step.snapshot.generation >= snapshot.generation);
     let kept = Snapshot::from_json(step.snapshot.to_json().as_bytes());
     assert_eq!(kept, Ok(step.snapshot));
