@@ -15,16 +15,19 @@ use futures_util::FutureExt;
 use shared::admin::{self, Order};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use crate::advance::Trust;
 use crate::orders::{self, Command};
 use crate::patience::Patience;
 use crate::schedule::Schedule;
-use crate::sync::{Cycle, RENEWAL, SyncError, Syncer};
+use crate::sync::{Cycle, Heard, RENEWAL, Syncer};
 
 /// How long a sync may take in all; fetching ends long before.
 const SYNC_TIME: Duration = Duration::from_secs(40);
+
+/// How often to look whether a cache is back that failed a sync.
+const CACHE_RETRY: Duration = Duration::from_secs(5);
 
 /// How late a trigger may be before the daemon goes ahead without it. The scheduler has been seen
 /// to stop for ever after its process was suspended.
@@ -94,9 +97,11 @@ struct Daemon {
     patience: Patience,
     /// Before this, triggers are not heeded.
     due: Instant,
+    /// When to look again although no trigger is due.
+    retry: Option<Instant>,
+    cache_failures: u32,
     failing: bool,
     standby: bool,
-    trouble: Option<CacheTrouble>,
     ready: Arc<AtomicBool>,
 }
 
@@ -115,9 +120,10 @@ impl Daemon {
             schedule,
             patience: Patience::default(),
             due: Instant::now(),
+            retry: None,
+            cache_failures: 0,
             failing: false,
             standby: false,
-            trouble: None,
             ready: Arc::default(),
         }
     }
@@ -155,11 +161,9 @@ impl Daemon {
     ) -> Work {
         let mut heartbeat = interval(RENEWAL);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut overdue = pin!(sleep_until(self.due + OVERDUE));
-        let retry = self
-            .trouble
-            .map_or(Duration::MAX, CacheTrouble::retry_after);
-        let mut retry = pin!(sleep(retry));
+        let overdue = sleep_until(self.due + OVERDUE);
+        let retry = sleep_until(self.retry.unwrap_or(self.due + OVERDUE));
+        let (mut overdue, mut retry) = (pin!(overdue), pin!(retry));
         loop {
             tokio::select! {
                 Some(order) = orders.recv() => return Work::Order(order),
@@ -168,7 +172,7 @@ impl Daemon {
                         return Work::Sync;
                     }
                 }
-                () = &mut retry => return Work::Sync,
+                () = &mut retry, if self.retry.is_some() => return Work::Sync,
                 () = &mut overdue => {
                     tracing::debug!("the scheduler missed a trigger");
                     return Work::Sync;
@@ -193,7 +197,9 @@ impl Daemon {
             ..
         } = self;
         let mut next_attempt = schedule.next_after(Utc::now());
+        let mut last_heard = None;
         let sync = syncer.sync_once(trust, |heard| {
+            last_heard = Some(heard);
             let (answered, asked_for) = (heard.answered, heard.asked_for);
             next_attempt = patience.next_attempt(schedule, Utc::now(), answered, asked_for);
             next_attempt
@@ -202,15 +208,18 @@ impl Daemon {
         let guarded = timeout(SYNC_TIME, AssertUnwindSafe(sync).catch_unwind()).await;
         let wait = next_attempt.and_then(|next| (next - Utc::now()).to_std().ok());
         self.due = Instant::now() + wait.unwrap_or_default();
-        let trouble = self.trouble.take();
+        self.retry = None;
         let failure = match guarded {
             Ok(Ok(Ok(cycle))) => {
                 self.ready.store(true, Ordering::Relaxed);
+                self.cache_failures = 0;
                 return self.tell(cycle);
             }
             Ok(Ok(Err(error))) => {
-                self.trouble = Some(CacheTrouble::after(trouble, &error));
-                error.to_string()
+                let wait = retry_after_cache_trouble(self.cache_failures, last_heard);
+                self.retry = wait.map(|wait| Instant::now() + wait);
+                self.cache_failures = self.cache_failures.saturating_add(1);
+                format!("{error:#}")
             }
             Ok(Err(_)) => "the sync panicked".to_owned(),
             Err(_) => format!("no end within {SYNC_TIME:?}"),
@@ -245,7 +254,7 @@ impl Daemon {
                 tracing::info!(records, "withdrawn records removed by order");
                 Ok(orders::pruned(&ids))
             }
-            Ok(Err(error)) => Err(error.to_string()),
+            Ok(Err(error)) => Err(format!("{error:#}")),
             Err(_) => Err(format!("no end within {SYNC_TIME:?}")),
         }
     }
@@ -263,31 +272,18 @@ impl Daemon {
     }
 }
 
-/// Syncs in a row that failed for the cache's sake.
-#[derive(Clone, Copy, Debug)]
-struct CacheTrouble {
-    failures: u32,
-    /// Whether the last of them had asked the upstream.
-    has_asked_upstream: bool,
-}
-
-impl CacheTrouble {
-    fn after(before: Option<Self>, error: &SyncError) -> Self {
-        Self {
-            failures: before
-                .map_or(0, |trouble| trouble.failures)
-                .saturating_add(1),
-            has_asked_upstream: error.has_asked_upstream(),
-        }
-    }
-
-    /// How long to wait, if the schedule allows it.
-    ///
-    /// Doubles from a second. Looking whether the cache is back costs nobody anything and goes on
-    /// every few seconds; a sync that gets as far as the upstream is soon left to the schedule.
-    fn retry_after(self) -> Duration {
-        let most = if self.has_asked_upstream { 60 } else { 5 };
-        Duration::from_secs((1 << (self.failures - 1).min(6)).min(most))
+/// How long to wait after a sync that the cache failed, if the schedule leaves that much time;
+/// nothing when only the schedule counts. `failures` went before it in a row.
+///
+/// Doubles from a second. To look at the cache costs nobody anything and goes on; a sync that gets
+/// as far as the upstream each time is soon left to the schedule, and at once when the upstream is
+/// to be left alone.
+fn retry_after_cache_trouble(failures: u32, heard: Option<Heard>) -> Option<Duration> {
+    let doubled = Duration::from_secs(1 << failures.min(10));
+    match heard {
+        None => Some(doubled.min(CACHE_RETRY)),
+        Some(heard) if heard.answered && heard.asked_for.is_none() => Some(doubled),
+        Some(_) => None,
     }
 }
 
@@ -296,18 +292,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cache_trouble_is_looked_into_soon_and_without_bothering_the_upstream() {
-        let waits = |has_asked_upstream| {
-            [1, 2, 3, 4, 5, 6, 7, 100].map(|failures| {
-                CacheTrouble {
-                    failures,
-                    has_asked_upstream,
-                }
-                .retry_after()
-                .as_secs()
+    fn cache_trouble_is_looked_into_within_seconds_but_not_at_the_upstreams_cost() {
+        let waits = |heard| {
+            [0, 1, 2, 3, 4, 100].map(|failures| {
+                retry_after_cache_trouble(failures, heard).map(|wait| wait.as_secs())
             })
         };
-        assert_eq!(waits(false), [1, 2, 4, 5, 5, 5, 5, 5]);
-        assert_eq!(waits(true), [1, 2, 4, 8, 16, 32, 60, 60]);
+        let heard = |answered, asked_for| {
+            Some(Heard {
+                answered,
+                asked_for,
+            })
+        };
+        assert_eq!(waits(None), [1, 2, 4, 5, 5, 5].map(Some));
+        assert_eq!(waits(heard(true, None)), [1, 2, 4, 8, 16, 1024].map(Some));
+        assert_eq!(waits(heard(false, None)), [None; 6]);
+        assert_eq!(waits(heard(true, Some(Duration::from_secs(9)))), [None; 6]);
     }
 }

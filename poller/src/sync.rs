@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use anyhow::{Context, Result as Anyhow, bail};
 use chrono::{DateTime, SubsecRound, Utc};
 use shared::cache::CacheError;
 use shared::cache::write::{Commit, Writer};
@@ -46,41 +47,6 @@ pub enum Cycle {
     },
 }
 
-/// Why a sync came to nothing: the cache. What the upstream does wrong is part of the report.
-#[derive(Debug, thiserror::Error)]
-pub enum SyncError {
-    /// Nobody can sync.
-    #[error("cannot take the lease: {0}")]
-    Lease(CacheError),
-    /// There is nothing to go on from.
-    #[error("cannot read the cache: {0}")]
-    Load(CacheError),
-    /// The upstream was asked in vain.
-    #[error("cannot commit: {0}")]
-    Commit(CacheError),
-}
-
-impl SyncError {
-    /// Whether the sync had asked the upstream before it failed.
-    pub const fn has_asked_upstream(&self) -> bool {
-        matches!(self, Self::Commit(_))
-    }
-}
-
-/// Why nothing was pruned.
-#[derive(Debug, thiserror::Error)]
-pub enum PruneError {
-    /// It would have to be told to prune.
-    #[error("{0} is syncing this cache; ask that one")]
-    Standby(String),
-    /// An empty cache.
-    #[error("nothing has been synced yet, so there is nothing to prune")]
-    Empty,
-    /// As for a sync.
-    #[error(transparent)]
-    Cache(#[from] SyncError),
-}
-
 impl Syncer {
     /// A syncer between an upstream and a cache.
     pub const fn new(upstream: Upstream, writer: Writer) -> Self {
@@ -108,18 +74,18 @@ impl Syncer {
     ///
     /// # Errors
     /// When another poller has the lease, or the cache cannot be read or written.
-    pub async fn prune(&mut self) -> Result<PerCollection<Vec<String>>, PruneError> {
+    pub async fn prune(&mut self) -> Anyhow<PerCollection<Vec<String>>> {
         let lease = self
             .writer
             .lease(LEASE_TIME)
             .await
-            .map_err(SyncError::Lease)?;
+            .context("cannot take the lease")?;
         if let Err(holder) = lease {
-            return Err(PruneError::Standby(holder));
+            bail!("{holder} is syncing this cache");
         }
         let at = Utc::now().trunc_subsecs(3);
         let (before, expected, status) = self.look(at).await?;
-        let status = status.ok_or(PruneError::Empty)?;
+        let status = status.context("nothing has been synced yet, so there is nothing to prune")?;
         let Some((after, pruned)) = advance::prune(&before, at) else {
             return Ok(PerCollection::default());
         };
@@ -132,10 +98,7 @@ impl Syncer {
             snapshot: Some(&after),
             status: &status,
         };
-        self.writer
-            .commit(commit)
-            .await
-            .map_err(SyncError::Commit)?;
+        self.writer.commit(commit).await.context("cannot commit")?;
         self.memory = Some(after);
         Ok(pruned)
     }
@@ -157,13 +120,13 @@ impl Syncer {
         &mut self,
         trust: Trust,
         next_attempt: impl FnOnce(Heard) -> Option<DateTime<Utc>>,
-    ) -> Result<Cycle, SyncError> {
+    ) -> Anyhow<Cycle> {
         let (started, started_at) = (Instant::now(), Utc::now().trunc_subsecs(3));
         let lease = self
             .writer
             .lease(LEASE_TIME)
             .await
-            .map_err(SyncError::Lease)?;
+            .context("cannot take the lease")?;
         if let Err(holder) = lease {
             return Ok(Cycle::Standby { holder });
         }
@@ -189,10 +152,7 @@ impl Syncer {
             snapshot: must_store.then_some(&step.snapshot),
             status: &status,
         };
-        self.writer
-            .commit(commit)
-            .await
-            .map_err(SyncError::Commit)?;
+        self.writer.commit(commit).await.context("cannot commit")?;
         let report = report(&step, started.elapsed(), next_attempt_at);
         self.memory = Some(step.snapshot);
         Ok(Cycle::Finished(Box::new(report)))
@@ -201,11 +161,8 @@ impl Syncer {
     /// Finds the snapshot to go on from: the stored one, or what this poller still holds when the
     /// cache lost it or fell back to an older one (sync rule 12), or the built-in catalogue.
     /// Returns it with the generation that is really stored.
-    async fn look(
-        &mut self,
-        at: DateTime<Utc>,
-    ) -> Result<(Snapshot, u64, Option<Status>), SyncError> {
-        let stored = self.writer.load().await.map_err(SyncError::Load)?;
+    async fn look(&mut self, at: DateTime<Utc>) -> Anyhow<(Snapshot, u64, Option<Status>)> {
+        let stored = self.writer.load().await.context("cannot read the cache")?;
         let generation = stored
             .snapshot
             .as_ref()
@@ -262,16 +219,14 @@ async fn fetch(upstream: &Upstream, before: &Snapshot) -> (PerCollection<advance
         species,
         vehicles,
     };
-    let failures = fetched
-        .iter()
-        .filter_map(|(_, fetched)| fetched.as_ref().err());
-    let silences = failures
-        .clone()
-        .filter(|failure| failure.is_silence())
-        .count();
     let heard = Heard {
-        answered: silences < Collection::ALL.len(),
-        asked_for: failures.filter_map(FetchError::asked_for).max(),
+        answered: fetched
+            .iter()
+            .any(|(_, outcome)| !matches!(outcome, Err(error) if error.is_silence())),
+        asked_for: fetched
+            .iter()
+            .filter_map(|(_, outcome)| outcome.as_ref().err()?.asked_for())
+            .max(),
     };
     (fetched.map(outcome), heard)
 }
@@ -282,8 +237,7 @@ async fn fetch_one(
     collection: Collection,
 ) -> Result<Fetched, FetchError> {
     let etag = before.collections[collection].etag.as_deref();
-    let fetching = upstream.fetch(collection, etag);
-    timeout(FETCH_TIME, fetching)
+    timeout(FETCH_TIME, upstream.fetch(collection, etag))
         .await
         .unwrap_or(Err(FetchError::TimedOut))
 }

@@ -4,8 +4,8 @@
 //! |---|---|
 //! | [`upstream`] | a stand-in Ghibli API that counts its requests and fails on demand |
 //! | [`process`] | the project's real binaries: start, read their logs, signal, kill |
-//! | [`oracle`] | the software that the upstream runs, where node is installed |
 //! | [`mirror`] | a whole mirror in one line, for tests of what servers answer |
+//! | [`oracle`] | the software that the upstream runs, where node is installed |
 //! | [`redis`] | a private Redis server that can be killed, paused and restarted |
 //! | [`client`] | a small HTTP client with bounds, and a hammer |
 //! | [`sample`] | records and catalogues told in a line or two |
@@ -14,10 +14,12 @@
 //! Everything that waits has a bound. Nothing here depends on `shared`, `poller` or `server`: a
 //! mistake there must not be able to hide itself by changing its own test.
 
+pub mod chaos;
 pub mod client;
 pub mod mirror;
 pub mod oracle;
 pub mod process;
+pub mod proxy;
 pub mod redis;
 pub mod sample;
 pub mod upstream;

@@ -1,5 +1,6 @@
-//! What people do with this repository: `cargo xtask up`, `test` and `fuzz`.
+//! What people do with this repository: `cargo xtask up`, `test`, `chaos` and `fuzz`.
 
+mod chaos;
 mod fuzz;
 mod test;
 mod up;
@@ -23,6 +24,8 @@ enum Command {
     Up(up::Options),
     /// Check everything: formatting, lints, docs, and all tests
     Test,
+    /// Run the mirror under random troubles and check what it promises
+    Chaos(chaos::Options),
     /// Look for inputs that break something, with cargo-fuzz
     Fuzz(fuzz::Options),
 }
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Up(options) => up::up(&options),
         Command::Test => test::test(),
+        Command::Chaos(options) => chaos::chaos(&options),
         Command::Fuzz(options) => fuzz::fuzz(&options),
     };
     match outcome {

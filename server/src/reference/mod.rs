@@ -124,7 +124,7 @@ impl<'a> Page<'a> {
             problems: reader.problems(),
             records: prose(text(&components["schemas"]["Record"], "description")),
             schemas: entries(&components["schemas"])
-                .filter(|(_, schema)| schema["properties"].is_object())
+                .filter(|(_, schema)| schema["properties"]["id"].is_object())
                 .map(|(name, schema)| reader.schema(name, schema))
                 .collect(),
         }

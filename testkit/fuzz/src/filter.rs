@@ -84,7 +84,12 @@ async fn publish_catalogue() -> Published {
     let (sender, receiver) = watch::channel(Known::default());
     let published = Published::default();
     let links = Links::To("https://mirror.example".into());
-    let publishing = tokio::spawn(publish::run(receiver, links, published.clone()));
+    let publishing = tokio::spawn(publish::run(
+        receiver,
+        links,
+        String::new(),
+        published.clone(),
+    ));
     sender.send(known).expect("is listened to");
     while published.load().is_none() {
         tokio::time::sleep(Duration::from_millis(10)).await;

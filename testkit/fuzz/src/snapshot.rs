@@ -81,6 +81,6 @@ fn renders(snapshot: &Snapshot, status: Option<&Status>) {
             assert_eq!(verbatim, record.fields());
         }
     }
-    let page = MoviesPage::render(snapshot, status);
+    let page = MoviesPage::render(snapshot, status, "");
     page.at(snapshot.committed_at);
 }

@@ -123,6 +123,11 @@ impl Process {
         self.stderr.mark()
     }
 
+    /// The lines of standard error since `mark`, and the end of them.
+    pub fn stderr_since(&self, mark: Mark) -> (Vec<String>, Mark) {
+        self.stderr.since(mark)
+    }
+
     /// The first log line with this message whose fields please `is_it`: one that was logged
     /// already, or else the next to come.
     ///

@@ -72,6 +72,11 @@ impl Output {
         Mark(kept.dropped + kept.lines.len())
     }
 
+    pub(super) fn since(&self, mark: Mark) -> (Vec<String>, Mark) {
+        let (lines, end) = self.from(mark.0);
+        (lines, Mark(end))
+    }
+
     /// The first line from `mark` on in which `wanted` finds something; `None` when the stream
     /// ends without one.
     pub(super) async fn find<T>(

@@ -39,7 +39,7 @@ impl Target {
             node: None,
         };
         // Certificates that cannot be used are told of at start.
-        client(url, &target.hosts[0], true)?;
+        client(url, &target.hosts[0], logged_in(url))?;
         Ok(target)
     }
 
@@ -75,7 +75,8 @@ impl Target {
             (None, None) => &self.hosts[0],
             (None, Some(master)) => &ask_all(&self.url, &mut self.hosts, master).await?,
         };
-        client(&self.url, address, true)
+        let settings = logged_in(&self.url).set_db(self.url.database.into());
+        client(&self.url, address, settings)
     }
 
     /// Follows a node of a cluster that says which other has our keys. Returns whether it did.
@@ -119,7 +120,8 @@ async fn ask_all(
 
 /// Asks one sentinel; with credentials only if it wants some.
 async fn ask(url: &RedisUrl, sentinel: &Address, master: &str) -> Result<Address, CacheError> {
-    let (stranger, known) = (client(url, sentinel, false)?, client(url, sentinel, true)?);
+    let stranger = client(url, sentinel, nameless())?;
+    let known = client(url, sentinel, logged_in(url))?;
     let answer = async {
         match master_of(&stranger, master).await {
             Err(error) if error.code() == Some("NOAUTH") => master_of(&known, master).await,
@@ -146,19 +148,28 @@ async fn commands(client: &Client) -> Result<MultiplexedConnection, RedisError> 
         .await
 }
 
-fn client(url: &RedisUrl, address: &Address, log_in: bool) -> Result<Client, CacheError> {
-    let (host, port) = address.clone();
-    // Naming the driver to the server takes a permission that nobody needs.
-    let mut settings = RedisConnectionInfo::default().set_skip_set_lib_name();
-    if log_in {
-        if let Some(user) = &url.user {
-            settings = settings.set_username(user);
-        }
-        if let Some(password) = &url.password {
-            settings = settings.set_password(password);
-        }
-        settings = settings.set_db(url.database.into());
+/// Naming the driver to the server would take a permission that nobody needs.
+fn nameless() -> RedisConnectionInfo {
+    RedisConnectionInfo::default().set_skip_set_lib_name()
+}
+
+fn logged_in(url: &RedisUrl) -> RedisConnectionInfo {
+    let mut settings = nameless();
+    if let Some(user) = &url.user {
+        settings = settings.set_username(user);
     }
+    if let Some(password) = &url.password {
+        settings = settings.set_password(password);
+    }
+    settings
+}
+
+fn client(
+    url: &RedisUrl,
+    address: &Address,
+    settings: RedisConnectionInfo,
+) -> Result<Client, CacheError> {
+    let (host, port) = address.clone();
     let address = if url.tls {
         ConnectionAddr::TcpTls {
             host,

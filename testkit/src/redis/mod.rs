@@ -1,6 +1,19 @@
-//! A private Redis server: its own port, its own directory, killed and restarted at will.
+//! Private Redis servers: own ports, own directories, killed and restarted at will.
+//!
+//! | part | is |
+//! |---|---|
+//! | [`Redis`] | one server |
+//! | [`Failover`] | a master, its replicas, and the sentinels that replace it when it dies |
+//! | [`Cluster`] | three nodes that share the keys |
+//! | [`Certificates`] | what a server with TLS needs, and whom its clients must trust |
+//! | [`Proxy`] | a way to a server that can fall silent |
 //!
 //! Keeps nothing on disk unless it is asked to, and never touches a Redis that was there before.
+
+mod certificates;
+mod cluster;
+mod failover;
+mod proxy;
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,6 +26,11 @@ use tokio::process::Command;
 use crate::process::{Process, Signal};
 use crate::{PATIENCE, eventually, free_port};
 
+pub use certificates::Certificates;
+pub use cluster::Cluster;
+pub use failover::Failover;
+pub use proxy::Proxy;
+
 /// The bound of one `redis-cli`, and of one PING.
 const CLI: Duration = Duration::from_secs(10);
 
@@ -22,6 +40,8 @@ pub struct Redis {
     process: Process,
     port: u16,
     args: Vec<String>,
+    /// What it says when it is ready.
+    ready: &'static str,
     directory: TempDir,
 }
 
@@ -51,19 +71,44 @@ impl Redis {
     ///
     /// As [`start`](Self::start).
     pub async fn start_with(extra: &[&str]) -> Self {
+        Self::start_as("Ready to accept", |port, directory| {
+            arguments(port, directory, extra)
+        })
+        .await
+    }
+
+    /// Starts a sentinel with these lines in its configuration.
+    ///
+    /// # Panics
+    ///
+    /// As [`start`](Self::start).
+    pub async fn start_sentinel(lines: &str) -> Self {
+        Self::start_as("Sentinel ID is", |port, directory| {
+            // A sentinel keeps what it learns in its configuration, so it must be a file.
+            let file = directory.join("sentinel.conf");
+            let usual = format!("bind 127.0.0.1\nport {port}\ndir {}", directory.display());
+            std::fs::write(&file, format!("{usual}\n{lines}\n")).expect("a directory to write to");
+            vec![file.display().to_string(), "--sentinel".to_owned()]
+        })
+        .await
+    }
+
+    /// Starts one whose arguments depend on its port and directory, and which says `ready`.
+    async fn start_as(ready: &'static str, arguments: impl Fn(u16, &Path) -> Vec<String>) -> Self {
         /// Somebody else may take a free port before Redis does; not this often in a row.
         const ATTEMPTS: usize = 5;
 
         let directory = tempfile::tempdir().expect("a temporary directory for Redis");
         for _ in 0..ATTEMPTS {
             let port = free_port();
-            let args = arguments(port, directory.path(), extra);
+            let args = arguments(port, directory.path());
             let mut process = launch(&args);
-            if is_ready(&mut process, port).await {
+            if is_ready(&mut process, port, ready).await {
                 return Self {
                     process,
                     port,
                     args,
+                    ready,
                     directory,
                 };
             }
@@ -104,7 +149,7 @@ impl Redis {
     pub async fn restart(&mut self) {
         self.process.kill().await;
         self.process = launch(&self.args);
-        let ready = is_ready(&mut self.process, self.port).await;
+        let ready = is_ready(&mut self.process, self.port, self.ready).await;
         assert!(
             ready,
             "redis-server did not return:\n{}",
@@ -171,16 +216,13 @@ fn launch(args: &[String]) -> Process {
 /// Waits until it says that it is ready and answers PING; `false` when the process ended instead.
 ///
 /// Both, because another Redis may answer on that port while this one fails to take it.
-async fn is_ready(process: &mut Process, port: u16) -> bool {
+async fn is_ready(process: &mut Process, port: u16, ready: &str) -> bool {
     eventually("redis-server answers PING", PATIENCE, async || {
         if !process.is_running() {
             return Some(false);
         }
-        let ready = process
-            .stdout()
-            .iter()
-            .any(|line| line.contains("Ready to accept"));
-        (ready && answers_ping(port).await).then_some(true)
+        let is_said = process.stdout().iter().any(|line| line.contains(ready));
+        (is_said && answers_ping(port).await).then_some(true)
     })
     .await
 }

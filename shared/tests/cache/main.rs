@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+mod redis;
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -12,7 +14,6 @@ use shared::cache::{CacheError, CacheUrl};
 use shared::catalogue::{Answer, Collection, PerCollection, Records};
 use shared::snapshot::{FORMAT, Held, Snapshot, Source};
 use shared::status::{Confirmation, Status};
-use testkit::redis::Redis;
 
 const LEASE: Duration = Duration::from_secs(30);
 
@@ -135,8 +136,8 @@ async fn keeps_its_promises(url: CacheUrl) {
 }
 
 /// A reader that waits is told of a commit within half a second.
-async fn tells_readers(url: CacheUrl) {
-    let mut writer = writer(&url, "one");
+async fn tells_readers(write_to: CacheUrl, url: CacheUrl) {
+    let mut writer = writer(&write_to, "one");
     writer.lease(LEASE).await.unwrap().unwrap();
     commit(&mut writer, 0, 1).await.unwrap();
     let mut reader = Reader::new(&url).unwrap();
@@ -174,43 +175,9 @@ async fn a_directory_keeps_the_promises() {
 }
 
 #[tokio::test]
-async fn redis_keeps_the_promises() {
-    let redis = Redis::start().await;
-    keeps_its_promises(redis.url().parse().unwrap()).await;
-}
-
-#[tokio::test]
 async fn a_directory_tells_readers_of_commits() {
     let (_directory, url) = directory();
-    tells_readers(url).await;
-}
-
-#[tokio::test]
-async fn redis_tells_readers_of_commits() {
-    let redis = Redis::start().await;
-    tells_readers(redis.url().parse().unwrap()).await;
-}
-
-#[tokio::test]
-async fn the_snapshot_in_redis_can_be_read_by_people() {
-    let redis = Redis::start().await;
-    let url = redis.url().parse().unwrap();
-    let mut writer = writer(&url, "one");
-    writer.lease(LEASE).await.unwrap().unwrap();
-    commit(&mut writer, 0, 1).await.unwrap();
-    let shown = redis.cli(&["--raw", "GET", "{ghibli}:snapshot"]).await;
-    assert!(shown.contains("\n  \"generation\": 1,\n"), "{shown}");
-    assert_eq!(redis.cli(&["GET", "{ghibli}:lease"]).await.trim(), "one");
-    let seconds: u64 = redis
-        .cli(&["TTL", "{ghibli}:lease"])
-        .await
-        .trim()
-        .parse()
-        .unwrap();
-    assert!(
-        (1..=30).contains(&seconds),
-        "the lease runs out by itself: {seconds}"
-    );
+    tells_readers(url.clone(), url).await;
 }
 
 #[tokio::test]
@@ -228,40 +195,4 @@ async fn a_damaged_snapshot_is_refused_and_named() {
             .starts_with("stored snapshot is unreadable: damaged: "),
         "{error}"
     );
-}
-
-#[tokio::test]
-async fn a_redis_that_comes_back_is_used_again() {
-    let mut redis = Redis::start_persistent().await;
-    let url = redis.url().parse().unwrap();
-    let mut writer = writer(&url, "one");
-    let mut reader = Reader::new(&url).unwrap();
-    writer.lease(LEASE).await.unwrap().unwrap();
-    commit(&mut writer, 0, 1).await.unwrap();
-    reader.look_due().await;
-    redis.kill().await;
-    assert!(matches!(
-        reader.status().await,
-        Err(CacheError::Unreachable(_))
-    ));
-    assert!(matches!(
-        commit(&mut writer, 1, 2).await,
-        Err(CacheError::Unreachable(_))
-    ));
-    redis.restart().await;
-    commit(&mut writer, 1, 2).await.unwrap();
-    assert_eq!(reader.status().await.unwrap().unwrap().generation, 2);
-}
-
-#[tokio::test]
-async fn a_redis_that_hangs_is_given_up_on() {
-    let redis = Redis::start().await;
-    let url = redis.url().parse().unwrap();
-    let mut reader = Reader::new(&url).unwrap();
-    assert!(reader.status().await.unwrap().is_none());
-    redis.pause();
-    let asked = tokio::time::timeout(Duration::from_secs(8), reader.status()).await;
-    assert!(asked.expect("bounded in time").is_err());
-    redis.resume();
-    assert!(reader.status().await.unwrap().is_none());
 }

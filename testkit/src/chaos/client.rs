@@ -1,0 +1,142 @@
+//! The client that reads all the time, and spreads its requests over the readers as an edge does:
+//! a try that gets no answer is made again at another reader, and a reader that gave none is asked
+//! last for a while.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::time::{sleep, timeout};
+
+use super::READERS;
+use super::random::Random;
+use super::record::Record;
+use super::stack::Stack;
+use crate::client::{Connection, Response};
+
+/// How long one try may take.
+const TRY: Duration = Duration::from_secs(2);
+
+/// How often every reader is tried before a request counts as failed.
+const TURNS: usize = 2;
+
+/// How long a reader that gave no answer is asked last.
+const AVOIDED: Duration = Duration::from_secs(1);
+
+/// Between two requests: this machine has other things to do as well.
+const THOUGHT: Duration = Duration::from_millis(15);
+
+/// What people and programs read; films most.
+const PATHS: [&str; 6] = ["/films", "/films", "/films", "/movies", "/movies", "/db"];
+
+/// Reads until it is dropped.
+pub(super) async fn read(stack: &Stack, record: &Record, seed: u64) {
+    let mut client = Client {
+        random: Random::new(seed),
+        connections: Default::default(),
+        avoided_until: [Instant::now(); READERS],
+    };
+    loop {
+        let path = *client.random.pick(&PATHS);
+        client.request(stack, record, path).await;
+        sleep(THOUGHT).await;
+    }
+}
+
+struct Client {
+    random: Random,
+    connections: [Connection; READERS],
+    avoided_until: [Instant; READERS],
+}
+
+impl Client {
+    async fn request(&mut self, stack: &Stack, record: &Record, path: &str) {
+        let began = Instant::now();
+        let ticket = record.with(|known| known.model.request_begins());
+        let mut reasons = Vec::new();
+        for _ in 0..TURNS {
+            for reader in self.order() {
+                match self.ask(stack, record, reader, path).await {
+                    Ok(()) => {
+                        record.with(|known| {
+                            known.figures.answered += 1;
+                            let longest = &mut known.figures.longest_answer;
+                            *longest = (*longest).max(began.elapsed());
+                        });
+                        return;
+                    }
+                    Err(reason) => {
+                        record.with(|known| known.figures.retried += 1);
+                        self.avoided_until[reader] = Instant::now() + AVOIDED;
+                        reasons.push(format!("reader {}: {reason}", reader + 1));
+                    }
+                }
+            }
+        }
+        let why = format!(
+            "GET {path} for {:?}: {}",
+            began.elapsed(),
+            reasons.join("; ")
+        );
+        record.with(|known| {
+            known.figures.failed += 1;
+            known.model.request_failed(&ticket, &why);
+        });
+    }
+
+    /// Any order, but those that gave no answer lately come last.
+    fn order(&mut self) -> [usize; READERS] {
+        let first = self.random.below(READERS);
+        let mut order = std::array::from_fn(|step| (first + step) % READERS);
+        let now = Instant::now();
+        order.sort_by_key(|&reader| self.avoided_until[reader] > now);
+        order
+    }
+
+    async fn ask(
+        &mut self,
+        stack: &Stack,
+        record: &Record,
+        reader: usize,
+        path: &str,
+    ) -> Result<(), String> {
+        let url = format!("{}{path}", stack.readers()[reader].url);
+        let expected = record.with(|known| known.model.expect(reader));
+        let connection = &mut self.connections[reader];
+        let Ok(answer) = timeout(TRY, connection.get(&url)).await else {
+            *connection = Connection::new();
+            return Err(format!("no answer within {TRY:?}"));
+        };
+        let answer = answer.map_err(|error| format!("{error:#}"))?;
+        if answer.status != 200 {
+            return Err(format!("status {}", answer.status));
+        }
+        record.with(|known| match path {
+            "/movies" => {
+                let generation = generation(&answer).expect("the page tells its generation");
+                known.model.generation(reader, expected, generation);
+            }
+            "/db" => known
+                .model
+                .films(reader, expected, &ids(&answer.json()["films"])),
+            _ => known.model.films(reader, expected, &ids(&answer.json())),
+        });
+        Ok(())
+    }
+}
+
+/// The generation at the foot of the page for people.
+pub(super) fn generation(page: &Response) -> Option<u64> {
+    let text = page.text();
+    let (_, after) = text.rsplit_once(", generation ")?;
+    let end = after.find(|character: char| !character.is_ascii_digit())?;
+    after[..end].parse().ok()
+}
+
+/// The ids of a list of records.
+pub(super) fn ids(films: &Value) -> Vec<String> {
+    let films = films.as_array().map(Vec::as_slice).unwrap_or_default();
+    films
+        .iter()
+        .map(|film| film["id"].as_str().unwrap_or_default().to_owned())
+        .collect()
+}

@@ -1,0 +1,165 @@
+//! Chaos: real processes, random troubles from a seed, and a model that everything seen is held
+//! against.
+//!
+//! | part | owns |
+//! |---|---|
+//! | [`schedule`] | what goes wrong when; pure |
+//! | `stack`, `inflict`, `clock` | the processes, and what is done to them |
+//! | `client` | the readers' reader, which never stops asking |
+//! | [`model`], [`share`] | what must be true; pure |
+//! | `settle` | what must be true again soon after |
+//! | [`disk`] | a full disk, which needs a disk of its own |
+//! | `record`, `report` | what was seen and counted |
+//!
+//! A run consists of rounds: some seconds of overlapping troubles, and then quiet until every
+//! reader serves everything. The same seed plans the same troubles at the same times; what the
+//! processes make of them depends on the machine as well.
+
+mod client;
+mod clock;
+pub mod disk;
+mod inflict;
+pub mod model;
+mod promise;
+mod random;
+mod record;
+mod report;
+pub mod schedule;
+mod settle;
+pub mod share;
+mod stack;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, sleep_until};
+
+pub use clock::can_be_wrong as clocks_can_be_wrong;
+pub use promise::{Promise, Violation};
+pub use report::{Figures, Outcome};
+
+use record::{Progress, Record};
+use schedule::{Planned, Schedule};
+use stack::Stack;
+
+/// How many pollers there are, of which one syncs.
+pub const POLLERS: usize = 2;
+
+/// How many readers there are.
+pub const READERS: usize = 3;
+
+/// How many requests are under way at once.
+const CLIENTS: u64 = 3;
+
+/// Between two lines with figures.
+const PROGRESS: Duration = Duration::from_secs(5);
+
+/// Runs rounds of a seed for so long, and the last one to its end. Ends early when a promise is
+/// broken. `progress` hears of everything that happens.
+///
+/// # Panics
+///
+/// When the test equipment itself fails.
+pub async fn run(
+    seed: u64,
+    time: Duration,
+    progress: impl Fn(&str) + Send + Sync + 'static,
+) -> Outcome {
+    let baseline = client::ids(&crate::catalogue()["films"]);
+    let progress: Progress = Box::new(progress);
+    let record = Arc::new(Record::new(baseline, progress));
+    let stack = Arc::new(Stack::new().await);
+    stack.start(&record).await;
+    // Before the first sync there is nothing to ask for.
+    settle::settle(&stack, &record).await;
+
+    let mut running = JoinSet::new();
+    background(&mut running, &stack, &record, seed);
+    tokio::select! {
+        () = rounds(&stack, &record, Schedule::new(seed), time) => {}
+        () = record.broken() => {}
+        // None of them ends by itself.
+        Some(ended) = running.join_next() => surface(ended),
+    }
+    running.shutdown().await;
+    stack.stop(&record).await;
+
+    let violations = record.violations();
+    let logs =
+        (!violations.is_empty()).then(|| record.save_logs(seed).expect("logs can be written"));
+    Outcome {
+        seed,
+        figures: record.with(|known| known.figures.clone()),
+        violations,
+        story: record.story(),
+        logs,
+    }
+}
+
+/// What goes on all the time: listening, reading, telling.
+fn background(running: &mut JoinSet<()>, stack: &Arc<Stack>, record: &Arc<Record>, seed: u64) {
+    let both = || (Arc::clone(stack), Arc::clone(record));
+    let (stack, record) = both();
+    running.spawn(async move { stack.listen(&record).await });
+    for client in 0..CLIENTS {
+        let (stack, record) = both();
+        running.spawn(async move { client::read(&stack, &record, seed ^ client).await });
+    }
+    let (_, record) = both();
+    running.spawn(async move {
+        loop {
+            sleep(PROGRESS).await;
+            let line = record.with(|known| {
+                let figures = &known.figures;
+                format!(
+                    "-- {} answered, {} tries again, {} failed; {} films released, {} announced",
+                    figures.answered,
+                    figures.retried,
+                    figures.failed,
+                    figures.released,
+                    figures.announced
+                )
+            });
+            record.tell(&line);
+        }
+    });
+}
+
+async fn rounds(stack: &Stack, record: &Record, schedule: Schedule, time: Duration) {
+    let end = record.now() + time;
+    for (number, round) in schedule.enumerate() {
+        if record.now() >= end {
+            break;
+        }
+        record.tell(&format!("== round {}", number + 1));
+        troubles(stack, record, round).await;
+        record.tell("quiet");
+        settle::settle(stack, record).await;
+        record.with(|known| known.figures.rounds += 1);
+    }
+}
+
+/// Makes all troubles of a round, each at its time, and waits until all are over.
+async fn troubles(stack: &Stack, record: &Record, round: Vec<Planned>) {
+    let start = tokio::time::Instant::now();
+    let mut troubles: FuturesUnordered<_> = round
+        .into_iter()
+        .map(async |planned| {
+            sleep_until(start + planned.at).await;
+            inflict::inflict(stack, record, planned).await;
+        })
+        .collect();
+    while troubles.next().await.is_some() {}
+}
+
+/// A panic of a task is a panic of the run.
+fn surface(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        std::panic::resume_unwind(error.into_panic());
+    }
+}

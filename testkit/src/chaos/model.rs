@@ -1,0 +1,335 @@
+//! What must be true, given what happened: the checker.
+//!
+//! Pure: it is told of events and answers, reads no clock and asks nobody. What it knows:
+//!
+//! - Films are only ever appended, and a mirror that has seen `n` of them serves exactly the first
+//!   `n` in the upstream's order. So an answer is right if it is a beginning of that list, and
+//!   whoever holds a copy of the mirror's knowledge is described by a number.
+//! - A reader may be behind, but never goes back, and one that starts finds all that was committed.
+//! - Only when the cache is lost and no poller within reach remembers as much as was committed
+//!   may anything be forgotten: announcements at once, films until the round has settled.
+
+mod copies;
+mod readers;
+
+use std::collections::BTreeMap;
+
+pub use super::promise::{Promise, Violation};
+use copies::Copies;
+use readers::Readers;
+pub use readers::{Expected, Ticket};
+
+/// The checker. It keeps every violation that it has seen.
+#[derive(Debug)]
+pub struct Model {
+    /// Every film that the upstream ever released, in its order; the baseline comes first.
+    released: Vec<String>,
+    /// How many of them some finished sync has seen.
+    committed: usize,
+    copies: Copies,
+    readers: Readers,
+    /// Announced films with their numbers in the release log.
+    announced: BTreeMap<String, u64>,
+    /// The release log when it was last looked at, as far as it may not be forgotten.
+    log: Vec<String>,
+    /// How many films there were when everything had settled.
+    settled: usize,
+    /// Something was forgotten with good reason since everything had settled.
+    forgetting: bool,
+    violations: Vec<Violation>,
+}
+
+impl Model {
+    /// A mirror that serves this baseline on every reader, and never had a release.
+    pub fn new(baseline: Vec<String>) -> Self {
+        Self {
+            committed: baseline.len(),
+            settled: baseline.len(),
+            copies: Copies::default(),
+            readers: Readers::default(),
+            announced: BTreeMap::new(),
+            log: Vec::new(),
+            forgetting: false,
+            violations: Vec::new(),
+            released: baseline,
+        }
+    }
+
+    /// What was violated so far, in the order of discovery.
+    pub fn violations(&self) -> &[Violation] {
+        &self.violations
+    }
+
+    /// Every film that the upstream ever released, in order.
+    pub fn released(&self) -> &[String] {
+        &self.released
+    }
+
+    /// Whether something was forgotten with good reason since everything had settled.
+    pub fn is_forgetting(&self) -> bool {
+        self.forgetting
+    }
+
+    /// Adds a violation that somebody else has found.
+    pub fn broken(&mut self, promise: Promise, seen: impl Into<String>) {
+        let seen = seen.into();
+        self.violations.push(Violation { promise, seen });
+    }
+
+    // ---- the upstream
+
+    /// The upstream lists a new film, after all others.
+    pub fn film_released(&mut self, id: impl Into<String>) {
+        self.released.push(id.into());
+    }
+
+    // ---- pollers
+
+    /// A poller finished a sync and holds so many films.
+    pub fn sync_finished(&mut self, poller: usize, films: usize) {
+        let before = self.copies.memory(poller);
+        if before.is_some_and(|before| films < before) {
+            let before = before.unwrap_or_default();
+            self.broken(
+                Promise::Kept,
+                format!(
+                    "poller {} had {before} films and finished a sync with {films}",
+                    poller + 1
+                ),
+            );
+        }
+        if films > self.released.len() {
+            self.broken(
+                Promise::Genuine,
+                format!(
+                    "a sync has {films} films, the upstream released {}",
+                    self.released.len()
+                ),
+            );
+        }
+        self.copies.committed(poller, films);
+        self.committed = self.committed.max(films.min(self.released.len()));
+    }
+
+    /// A standing-by poller learnt from the cache that there are so many films.
+    pub fn remembered(&mut self, poller: usize, films: usize) {
+        self.copies.remembered(poller, films);
+    }
+
+    /// A poller announced a release.
+    pub fn announced(&mut self, sequence: u64, id: &str) {
+        if !self.released.iter().any(|known| known == id) {
+            self.broken(
+                Promise::Genuine,
+                format!("announced, and never released: {id}"),
+            );
+        }
+        let other = self.announced.iter().find(|(_, other)| **other == sequence);
+        if let Some((other, _)) = other.filter(|(other, _)| *other != id) {
+            let seen = format!("number {sequence} was given to {other} and to {id}");
+            self.broken(Promise::AnnouncedOnce, seen);
+        }
+        if let Some(before) = self.announced.insert(id.to_owned(), sequence) {
+            let seen = format!("{id} was announced as number {before} and as number {sequence}");
+            self.broken(Promise::AnnouncedOnce, seen);
+        }
+    }
+
+    /// A poller's process starts, and remembers nothing.
+    pub fn poller_started(&mut self, poller: usize) {
+        self.copies.died(poller);
+    }
+
+    /// A poller's process is gone, and what it remembered.
+    pub fn poller_died(&mut self, poller: usize) {
+        self.copies.died(poller);
+        self.take_stock();
+    }
+
+    /// A poller lives, and cannot work: frozen, or without a way to the cache.
+    pub fn poller_away(&mut self, poller: usize) {
+        self.copies.away(poller, true);
+        self.take_stock();
+    }
+
+    /// A poller can work again.
+    pub fn poller_back(&mut self, poller: usize) {
+        self.copies.away(poller, false);
+    }
+
+    // ---- the cache
+
+    /// The cache is empty now.
+    pub fn cache_lost(&mut self) {
+        self.copies.cache_lost();
+        self.take_stock();
+    }
+
+    /// What the release log in the cache says, once everything has settled.
+    pub fn release_log(&mut self, log: &[(u64, String)]) {
+        let gap = (1..)
+            .zip(log)
+            .find(|(wanted, (sequence, _))| wanted != sequence);
+        if let Some((wanted, (sequence, id))) = gap {
+            let seen = format!("number {sequence} ({id}) stands where {wanted} belongs");
+            self.broken(Promise::ReleaseLog, seen);
+        }
+        let ids: Vec<String> = log.iter().map(|(_, id)| id.clone()).collect();
+        if let Some(twice) = first_twice(&ids) {
+            self.broken(Promise::ReleaseLog, format!("{twice} is in the log twice"));
+        }
+        if !ids.starts_with(&self.log) {
+            let seen = format!("the log was {:?} and is {ids:?}", self.log);
+            self.broken(Promise::ReleaseLog, seen);
+        }
+        let since: &[String] = ids.get(self.log.len()..).unwrap_or_default();
+        let wanted = &self.released[self.settled..];
+        if !self.forgetting && since != wanted {
+            let seen = format!("released since the last look: {wanted:?}; logged: {since:?}");
+            self.broken(Promise::ReleaseLog, seen);
+        }
+        let missing = self.announced.keys().find(|id| !ids.contains(id));
+        if let Some(missing) = missing {
+            let seen = format!("{missing} was announced and is not in the log");
+            self.broken(Promise::ReleaseLog, seen);
+        }
+        self.log = ids;
+    }
+
+    // ---- readers
+
+    /// A reader's process starts; what it will serve has at least what is committed by now.
+    pub fn reader_started(&mut self, reader: usize) {
+        let films = if self.forgetting { 0 } else { self.committed };
+        self.readers.started(reader, films);
+    }
+
+    /// A reader is about to be killed or frozen. Refused, with `false`, when no other could answer
+    /// in its place.
+    pub fn interrupt_reader(&mut self, reader: usize) -> bool {
+        self.readers.interrupt(reader)
+    }
+
+    /// A frozen reader goes on.
+    pub fn reader_resumed(&mut self, reader: usize) {
+        self.readers.resumed(reader);
+    }
+
+    /// What a question that is asked of a reader now must be answered with at least.
+    pub fn expect(&self, reader: usize) -> Expected {
+        self.readers.expect(reader)
+    }
+
+    /// A reader answered, whatever it was.
+    pub fn answered(&mut self, reader: usize, expected: Expected) {
+        self.readers.answered(reader, expected);
+    }
+
+    /// A reader told its films.
+    pub fn films(&mut self, reader: usize, expected: Expected, ids: &[String]) {
+        self.readers.answered(reader, expected);
+        if !self.released.starts_with(ids) {
+            let violation = explain(&self.released, ids);
+            self.broken(
+                violation.0,
+                format!("reader {}: {}", reader + 1, violation.1),
+            );
+            return;
+        }
+        if self.readers.is_outdated(expected) {
+            return;
+        }
+        if ids.len() < expected.films {
+            let gone = &self.released[ids.len()..expected.films];
+            let seen = format!("reader {} does not serve {gone:?} any more", reader + 1);
+            self.broken(Promise::Kept, seen);
+        }
+        if !self.forgetting {
+            self.readers.has_shown(reader, expected, ids.len());
+            self.committed = self.committed.max(ids.len());
+        }
+    }
+
+    /// A reader told its generation.
+    pub fn generation(&mut self, reader: usize, expected: Expected, generation: u64) {
+        self.readers.answered(reader, expected);
+        if self.readers.is_same_life(reader, expected) && generation < expected.generation {
+            let before = expected.generation;
+            let seen = format!("reader {} went from {before} to {generation}", reader + 1);
+            self.broken(Promise::Forward, seen);
+        }
+        self.readers.is_at(reader, expected, generation);
+    }
+
+    /// Who could answer a request that begins now.
+    pub fn request_begins(&self) -> Ticket {
+        self.readers.ticket()
+    }
+
+    /// Nobody answered a request.
+    pub fn request_failed(&mut self, ticket: &Ticket, why: &str) {
+        if let Some(reader) = self.readers.survivor(ticket) {
+            let seen = format!("reader {} was there all the time; {why}", reader + 1);
+            self.broken(Promise::Answered, seen);
+        }
+    }
+
+    /// Every trouble is over, and every reader serves everything.
+    pub fn settled(&mut self) {
+        self.settled = self.released.len();
+        self.committed = self.released.len();
+        self.forgetting = false;
+        self.readers.all_show(self.settled);
+    }
+
+    /// Once the cache is lost: forgets what nobody within reach can know.
+    fn take_stock(&mut self) {
+        let Some(best) = self.copies.best_without_cache() else {
+            return;
+        };
+        if best >= self.committed {
+            return;
+        }
+        let known = &self.released[..best.min(self.released.len())];
+        self.announced.retain(|id, _| known.contains(id));
+        self.log.retain(|id| known.contains(id));
+        self.committed = best;
+        self.forgetting = true;
+        self.readers.all_show(0);
+    }
+}
+
+/// What is wrong with a list of films that is no beginning of the released ones.
+fn explain(released: &[String], ids: &[String]) -> (Promise, String) {
+    if let Some(twice) = first_twice(ids) {
+        return (Promise::Once, format!("{twice} is served twice"));
+    }
+    if let Some(unknown) = ids.iter().find(|id| !released.contains(id)) {
+        return (Promise::Genuine, format!("{unknown} was never released"));
+    }
+    let mut rest = released.iter();
+    if ids.iter().all(|id| rest.any(|released| released == id)) {
+        let gap = released
+            .iter()
+            .zip(ids)
+            .find(|(released, id)| released != id);
+        let missing = gap.map_or("", |(released, _)| released.as_str());
+        return (
+            Promise::Kept,
+            format!("{missing} is not served, and later ones are"),
+        );
+    }
+    (
+        Promise::Order,
+        format!("released as {released:?}, served as {ids:?}"),
+    )
+}
+
+fn first_twice(ids: &[String]) -> Option<&String> {
+    ids.iter()
+        .enumerate()
+        .find_map(|(index, id)| ids[..index].contains(id).then_some(id))
+}
+
+#[cfg(test)]
+mod tests;

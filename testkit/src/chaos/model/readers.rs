@@ -1,0 +1,135 @@
+//! What each reader has shown, and whether it is there.
+
+use crate::chaos::READERS;
+
+/// What a question must be answered with at least; taken when it is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expected {
+    /// So many films.
+    pub films: usize,
+    /// This generation, or a later one.
+    pub generation: u64,
+    life: u64,
+    presence: u64,
+    era: u64,
+}
+
+/// Who could answer when a request began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ticket([Option<u64>; READERS]);
+
+#[derive(Debug, Default)]
+pub(super) struct Readers {
+    readers: [Reader; READERS],
+    /// Grows whenever something else is expected from now on.
+    era: u64,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Reader {
+    films: usize,
+    generation: u64,
+    /// Counts starts.
+    life: u64,
+    /// Counts starts, interruptions and resumptions.
+    presence: u64,
+    /// It runs, and has answered since it started or resumed.
+    serves: bool,
+}
+
+impl Readers {
+    pub(super) fn started(&mut self, reader: usize, films: usize) {
+        let reader = &mut self.readers[reader];
+        *reader = Reader {
+            films,
+            generation: 0,
+            life: reader.life + 1,
+            presence: reader.presence + 1,
+            serves: false,
+        };
+    }
+
+    pub(super) fn interrupt(&mut self, reader: usize) -> bool {
+        let mut others = (0..READERS).filter(|other| *other != reader);
+        if !others.any(|other| self.readers[other].serves) {
+            return false;
+        }
+        self.readers[reader].presence += 1;
+        self.readers[reader].serves = false;
+        true
+    }
+
+    pub(super) fn resumed(&mut self, reader: usize) {
+        self.readers[reader].presence += 1;
+    }
+
+    pub(super) fn expect(&self, reader: usize) -> Expected {
+        let Reader {
+            films,
+            generation,
+            life,
+            presence,
+            ..
+        } = self.readers[reader];
+        Expected {
+            films,
+            generation,
+            life,
+            presence,
+            era: self.era,
+        }
+    }
+
+    pub(super) fn is_outdated(&self, expected: Expected) -> bool {
+        expected.era != self.era
+    }
+
+    pub(super) fn is_same_life(&self, reader: usize, expected: Expected) -> bool {
+        self.readers[reader].life == expected.life
+    }
+
+    pub(super) fn answered(&mut self, reader: usize, expected: Expected) {
+        let reader = &mut self.readers[reader];
+        // An answer to a question from before an interruption says nothing of the time after it.
+        reader.serves |= reader.presence == expected.presence;
+    }
+
+    pub(super) fn has_shown(&mut self, reader: usize, expected: Expected, films: usize) {
+        let reader = &mut self.readers[reader];
+        if reader.life == expected.life {
+            reader.films = reader.films.max(films);
+        }
+    }
+
+    pub(super) fn is_at(&mut self, reader: usize, expected: Expected, generation: u64) {
+        let reader = &mut self.readers[reader];
+        if reader.life == expected.life {
+            reader.generation = reader.generation.max(generation);
+        }
+    }
+
+    /// From here on every reader shows so many films; zero when it may have lost them for a while.
+    pub(super) fn all_show(&mut self, films: usize) {
+        self.era += 1;
+        for reader in &mut self.readers {
+            reader.films = films;
+        }
+    }
+
+    pub(super) fn ticket(&self) -> Ticket {
+        Ticket(
+            self.readers
+                .map(|reader| reader.serves.then_some(reader.presence)),
+        )
+    }
+
+    /// A reader that was there when the ticket was taken and has been ever since.
+    pub(super) fn survivor(&self, ticket: &Ticket) -> Option<usize> {
+        (0..READERS).find(|&reader| {
+            let Reader {
+                serves, presence, ..
+            } = self.readers[reader];
+            serves && ticket.0[reader] == Some(presence)
+        })
+    }
+}

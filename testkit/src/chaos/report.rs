@@ -1,0 +1,122 @@
+//! What a run did, in figures, and what it ended with.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::promise::Violation;
+
+/// What was counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Rounds that ended with every reader serving everything.
+    pub rounds: usize,
+    /// Rounds in which cache and memory were lost at once, so that releases might be forgotten.
+    pub forgetting: usize,
+    /// Troubles by kind.
+    pub troubles: BTreeMap<&'static str, usize>,
+    /// Troubles that did not happen, because no other reader could have answered.
+    pub held_back: usize,
+    /// Films that the upstream released.
+    pub released: usize,
+    /// Announcements by pollers.
+    pub announced: usize,
+    /// Syncs that pollers finished, by outcome.
+    pub syncs: BTreeMap<String, usize>,
+    /// Requests that were answered.
+    pub answered: usize,
+    /// Tries that got no answer, after which another reader was asked.
+    pub retried: usize,
+    /// Requests that nobody answered.
+    pub failed: usize,
+    /// The longest that a request took, tries at frozen readers included.
+    pub longest_answer: Duration,
+    /// The longest that it took after a round until every reader had everything.
+    pub longest_recovery: Duration,
+    /// Requests that the upstream got.
+    pub upstream_requests: u64,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The seed.
+    pub seed: u64,
+    /// What was counted.
+    pub figures: Figures,
+    /// Promises that were broken; none after a good run.
+    pub violations: Vec<Violation>,
+    /// The last troubles and what was noticed between them, oldest first.
+    pub story: Vec<String>,
+    /// Where the processes' logs are, if a promise was broken.
+    pub logs: Option<PathBuf>,
+}
+
+impl Outcome {
+    /// Whether every promise was kept.
+    pub fn is_good(&self) -> bool {
+        self.violations.is_empty()
+    }
+}
+
+/// A table for people.
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let total: usize = self.troubles.values().sum();
+        writeln!(
+            f,
+            "{} rounds, {total} troubles ({} held back):",
+            self.rounds, self.held_back
+        )?;
+        for (kind, times) in &self.troubles {
+            writeln!(f, "  {times:>4}  {kind}")?;
+        }
+        let syncs: Vec<_> = self
+            .syncs
+            .iter()
+            .map(|(outcome, times)| format!("{times} {outcome}"))
+            .collect();
+        writeln!(f, "syncs: {}", syncs.join(", "))?;
+        writeln!(
+            f,
+            "films: {} released, {} announced; {} rounds might forget announcements",
+            self.released, self.announced, self.forgetting
+        )?;
+        writeln!(f, "upstream: {} requests", self.upstream_requests)?;
+        writeln!(
+            f,
+            "readers: {} requests answered, {} tries again, {} failed, longest {:.1} s",
+            self.answered,
+            self.retried,
+            self.failed,
+            self.longest_answer.as_secs_f64()
+        )?;
+        write!(
+            f,
+            "recovery: at most {:.1} s",
+            self.longest_recovery.as_secs_f64()
+        )
+    }
+}
+
+/// For people: the figures, or what was broken and what went before it.
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.figures)?;
+        if self.is_good() {
+            return write!(f, "every promise was kept");
+        }
+        writeln!(f, "\nwhat went before:")?;
+        for line in &self.story {
+            writeln!(f, "  {line}")?;
+        }
+        for violation in &self.violations {
+            writeln!(f, "\n{violation}")?;
+        }
+        if let Some(logs) = &self.logs {
+            writeln!(f, "\nlogs of all processes: {}", logs.display())?;
+        }
+        write!(f, "seed: {}", self.seed)
+    }
+}

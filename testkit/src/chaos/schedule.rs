@@ -1,0 +1,386 @@
+//! What goes wrong when: rounds of troubles, made from a seed and from nothing else.
+//!
+//! Pure. Each process, Redis and the upstream has a lane of its own, in which one trouble follows
+//! the other; troubles of several lanes overlap as chance has it. Every trouble of a round is over
+//! at the round's end.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::random::Random;
+use super::{POLLERS, READERS};
+use crate::sample::COLLECTIONS;
+use crate::upstream::Fault;
+
+/// How long troubles begin and end; what follows is quiet.
+pub const ROUND: Duration = Duration::from_secs(18);
+
+/// A process that troubles befall.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Node {
+    /// A poller, counted from zero.
+    Poller(usize),
+    /// A reader, counted from zero.
+    Reader(usize),
+}
+
+/// Something that goes wrong for a while, or something that happens upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// SIGKILL, and a start later.
+    Kill(Node),
+    /// SIGSTOP, and SIGCONT later.
+    Freeze(Node),
+    /// The process cannot connect to Redis.
+    Cut(Node),
+    /// The process connects to Redis and hears nothing.
+    Stall(Node),
+    /// A poller's clock is off by so many seconds, while it runs.
+    ClockJump(usize, i64),
+    /// Redis is killed, and started later with what it had on disk.
+    RedisKill,
+    /// Redis is frozen.
+    RedisFreeze,
+    /// FLUSHALL.
+    Flush,
+    /// Redis is a replica, which takes no writes.
+    ReadOnly,
+    /// Redis has no memory for writes.
+    OutOfMemory,
+    /// Redis wants a password that nobody has.
+    NoAuth,
+    /// Both pollers are killed and Redis is flushed: nobody remembers anything.
+    LoseEverything,
+    /// Nothing listens where the upstream was.
+    UpstreamDown,
+    /// The upstream fails like this, everywhere or on one collection.
+    Upstream(Option<&'static str>, Fault),
+    /// The upstream releases a film.
+    Release,
+    /// The upstream changes a film's score.
+    Change,
+    /// The upstream lists one film less, and lists it again later.
+    Withdraw,
+}
+
+impl Trouble {
+    /// What kind of trouble it is, for figures.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Kill(Node::Poller(_)) => "poller killed",
+            Self::Kill(Node::Reader(_)) => "reader killed",
+            Self::Freeze(Node::Poller(_)) => "poller frozen",
+            Self::Freeze(Node::Reader(_)) => "reader frozen",
+            Self::Cut(_) => "network cut",
+            Self::Stall(_) => "network stalled",
+            Self::ClockJump(..) => "clock jumped",
+            Self::RedisKill => "Redis killed",
+            Self::RedisFreeze => "Redis frozen",
+            Self::Flush => "Redis flushed",
+            Self::ReadOnly => "Redis read-only",
+            Self::OutOfMemory => "Redis out of memory",
+            Self::NoAuth => "Redis wants a password",
+            Self::LoseEverything => "everything lost",
+            Self::UpstreamDown => "upstream down",
+            Self::Upstream(_, fault) => upstream_kind(fault),
+            Self::Release => "film released",
+            Self::Change => "film changed",
+            Self::Withdraw => "film withdrawn",
+        }
+    }
+}
+
+const fn upstream_kind(fault: &Fault) -> &'static str {
+    match fault {
+        Fault::Refuse => "upstream refuses",
+        Fault::Stall => "upstream stalls",
+        Fault::Drip => "upstream drips",
+        Fault::ResetMidBody => "upstream resets",
+        Fault::Truncate => "upstream truncates",
+        Fault::Html => "upstream sends HTML",
+        Fault::EmptyObject => "upstream sends {}",
+        Fault::EmptyList => "upstream sends []",
+        Fault::NotJson => "upstream sends half",
+        Fault::Status(_) => "upstream errs",
+        Fault::RateLimited { .. } => "upstream limits",
+        Fault::RedirectTo(_) => "upstream redirects",
+        Fault::GzipBomb { .. } => "upstream sends a bomb",
+        Fault::DuplicateIds => "upstream duplicates",
+        Fault::DeeplyNested { .. } => "upstream nests",
+    }
+}
+
+/// As a person would tell it.
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kill(node) => write!(f, "{node} killed"),
+            Self::Freeze(node) => write!(f, "{node} frozen"),
+            Self::Cut(node) => write!(f, "{node} cut off from Redis"),
+            Self::Stall(node) => write!(f, "{node} hears nothing from Redis"),
+            Self::ClockJump(poller, seconds) => {
+                write!(
+                    f,
+                    "{} has its clock off by {seconds} s",
+                    Node::Poller(*poller)
+                )
+            }
+            Self::Upstream(on, fault) => {
+                write!(
+                    f,
+                    "{}: {fault:?} on {}",
+                    self.kind(),
+                    on.unwrap_or("everything")
+                )
+            }
+            other => f.write_str(other.kind()),
+        }
+    }
+}
+
+/// Counted from one, as people count.
+impl fmt::Display for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Poller(index) => write!(f, "poller {}", index + 1),
+            Self::Reader(index) => write!(f, "reader {}", index + 1),
+        }
+    }
+}
+
+/// A trouble with its place in a round.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// When it begins, from the round's start.
+    pub at: Duration,
+    /// How long it lasts; zero for what happens in a moment.
+    pub lasts: Duration,
+    /// What it is.
+    pub trouble: Trouble,
+}
+
+/// All rounds of a seed, one after the other, without an end.
+#[derive(Debug, Clone)]
+pub struct Schedule(Random);
+
+/// What else a round may have in it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Character {
+    /// Anything that leaves the cache its content.
+    Plain,
+    /// The cache is emptied. Clocks stay right, because who starts anew has nothing but the clock
+    /// to number generations by; the upstream withdraws nothing, because a mirror that lost
+    /// everything cannot know of what was withdrawn.
+    Flushed,
+    /// As `Flushed`, and the pollers' memory goes too.
+    Forgotten,
+}
+
+impl Schedule {
+    /// The schedule of a seed.
+    pub const fn new(seed: u64) -> Self {
+        Self(Random::new(seed))
+    }
+
+    fn round(&mut self) -> Vec<Planned> {
+        let random = &mut self.0;
+        let character = match random.below(8) {
+            0 => Character::Forgotten,
+            1..=3 => Character::Flushed,
+            _ => Character::Plain,
+        };
+        let mut planned = Vec::new();
+        if character == Character::Forgotten {
+            planned.push(Planned {
+                at: random.time(1_000, 10_000),
+                lasts: random.time(200, 4_000),
+                trouble: Trouble::LoseEverything,
+            });
+        } else {
+            for poller in 0..POLLERS {
+                lane(random, &mut planned, |random| {
+                    of_poller(random, poller, character)
+                });
+            }
+            lane(random, &mut planned, |random| of_redis(random, character));
+        }
+        for reader in 0..READERS {
+            lane(random, &mut planned, |random| {
+                of_process(random, Node::Reader(reader))
+            });
+        }
+        lane(random, &mut planned, of_upstream);
+        if character == Character::Plain && random.below(2) == 0 {
+            planned.push(Planned {
+                at: random.time(0, 8_000),
+                lasts: random.time(1_000, 8_000),
+                trouble: Trouble::Withdraw,
+            });
+        }
+        edits(random, &mut planned);
+        planned.sort_by_key(|planned| planned.at);
+        planned
+    }
+}
+
+impl Iterator for Schedule {
+    type Item = Vec<Planned>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(self.round())
+    }
+}
+
+/// Fills a round with troubles of one lane, with pauses between.
+fn lane(
+    random: &mut Random,
+    planned: &mut Vec<Planned>,
+    mut trouble: impl FnMut(&mut Random) -> Trouble,
+) {
+    let mut at = random.time(0, 7_000);
+    loop {
+        let lasts = random.time(200, 7_000);
+        let trouble = trouble(random);
+        if at + lasts > ROUND {
+            return;
+        }
+        planned.push(Planned { at, lasts, trouble });
+        at += lasts + random.time(500, 7_000);
+    }
+}
+
+fn of_process(random: &mut Random, node: Node) -> Trouble {
+    match random.below(6) {
+        0 | 1 => Trouble::Kill(node),
+        2 | 3 => Trouble::Freeze(node),
+        4 => Trouble::Cut(node),
+        _ => Trouble::Stall(node),
+    }
+}
+
+fn of_poller(random: &mut Random, poller: usize, character: Character) -> Trouble {
+    if character == Character::Plain && random.below(5) == 0 {
+        let seconds = [-3600, -90, -5, 5, 90, 3600];
+        return Trouble::ClockJump(poller, *random.pick(&seconds));
+    }
+    of_process(random, Node::Poller(poller))
+}
+
+fn of_redis(random: &mut Random, character: Character) -> Trouble {
+    if character == Character::Flushed && random.below(2) == 0 {
+        return Trouble::Flush;
+    }
+    let troubles = [
+        Trouble::RedisKill,
+        Trouble::RedisFreeze,
+        Trouble::ReadOnly,
+        Trouble::OutOfMemory,
+        Trouble::NoAuth,
+    ];
+    random.pick(&troubles).clone()
+}
+
+fn of_upstream(random: &mut Random) -> Trouble {
+    let faults = [
+        Fault::Refuse,
+        Fault::Stall,
+        Fault::Drip,
+        Fault::ResetMidBody,
+        Fault::Truncate,
+        Fault::Html,
+        Fault::EmptyObject,
+        Fault::EmptyList,
+        Fault::NotJson,
+        Fault::Status(500),
+        Fault::Status(404),
+        Fault::RateLimited {
+            retry_after: Duration::from_secs(1),
+        },
+        Fault::RedirectTo("http://127.0.0.1:1/films".to_owned()),
+        Fault::GzipBomb {
+            decompressed_bytes: 20 << 20,
+        },
+        Fault::DuplicateIds,
+        Fault::DeeplyNested { depth: 10_000 },
+    ];
+    if random.below(8) == 0 {
+        return Trouble::UpstreamDown;
+    }
+    let fault = random.pick(&faults).clone();
+    // Packing five bombs a second would be trouble for this machine and not for the poller.
+    let is_bomb = matches!(fault, Fault::GzipBomb { .. });
+    let on = (is_bomb || random.below(2) == 0).then(|| *random.pick(&COLLECTIONS));
+    Trouble::Upstream(on, fault)
+}
+
+/// Life goes on upstream.
+fn edits(random: &mut Random, planned: &mut Vec<Planned>) {
+    let mut at = random.time(0, 4_000);
+    while at < ROUND {
+        let trouble = if random.below(3) == 0 {
+            Trouble::Change
+        } else {
+            Trouble::Release
+        };
+        planned.push(Planned {
+            at,
+            lasts: Duration::ZERO,
+            trouble,
+        });
+        at += random.time(1_000, 6_000);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_seed_always_gives_the_same_rounds() {
+        let rounds = |seed| Schedule::new(seed).take(20).collect::<Vec<_>>();
+        assert_eq!(rounds(7), rounds(7));
+        assert_ne!(rounds(7), rounds(8));
+    }
+
+    #[test]
+    fn every_kind_of_trouble_occurs() {
+        let kinds: BTreeSet<_> = Schedule::new(1)
+            .take(300)
+            .flatten()
+            .map(|planned| planned.trouble.kind())
+            .collect();
+        // 14 that befall processes, the network and Redis, 16 of the upstream, 3 edits.
+        assert_eq!(kinds.len(), 33, "{kinds:?}");
+    }
+
+    #[test]
+    fn every_trouble_ends_with_its_round() {
+        for planned in Schedule::new(3).take(300).flatten() {
+            assert!(planned.at + planned.lasts <= ROUND, "{planned:?}");
+        }
+    }
+
+    #[test]
+    fn the_cache_is_emptied_only_under_true_clocks_and_with_every_film_listed() {
+        let has = |round: &[Planned], wanted: &[&str]| {
+            round
+                .iter()
+                .any(|planned| wanted.contains(&planned.trouble.kind()))
+        };
+        let (mut flushed, mut plain) = (0, 0);
+        for round in Schedule::new(4).take(300) {
+            if has(&round, &["Redis flushed", "everything lost"]) {
+                flushed += 1;
+                assert!(
+                    !has(&round, &["clock jumped", "film withdrawn"]),
+                    "{round:?}"
+                );
+            } else {
+                plain += 1;
+            }
+        }
+        assert!(flushed > 60 && plain > 60, "{flushed} and {plain}");
+    }
+}

@@ -1,0 +1,108 @@
+//! After a round: soon every reader serves what the upstream has, and the release log is whole.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::time::sleep;
+
+use super::client::generation;
+use super::promise::Promise;
+use super::record::Record;
+use super::stack::{Slot, Stack};
+use crate::client::try_get;
+
+/// How long everything may take to be well again: a lease of a dead poller runs out, a poller that
+/// paused between failing syncs tries again, readers notice.
+const RECOVERY: Duration = Duration::from_secs(90);
+
+/// How often it is asked.
+const INTERVAL: Duration = Duration::from_millis(200);
+
+/// Waits until all is well, and tells the model.
+pub(super) async fn settle(stack: &Stack, record: &Record) {
+    let began = Instant::now();
+    loop {
+        match look(stack).await {
+            Ok(()) => break,
+            Err(reason) if began.elapsed() > RECOVERY => {
+                record.with(|known| known.model.broken(Promise::Recovers, reason));
+                return;
+            }
+            Err(_) => sleep(INTERVAL).await,
+        }
+    }
+    let log = release_log(stack).await;
+    record.with(|known| {
+        known.model.release_log(&log);
+        known.figures.forgetting += usize::from(known.model.is_forgetting());
+        known.model.settled();
+        let longest = &mut known.figures.longest_recovery;
+        *longest = (*longest).max(began.elapsed());
+    });
+}
+
+/// Whether every reader serves the upstream's bytes, all of one generation.
+async fn look(stack: &Stack) -> Result<(), String> {
+    let wanted = serde_json::to_string_pretty(&stack.upstream.catalogue()["films"])
+        .expect("a JSON value can be written");
+    let mut generations = Vec::new();
+    for reader in stack.readers() {
+        let films = ask(reader, "/films").await?;
+        if films.body != wanted {
+            let count = |json: &str| {
+                serde_json::from_str::<Value>(json)
+                    .ok()
+                    .and_then(|films| films.as_array().map(Vec::len))
+            };
+            let (has, wants) = (count(&films.text()), count(&wanted));
+            return Err(format!(
+                "{} serves other films than the upstream: {has:?} of {wants:?}",
+                reader.node
+            ));
+        }
+        generations.push(generation(&ask(reader, "/movies").await?));
+    }
+    if generations
+        .iter()
+        .any(|generation| *generation != generations[0])
+    {
+        return Err(format!(
+            "readers are at different generations: {generations:?}"
+        ));
+    }
+    Ok(())
+}
+
+async fn ask(reader: &Slot, path: &str) -> Result<crate::client::Response, String> {
+    let answer = try_get(&format!("{}{path}", reader.url)).await;
+    let answer = answer.map_err(|error| format!("{}: {error:#}", reader.node))?;
+    if answer.status == 200 {
+        Ok(answer)
+    } else {
+        Err(format!(
+            "{}: status {} to {path}",
+            reader.node, answer.status
+        ))
+    }
+}
+
+/// The release log as it rests in the cache.
+async fn release_log(stack: &Stack) -> Vec<(u64, String)> {
+    let snapshot = stack
+        .redis
+        .lock()
+        .await
+        .cli(&["GET", "{ghibli}:snapshot"])
+        .await;
+    let snapshot: Value = serde_json::from_str(&snapshot).expect("the snapshot is JSON");
+    let log = snapshot["releases"].as_array().expect("a list of releases");
+    log.iter()
+        .map(|release| {
+            let sequence = release["sequence"].as_u64().unwrap_or_default();
+            (
+                sequence,
+                release["id"].as_str().unwrap_or_default().to_owned(),
+            )
+        })
+        .collect()
+}

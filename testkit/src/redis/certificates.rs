@@ -1,0 +1,74 @@
+//! An authority made for one test, and the certificate that it signed for 127.0.0.1.
+
+use std::path::PathBuf;
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use tempfile::TempDir;
+
+/// Files in PEM, removed when dropped.
+#[derive(Debug)]
+pub struct Certificates {
+    directory: TempDir,
+}
+
+impl Certificates {
+    /// Makes a new authority, whom nobody trusts yet.
+    ///
+    /// # Panics
+    ///
+    /// When there is nowhere to write to.
+    pub fn make() -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory for certificates");
+        let write = |name: &str, pem: String| {
+            std::fs::write(directory.path().join(name), pem).expect("a directory to write to");
+        };
+
+        let authority_key = KeyPair::generate().expect("a key");
+        let mut authority = CertificateParams::new(Vec::new()).expect("no names");
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let signed = authority
+            .self_signed(&authority_key)
+            .expect("a certificate");
+        write("authority.pem", signed.pem());
+
+        let issuer = Issuer::new(authority, authority_key);
+        let key = KeyPair::generate().expect("a key");
+        let server = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("an address");
+        let signed = server.signed_by(&key, &issuer).expect("a certificate");
+        write("server.pem", signed.pem());
+        write("server.key", key.serialize_pem());
+        Self { directory }
+    }
+
+    /// The authority's certificate, for clients.
+    pub fn authority(&self) -> PathBuf {
+        self.directory.path().join("authority.pem")
+    }
+
+    /// Arguments for a Redis that offers TLS on this port, and asks clients for no certificate.
+    pub fn arguments(&self, port: u16) -> Vec<String> {
+        self.settings(port)
+            .into_iter()
+            .flat_map(|(name, value)| [format!("--{name}"), value])
+            .collect()
+    }
+
+    /// The same for a sentinel's configuration.
+    pub fn lines(&self, port: u16) -> String {
+        self.settings(port)
+            .into_iter()
+            .map(|(name, value)| [name, " ", &value, "\n"].concat())
+            .collect()
+    }
+
+    fn settings(&self, port: u16) -> [(&'static str, String); 5] {
+        let file = |name| self.directory.path().join(name).display().to_string();
+        [
+            ("tls-port", port.to_string()),
+            ("tls-cert-file", file("server.pem")),
+            ("tls-key-file", file("server.key")),
+            ("tls-ca-cert-file", file("authority.pem")),
+            ("tls-auth-clients", "no".to_owned()),
+        ]
+    }
+}

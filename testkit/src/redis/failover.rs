@@ -1,0 +1,145 @@
+//! A master with two replicas, and three sentinels that agree on which of them is the master.
+
+use super::Redis;
+use crate::{PATIENCE, eventually};
+
+/// What the sentinels call the master.
+const NAME: &str = "ghibli";
+
+/// After how many milliseconds without an answer a sentinel takes a server for dead.
+const DOWN_AFTER: u32 = 700;
+
+/// The group. Dropping it kills all its servers.
+#[derive(Debug)]
+pub struct Failover {
+    servers: Vec<Redis>,
+    sentinels: Vec<Redis>,
+    password: Option<String>,
+}
+
+impl Failover {
+    /// Starts it, and waits until each sentinel knows all the others.
+    ///
+    /// # Panics
+    ///
+    /// When a server does not become ready.
+    pub async fn start() -> Self {
+        Self::start_as(None).await
+    }
+
+    /// The same with a password that every server and every sentinel wants.
+    ///
+    /// # Panics
+    ///
+    /// As [`start`](Self::start).
+    pub async fn start_with_password(password: &str) -> Self {
+        Self::start_as(Some(password)).await
+    }
+
+    async fn start_as(password: Option<&str>) -> Self {
+        // Replicas get their first copy at once instead of after five seconds.
+        let mut arguments = vec!["--repl-diskless-sync-delay", "0"];
+        let mut lines = String::new();
+        if let Some(password) = password {
+            arguments.extend(["--requirepass", password, "--masterauth", password]);
+            lines = format!(
+                "requirepass {password}\nsentinel sentinel-pass {password}\n\
+                 sentinel auth-pass {NAME} {password}\n"
+            );
+        }
+        let master = Redis::start_with(&arguments).await;
+        let port = master.port().to_string();
+        let mut group = Self {
+            servers: vec![master],
+            sentinels: Vec::new(),
+            password: password.map(str::to_owned),
+        };
+        arguments.extend(["--replicaof", "127.0.0.1", &port]);
+        for _ in 0..2 {
+            group.servers.push(Redis::start_with(&arguments).await);
+        }
+        let lines = format!(
+            "sentinel monitor {NAME} 127.0.0.1 {port} 2\n\
+             sentinel down-after-milliseconds {NAME} {DOWN_AFTER}\n\
+             sentinel failover-timeout {NAME} 5000\n{lines}"
+        );
+        for _ in 0..3 {
+            group.sentinels.push(Redis::start_sentinel(&lines).await);
+        }
+        for sentinel in &group.sentinels {
+            eventually("a sentinel knows the group", PATIENCE, async || {
+                let known = group.ask(sentinel, &["SENTINEL", "MASTER", NAME]).await;
+                let says = |field: &str, value: &str| {
+                    let mut lines = known.lines();
+                    lines.any(|line| line == field) && lines.next() == Some(value)
+                };
+                says("num-slaves", "2") && says("num-other-sentinels", "2")
+            })
+            .await;
+        }
+        group
+    }
+
+    /// What a server of the group answers, logged in if need be.
+    ///
+    /// # Panics
+    ///
+    /// As [`Redis::cli`].
+    pub async fn ask(&self, server: &Redis, command: &[&str]) -> String {
+        match &self.password {
+            Some(password) => {
+                let log_in = ["--no-auth-warning", "-a", password];
+                server.cli(&[&log_in, command].concat()).await
+            }
+            None => server.cli(command).await,
+        }
+    }
+
+    /// `redis+sentinel://` with all three sentinels.
+    pub fn url(&self) -> String {
+        let sentinels: Vec<_> = self
+            .sentinels
+            .iter()
+            .map(|sentinel| format!("127.0.0.1:{}", sentinel.port()))
+            .collect();
+        format!("redis+sentinel://{}/{NAME}", sentinels.join(","))
+    }
+
+    /// The servers, the first master first. Which one is the master now, only
+    /// [`master`](Self::master) knows.
+    pub fn servers(&self) -> &[Redis] {
+        &self.servers
+    }
+
+    /// The server that the sentinels take for the master.
+    ///
+    /// # Panics
+    ///
+    /// When they name none of the group's.
+    pub async fn master(&self) -> &Redis {
+        let index = self.index_of_master().await;
+        &self.servers[index]
+    }
+
+    /// Kills the master (SIGKILL). Returns it, so that it can be restarted.
+    ///
+    /// # Panics
+    ///
+    /// As [`master`](Self::master).
+    pub async fn kill_master(&mut self) -> &mut Redis {
+        let index = self.index_of_master().await;
+        let master = &mut self.servers[index];
+        master.kill().await;
+        master
+    }
+
+    async fn index_of_master(&self) -> usize {
+        let question = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME];
+        let answer = self.ask(&self.sentinels[0], &question).await;
+        let port = answer.lines().nth(1).unwrap_or(&answer);
+        self.servers
+            .iter()
+            .position(|server| server.port().to_string() == port)
+            .unwrap_or_else(|| panic!("the sentinels name a stranger: {answer}"))
+    }
+}

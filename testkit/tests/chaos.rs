@@ -1,0 +1,42 @@
+//! The mirror under random troubles. What is promised, and how that is checked, is told in
+//! `testkit::chaos`.
+
+use std::time::Duration;
+
+use testkit::chaos::disk::{self, Ran};
+use testkit::chaos::run;
+
+/// What a plain test run tries; longer runs have a seed of their own.
+const SEED: u64 = 1;
+
+/// A short time unless `GHIBLI_CHAOS_MINUTES` says otherwise; `GHIBLI_CHAOS_SEED` chooses the
+/// troubles.
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_goes_wrong_promises_are_kept() {
+    let variable = |name| Some(std::env::var_os(name)?.into_string().unwrap());
+    let minutes = variable("GHIBLI_CHAOS_MINUTES").map_or(0.5, |text| text.parse().unwrap());
+    let seed = variable("GHIBLI_CHAOS_SEED").map_or(SEED, |text| text.parse().unwrap());
+    let time = Duration::from_secs_f64(minutes * 60.0);
+    let outcome = run(seed, time, |line| println!("{line}")).await;
+    println!("{outcome}");
+    assert!(
+        outcome.is_good(),
+        "a promise was broken; to replay: cargo xtask chaos --minutes {minutes} --seed {seed}"
+    );
+    assert!(outcome.figures.answered > 100, "the client read");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_takes_nothing_away() {
+    match disk::run().await {
+        Ok(Ran::Whole { answered }) => assert!(answered > 100, "{answered}"),
+        Ok(Ran::NotPermitted(reason)) => {
+            assert!(
+                std::env::var_os("CI").is_none(),
+                "no disk can be mounted: {reason}"
+            );
+            println!("skipped, no disk can be mounted: {reason}");
+        }
+        Err(violation) => panic!("{violation}"),
+    }
+}

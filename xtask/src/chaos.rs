@@ -1,0 +1,83 @@
+//! `cargo xtask chaos`: the mirror under random troubles, held against what it promises.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use testkit::chaos::disk::{self, Ran};
+use testkit::chaos::{clocks_can_be_wrong, run};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// What can be chosen.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// How long troubles go on; the last round is finished
+    #[arg(long, default_value_t = 5.0, value_parser = minutes)]
+    minutes: f64,
+    /// What troubles there are and when; any, if absent
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+fn minutes(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(minutes) if (0.0..=10_000.0).contains(&minutes) => Ok(minutes),
+        _ => Err("expected minutes, such as 5 or 0.5".to_owned()),
+    }
+}
+
+/// Builds, runs, tells what happens, and fails if a promise was broken.
+pub(crate) fn chaos(options: &Options) -> Result<()> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    // Whatever is interrupted is dropped, and what is dropped is killed.
+    runtime.block_on(async {
+        let (mut interrupt, mut terminate) = (
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+        );
+        tokio::select! {
+            outcome = storm(options) => outcome,
+            _ = interrupt.recv() => bail!("interrupted"),
+            _ = terminate.recv() => bail!("terminated"),
+        }
+    })
+}
+
+async fn storm(options: &Options) -> Result<()> {
+    let seed = options.seed.map_or_else(any_seed, Ok)?;
+    let again = format!(
+        "cargo xtask chaos --minutes {} --seed {seed}",
+        options.minutes
+    );
+    println!("seed {seed}; to replay: {again}");
+    if !clocks_can_be_wrong() {
+        println!("clocks stay right: libfaketime is not installed (apt-get install libfaketime)");
+    }
+    tokio::task::spawn_blocking(testkit::process::binaries).await?;
+
+    println!("\n== a full disk");
+    match disk::run().await {
+        Ok(Ran::Whole { answered }) => println!("{answered} requests answered, every promise kept"),
+        Ok(Ran::NotPermitted(reason)) if std::env::var_os("CI").is_some() => {
+            bail!("no disk to fill could be mounted: {reason}")
+        }
+        Ok(Ran::NotPermitted(reason)) => println!("skipped, no disk can be mounted: {reason}"),
+        Err(violation) => bail!("{violation}"),
+    }
+
+    println!("\n== troubles for {} minutes", options.minutes);
+    let time = Duration::from_secs_f64(options.minutes * 60.0);
+    let outcome = run(seed, time, |line| println!("{line}")).await;
+    println!("\n{outcome}");
+    if outcome.is_good() {
+        return Ok(());
+    }
+    bail!("a promise was broken; to replay: {again}")
+}
+
+fn any_seed() -> Result<u64> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.context("the clock stands before 1970")?;
+    // Short enough to be typed.
+    Ok(u64::from(now.subsec_nanos()))
+}
