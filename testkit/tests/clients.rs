@@ -10,12 +10,10 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 
 use serde_json::{Map, Value};
-use tempfile::TempDir;
-use testkit::client::get;
+use testkit::catalogue;
+use testkit::mirror::Mirror;
 use testkit::oracle::Oracle;
-use testkit::process::{Poller, RunningServer, Server};
-use testkit::upstream::Upstream;
-use testkit::{PATIENCE, catalogue, eventually};
+use testkit::process::RunningServer;
 
 fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -74,33 +72,11 @@ async fn calls(base: &str, with_queries: bool) -> Map<String, Value> {
     tokio::task::spawn_blocking(ask).await.unwrap()
 }
 
-/// The real server, over a cache that the real poller filled from a stand-in upstream.
-struct Mirror {
-    server: RunningServer,
-    upstream: Upstream,
-    _cache: TempDir,
-}
-
-impl Mirror {
-    async fn start() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let cache = format!("file:{}", directory.path().display());
-        let upstream = Upstream::start(catalogue());
-        let poller = Poller::new(&upstream.url(), &cache).start().await;
-        let committed = |line: &Value| line["outcome"] == "committed";
-        poller
-            .process
-            .wait_for_log("sync finished", committed)
-            .await;
-        let server = Server::new(&cache).env("LINKS", "upstream").start().await;
-        let ready = format!("{}/readyz", server.admin_url());
-        eventually("ready", PATIENCE, async || get(&ready).await.status == 200).await;
-        Self {
-            server,
-            upstream,
-            _cache: directory,
-        }
-    }
+/// The whole catalogue, its links as the upstream has them.
+async fn mirror() -> (Mirror, RunningServer) {
+    let mirror = Mirror::of(catalogue()).await;
+    let server = mirror.server(&[("LINKS", "upstream")]).await;
+    (mirror, server)
 }
 
 fn assert_same(ours: &Map<String, Value>, theirs: &Map<String, Value>) {
@@ -126,8 +102,8 @@ async fn clients_get_the_same_from_the_mirror_as_from_the_upstream() {
     if installed().is_none() {
         return;
     }
-    let mirror = Mirror::start().await;
-    let ours = calls(&mirror.server.url(), false).await;
+    let (mirror, server) = mirror().await;
+    let ours = calls(&server.url(), false).await;
     let theirs = calls(&mirror.upstream.url(), false).await;
     assert_same(&ours, &theirs);
 }
@@ -146,8 +122,8 @@ async fn clients_that_ask_with_queries_get_what_the_upstreams_software_gives() {
         eprintln!("skipped: {missing}");
         return;
     };
-    let mirror = Mirror::start().await;
-    let ours = calls(&mirror.server.url(), true).await;
+    let (_mirror, server) = mirror().await;
+    let ours = calls(&server.url(), true).await;
     let theirs = calls(&oracle.base, true).await;
     assert_same(&ours, &theirs);
 }
@@ -158,8 +134,8 @@ async fn the_example_lists_films_and_who_is_in_them() {
     if installed().is_none() {
         return;
     }
-    let mirror = Mirror::start().await;
-    let base = mirror.server.url();
+    let (_mirror, server) = mirror().await;
+    let base = server.url();
     let run = move || python("example.py", &[&base]).stdout;
     let stdout = tokio::task::spawn_blocking(run).await.unwrap();
     let lines: Vec<_> = std::str::from_utf8(&stdout).unwrap().lines().collect();

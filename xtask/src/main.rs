@@ -1,7 +1,7 @@
-//! What people do with this repository: `cargo xtask up`, `cargo xtask test` and
-//! `cargo xtask chaos`.
+//! What people do with this repository: `cargo xtask up`, `test`, `chaos` and `fuzz`.
 
 mod chaos;
+mod fuzz;
 mod test;
 mod up;
 
@@ -26,6 +26,8 @@ enum Command {
     Test,
     /// Run the mirror under random troubles and check what it promises
     Chaos(chaos::Options),
+    /// Look for inputs that break something, with cargo-fuzz
+    Fuzz(fuzz::Options),
 }
 
 fn main() -> ExitCode {
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         Command::Up(options) => up::up(&options),
         Command::Test => test::test(),
         Command::Chaos(options) => chaos::chaos(&options),
+        Command::Fuzz(options) => fuzz::fuzz(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -25,7 +25,13 @@ const ORACLE_QUERIES: &str = "5000";
 pub(crate) fn test() -> Result<()> {
     let started = Instant::now();
     step("formatting", || {
-        run(cargo().args(["fmt", "--all", "--check"]))
+        run(cargo().args(["fmt", "--all", "--check"]))?;
+        run(cargo().args([
+            "fmt",
+            "--manifest-path",
+            "testkit/fuzz/Cargo.toml",
+            "--check",
+        ]))
     })?;
     step("lints", || {
         let clippy = [

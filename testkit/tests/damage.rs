@@ -1,0 +1,104 @@
+//! A cache whose files are damaged under a running server and poller.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+use testkit::client::get;
+use testkit::mirror::Mirror;
+use testkit::process::RunningServer;
+use testkit::{PATIENCE, eventually, sample};
+
+/// Long enough for a server to look at its cache several times.
+const SEVERAL_LOOKS: Duration = Duration::from_millis(600);
+
+const WARNING: &str = "cache unreadable, serving what is in memory";
+
+fn file(mirror: &Mirror, name: &str) -> PathBuf {
+    PathBuf::from(mirror.cache_url().strip_prefix("file:").unwrap()).join(name)
+}
+
+fn warnings(server: &RunningServer) -> Vec<Value> {
+    let mut logs = server.process.logs();
+    logs.retain(|line| line["message"] == WARNING);
+    logs
+}
+
+async fn films(server: &RunningServer) -> usize {
+    let films = get(&format!("{}/films", server.url())).await;
+    assert_eq!(films.status, 200);
+    films.json().as_array().unwrap().len()
+}
+
+/// Ways in which a document can be damaged, and what is said of each.
+fn damages(intact: &str) -> Vec<(&'static str, Vec<u8>, &'static str)> {
+    let intact = intact.as_bytes();
+    let newer = String::from_utf8_lossy(intact).replacen("\"format\": 1", "\"format\": 2", 1);
+    vec![
+        ("empty", Vec::new(), "damaged: EOF"),
+        (
+            "cut off",
+            intact[..intact.len() / 2].to_vec(),
+            "damaged: EOF",
+        ),
+        ("zeroed", vec![0; intact.len()], "damaged: expected value"),
+        ("not UTF-8", [b"{\"\xff", intact].concat(), "damaged: "),
+        (
+            "another document",
+            b"{}".to_vec(),
+            "damaged: missing field `format`",
+        ),
+        ("nested too deep", b"[".repeat(100_000), "damaged: "),
+        ("newer", newer.into(), "format 2 is newer than 1"),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_documents_are_refused_with_a_reason_and_the_last_good_ones_kept() {
+    let mirror = Mirror::of(sample::catalogue()).await;
+    let server = mirror.server(&[]).await;
+    let known = films(&server).await;
+    let mut told = 0;
+    for document in ["status", "snapshot"] {
+        let path = file(&mirror, &format!("{document}.json"));
+        let intact = fs::read_to_string(&path).unwrap();
+        for (kind, damage, reason) in damages(&intact) {
+            let mark = server.process.mark();
+            fs::write(&path, damage).unwrap();
+            if document == "snapshot" {
+                // Without it, nothing says that the snapshot is no newer than the one in memory.
+                fs::rename(file(&mirror, "status.json"), file(&mirror, "away")).unwrap();
+            }
+            let process = &server.process;
+            let line = process.wait_for_log_since(mark, WARNING, |_| true).await;
+            let said = line["reason"].as_str().unwrap();
+            let expected = format!("stored {document} is unreadable: {reason}");
+            assert!(said.starts_with(&expected), "{kind}: {said}");
+            assert_eq!(line["level"], "WARN");
+            told += 1;
+
+            tokio::time::sleep(SEVERAL_LOOKS).await;
+            assert_eq!(warnings(&server).len(), told, "{kind}: told once");
+            assert_eq!(films(&server).await, known, "{kind}");
+            let ready = get(&format!("{}/readyz", server.admin_url())).await;
+            assert_eq!(ready.status, 200, "{kind}");
+
+            let mark = server.process.mark();
+            fs::write(&path, &intact).unwrap();
+            if document == "snapshot" {
+                fs::rename(file(&mirror, "away"), file(&mirror, "status.json")).unwrap();
+            }
+            let again = "cache reachable again";
+            process.wait_for_log_since(mark, again, |_| true).await;
+        }
+    }
+
+    mirror.upstream.release("The Red Turtle");
+    mirror.sync().await;
+    eventually("the release", PATIENCE, async || {
+        films(&server).await == known + 1
+    })
+    .await;
+}
