@@ -7,7 +7,7 @@
 //! | [`render`] | a snapshot as bytes: every JSON body of a generation |
 //! | [`query`] | the upstream's query language: a query string as a plan, a plan over records |
 //! | [`pages`] | the HTML for people |
-//! | [`reference`] | the OpenAPI document, and the same as a page |
+//! | [`mod@reference`] | the OpenAPI document, and the same as a page |
 //! | [`relations`] | which records belong to which, from both sides of a link |
 //! | [`routes`] | paths, as a warp filter, and what stands before it |
 //! | `answer` | what each kind of path answers |

@@ -3,7 +3,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`read`] | the half that readers have: look, and wait for something new |
-//! | [`write`] | the half that only the poller has: the lease and the commit |
+//! | [`mod@write`] | the half that only the poller has: the lease and the commit |
 //! | `redis`, `file` | the two kinds of cache, each with both halves |
 //! | `url` | what `CACHE_URL` may say |
 //!

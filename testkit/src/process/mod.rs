@@ -3,7 +3,7 @@
 //! | part | owns |
 //! |---|---|
 //! | [`Process`] | any program: its life and its output |
-//! | [`binaries`] | where the project's own programs are, built when needed |
+//! | [`binaries()`] | where the project's own programs are, built when needed |
 //! | [`Poller`], [`Server`] | the project's programs with a configuration for tests |
 //!
 //! A process starts with nothing of the test's environment but `PATH` and `HOME`.

@@ -1,6 +1,6 @@
 //! From a request and the catalogue to a response, as json-server under Express gives it.
 //!
-//! Faults are asked first; how they look is told in [`fault`](super::fault).
+//! Faults are asked first; how they look is told in [`super::fault`].
 
 use std::io::Write as _;
 use std::sync::Arc;
