@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result as Anyhow, bail};
 use chrono::{DateTime, SubsecRound, Utc};
-use shared::cache::CacheError;
 use shared::cache::write::{Commit, Writer};
+use shared::cache::{CacheError, Stored};
 use shared::catalogue::{Collection, PerCollection};
 use shared::snapshot::{FORMAT, Snapshot};
 use shared::status::{Confirmation, Status};
@@ -33,6 +33,8 @@ pub struct Syncer {
     writer: Writer,
     /// What this poller last committed or found; outlives the loss of the cache.
     memory: Option<Snapshot>,
+    /// The poller that was last seen to hold the lease over a cache that was whole, and when.
+    leader: Option<(String, Instant)>,
 }
 
 /// What a cycle came to.
@@ -54,6 +56,7 @@ impl Syncer {
             upstream,
             writer,
             memory: None,
+            leader: None,
         }
     }
 
@@ -67,7 +70,58 @@ impl Syncer {
     /// # Errors
     /// When the cache cannot be asked.
     pub async fn renew(&mut self) -> Result<bool, CacheError> {
-        Ok(self.writer.lease(LEASE_TIME).await?.is_ok())
+        Ok(self.lead().await?.is_ok())
+    }
+
+    /// Takes or renews the lease. Returns the other poller's name when that one has it, or is to
+    /// have it.
+    ///
+    /// A cache that is lost has lost the lease as well. Whoever held it knows most, so a poller
+    /// that only stood by leaves the restoring to that one for as long as a lease lasts.
+    async fn lead(&mut self) -> Result<Result<(), String>, CacheError> {
+        if let Some((leader, seen)) = &self.leader
+            && seen.elapsed() < LEASE_TIME
+        {
+            let leader = leader.clone();
+            let stored = self.writer.load().await.ok();
+            if stored.is_some_and(|stored| stored.snapshot.is_none() || self.is_older(&stored)) {
+                return Ok(Err(leader));
+            }
+        }
+        let taken = self.writer.lease(LEASE_TIME).await?;
+        match &taken {
+            Ok(()) => self.leader = None,
+            Err(holder) => self.follow(holder).await,
+        }
+        Ok(taken)
+    }
+
+    /// Remembers what the leader has committed, so that it can be restored should both the leader
+    /// and the cache be lost.
+    async fn follow(&mut self, leader: &str) {
+        let stored = match self.writer.load().await {
+            Ok(stored) if !self.is_older(&stored) => stored,
+            // Whoever leads now cannot know more than this poller does; or nobody can tell.
+            _ => return,
+        };
+        self.leader = Some((leader.to_owned(), Instant::now()));
+        let remembered = self.memory.as_ref().map(|held| held.generation);
+        if let Some(snapshot) = stored.snapshot
+            && Some(snapshot.generation) > remembered
+        {
+            tracing::debug!(
+                generation = snapshot.generation,
+                films.count = snapshot.records(Collection::Films).len(),
+                "remembered what another poller committed"
+            );
+            self.memory = Some(snapshot);
+        }
+    }
+
+    /// Whether what is stored is older than what this poller remembers.
+    fn is_older(&self, stored: &Stored) -> bool {
+        let generation = stored.snapshot.as_ref().map(|stored| stored.generation);
+        generation < self.memory.as_ref().map(|held| held.generation)
     }
 
     /// Removes the withdrawn records and commits. Returns their ids, by collection.
@@ -75,11 +129,7 @@ impl Syncer {
     /// # Errors
     /// When another poller has the lease, or the cache cannot be read or written.
     pub async fn prune(&mut self) -> Anyhow<PerCollection<Vec<String>>> {
-        let lease = self
-            .writer
-            .lease(LEASE_TIME)
-            .await
-            .context("cannot take the lease")?;
+        let lease = self.lead().await.context("cannot take the lease")?;
         if let Err(holder) = lease {
             bail!("{holder} is syncing this cache");
         }
@@ -122,11 +172,7 @@ impl Syncer {
         next_attempt: impl FnOnce(Heard) -> Option<DateTime<Utc>>,
     ) -> Anyhow<Cycle> {
         let (started, started_at) = (Instant::now(), Utc::now().trunc_subsecs(3));
-        let lease = self
-            .writer
-            .lease(LEASE_TIME)
-            .await
-            .context("cannot take the lease")?;
+        let lease = self.lead().await.context("cannot take the lease")?;
         if let Err(holder) = lease {
             return Ok(Cycle::Standby { holder });
         }
@@ -167,28 +213,25 @@ impl Syncer {
             .snapshot
             .as_ref()
             .map_or(0, |snapshot| snapshot.generation);
-        let mut before = match (stored.snapshot, self.memory.take()) {
-            (Some(stored), memory)
-                if memory
-                    .as_ref()
-                    .is_none_or(|held| held.generation <= generation) =>
-            {
-                stored
-            }
-            (_, Some(held)) => {
+        // What is not committed yet must not pass for something that the cache has lost.
+        let mut before = match (stored.snapshot, &self.memory) {
+            (_, Some(held)) if held.generation > generation => {
                 tracing::warn!(
                     stored_generation = generation,
                     generation = held.generation,
                     "cache lost, restoring it from memory"
                 );
-                without_validators(held)
+                restored(held, at)
             }
-            (_, None) => advance::built_in(&self.upstream.base().to_string(), at),
+            (Some(stored), _) => {
+                self.memory = Some(stored.clone());
+                stored
+            }
+            (None, _) => advance::built_in(&self.upstream.base().to_string(), at),
         };
         if before.upstream != self.upstream.base().to_string() {
             before = without_validators(before);
         }
-        self.memory = Some(before.clone());
         Ok((before, generation, stored.status))
     }
 }
@@ -260,6 +303,17 @@ fn outcome(fetched: Result<Fetched, FetchError>) -> advance::Outcome {
         }
         Err(error) => advance::Outcome::Failed(error.to_string()),
     }
+}
+
+/// What is left of a lost cache, under a generation of its own.
+///
+/// Another poller may have committed more than this one remembers. Readers that saw it, and that
+/// poller, must not take what is committed from here on for the older.
+fn restored(held: &Snapshot, at: DateTime<Utc>) -> Snapshot {
+    let mut snapshot = without_validators(held.clone());
+    let now = u64::try_from(at.timestamp()).unwrap_or_default();
+    snapshot.generation = held.generation.max(now);
+    snapshot
 }
 
 fn without_validators(mut snapshot: Snapshot) -> Snapshot {

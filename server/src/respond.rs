@@ -81,7 +81,10 @@ pub fn aged(mut response: Response<Bytes>, status: Option<&Status>) -> Response<
 /// Leads elsewhere.
 pub fn redirect(location: HeaderValue) -> Response<Bytes> {
     let mut response = empty(StatusCode::FOUND);
-    response.headers_mut().insert(LOCATION, location);
+    let headers = response.headers_mut();
+    headers.insert(LOCATION, location);
+    // Said here, because the HTTP library adds it to GET and not to HEAD.
+    headers.insert(CONTENT_LENGTH, 0.into());
     response
 }
 

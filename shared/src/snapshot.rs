@@ -25,8 +25,9 @@ pub struct Snapshot {
     pub format: u32,
     /// Grows by one with each commit that changes content.
     ///
-    /// A cache that starts from nothing starts at the Unix time in seconds instead of at one, so
-    /// that a reader which outlived the loss of a cache never sees the number go back.
+    /// A cache that starts from nothing starts at the Unix time in seconds instead of at one, and
+    /// one that is restored goes on from there, so that a reader which outlived the loss of a cache
+    /// never sees the number go back or stand for something else.
     // Stands second in the document: the commit script reads it from the first bytes.
     pub generation: u64,
     /// When this generation was committed.

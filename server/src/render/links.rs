@@ -22,7 +22,7 @@ impl Links {
     pub(super) fn rewrite(&self, snapshot: &Snapshot, record: &Record) -> Map<String, Value> {
         let mut fields = record.fields().clone();
         if let Self::To(base) = self {
-            let upstream = authority(&snapshot.upstream);
+            let upstream = Upstream::of(&snapshot.upstream);
             fields
                 .values_mut()
                 .for_each(|value| rewrite(value, base, upstream));
@@ -31,10 +31,10 @@ impl Links {
     }
 }
 
-fn rewrite(value: &mut Value, base: &str, upstream: &str) {
+fn rewrite(value: &mut Value, base: &str, upstream: Upstream<'_>) {
     match value {
         Value::String(text) => {
-            if let Some(path) = upstream_path(text, upstream) {
+            if let Some(path) = upstream.path(text) {
                 *text = format!("{base}{path}");
             }
         }
@@ -50,27 +50,53 @@ fn rewrite(value: &mut Value, base: &str, upstream: &str) {
     }
 }
 
-/// The path and query of a link to the upstream; nothing for any other text.
-fn upstream_path<'a>(text: &'a str, upstream: &str) -> Option<&'a str> {
-    let (scheme, rest) = text.split_once("://")?;
-    if !["http", "https"]
-        .iter()
-        .any(|known| scheme.eq_ignore_ascii_case(known))
-    {
-        return None;
-    }
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (host, path) = rest.split_at(end);
-    let ours = UPSTREAM_HOSTS
-        .iter()
-        .chain([&upstream])
-        .any(|ours| host.eq_ignore_ascii_case(ours));
-    (ours && !path.contains(char::is_whitespace)).then_some(path)
+/// The upstream as links name it.
+#[derive(Clone, Copy)]
+struct Upstream<'a> {
+    host: &'a str,
+    /// What its own paths begin with: a mirror of a mirror may have an upstream below a path.
+    prefix: &'a str,
 }
 
-fn authority(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.split('/').next().unwrap_or(rest)
+impl<'a> Upstream<'a> {
+    /// From its base URL.
+    fn of(url: &'a str) -> Self {
+        let (host, path) = host_and_path(url).unwrap_or((url, ""));
+        let prefix = path.trim_end_matches('/');
+        Self { host, prefix }
+    }
+
+    /// The path and query of a link to the upstream, below the upstream's base; nothing for any
+    /// other text.
+    fn path(self, text: &str) -> Option<&str> {
+        let (host, path) = host_and_path(text)?;
+        if path.contains(char::is_whitespace) {
+            return None;
+        }
+        if host.eq_ignore_ascii_case(self.host)
+            && let Some(rest) = path.strip_prefix(self.prefix)
+            && (rest.is_empty() || rest.starts_with(['/', '?', '#']))
+        {
+            return Some(rest);
+        }
+        let mut known = UPSTREAM_HOSTS.iter();
+        known
+            .any(|known| host.eq_ignore_ascii_case(known))
+            .then_some(path)
+    }
+}
+
+/// An HTTP URL's host, with its port unless that is the scheme's own, and everything after it.
+fn host_and_path(url: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let own_port = match scheme {
+        _ if scheme.eq_ignore_ascii_case("https") => ":443",
+        _ if scheme.eq_ignore_ascii_case("http") => ":80",
+        _ => return None,
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (host, path) = rest.split_at(end);
+    Some((host.strip_suffix(own_port).unwrap_or(host), path))
 }
 
 #[cfg(test)]
@@ -79,7 +105,7 @@ mod tests {
 
     #[test]
     fn links_to_the_upstream_are_told_from_other_text() {
-        let path = |text| upstream_path(text, "localhost:4000");
+        let path = |text| Upstream::of("http://localhost:4000").path(text);
         assert_eq!(
             path("https://ghibliapi.vercel.app/films/1"),
             Some("/films/1")
@@ -90,8 +116,10 @@ mod tests {
         );
         assert_eq!(path("http://localhost:4000/films"), Some("/films"));
         assert_eq!(path("https://ghibliapi.vercel.app"), Some(""));
+        assert_eq!(path("HTTPS://ghibliapi.vercel.app:443/db"), Some("/db"));
         for other in [
             "https://image.tmdb.org/t/p/1.jpg",
+            "https://ghibliapi.vercel.app:80/films/1",
             "htps://ghibliapi.vercel.app/films/1",
             "https://ghibliapi.vercel.app.evil.example/films/1",
             "see https://ghibliapi.vercel.app/films/1",
@@ -100,5 +128,16 @@ mod tests {
         ] {
             assert_eq!(path(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn links_to_an_upstream_below_a_path_lose_it() {
+        let upstream = Upstream::of("https://api.example/ghibli/");
+        let path = |text| upstream.path(text);
+        assert_eq!(path("https://api.example/ghibli/films/1"), Some("/films/1"));
+        assert_eq!(path("https://api.example/ghibli"), Some(""));
+        assert_eq!(path("https://api.example/ghibli-2/films/1"), None);
+        assert_eq!(path("https://api.example/films/1"), None);
+        assert_eq!(path("https://ghibliapi.vercel.app/db"), Some("/db"));
     }
 }

@@ -118,6 +118,25 @@ async fn a_connection_that_falls_silent_is_replaced() {
 }
 
 #[tokio::test]
+async fn rule_13_a_lease_that_ran_out_fences_its_holder_out() {
+    let redis = Redis::start().await;
+    let url = redis.url().parse().unwrap();
+    let (mut sleeper, mut other) = (writer(&url, "sleeper"), writer(&url, "other"));
+    let short = Duration::from_millis(300);
+    assert_eq!(sleeper.lease(short).await.unwrap(), Ok(()));
+    commit(&mut sleeper, 0, 1).await.unwrap();
+    let ran_out = async || redis.cli(&["EXISTS", "{ghibli}:lease"]).await == "0";
+    eventually("the lease runs out", LEASE, ran_out).await;
+    for _ in 0..2 {
+        let error = commit(&mut sleeper, 1, 2).await.unwrap_err();
+        assert_eq!(error.to_string(), "the lease was lost before the commit");
+        // Whether somebody else has it makes no difference.
+        assert_eq!(other.lease(LEASE).await.unwrap(), Ok(()));
+    }
+    commit(&mut other, 1, 2).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_replica_tells_readers_of_commits_and_refuses_writers() {
     let master = Redis::start_with(&["--repl-diskless-sync-delay", "0"]).await;
     let port = master.port().to_string();

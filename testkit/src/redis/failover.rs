@@ -121,16 +121,41 @@ impl Failover {
         &self.servers[index]
     }
 
-    /// Kills the master (SIGKILL). Returns it, so that it can be restarted.
+    /// Kills the master (SIGKILL). Returns its position among the servers.
     ///
     /// # Panics
     ///
     /// As [`master`](Self::master).
-    pub async fn kill_master(&mut self) -> &mut Redis {
+    pub async fn kill_master(&mut self) -> usize {
         let index = self.index_of_master().await;
-        let master = &mut self.servers[index];
-        master.kill().await;
-        master
+        self.servers[index].kill().await;
+        index
+    }
+
+    /// Makes a replica the master although the master is well, as for an update, and waits until
+    /// the sentinels have done it.
+    ///
+    /// # Panics
+    ///
+    /// When they do not.
+    pub async fn fail_over(&self) {
+        let before = self.index_of_master().await;
+        let order = ["SENTINEL", "FAILOVER", NAME];
+        let told = self.ask(&self.sentinels[0], &order).await;
+        assert_eq!(told, "OK", "no failover");
+        eventually("another master", PATIENCE, async || {
+            self.index_of_master().await != before
+        })
+        .await;
+    }
+
+    /// Starts a killed server again; sooner or later the sentinels make it a replica.
+    ///
+    /// # Panics
+    ///
+    /// As [`Redis::restart`].
+    pub async fn restart(&mut self, index: usize) {
+        self.servers[index].restart().await;
     }
 
     async fn index_of_master(&self) -> usize {

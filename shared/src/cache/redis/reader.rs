@@ -58,8 +58,11 @@ impl Reader {
             // Silence is normal; a peer that does not even answer a PING is gone.
             Err(_) => {
                 let heartbeat = timeout(COMMAND_TIMEOUT, sink.ping::<()>()).await;
-                if !matches!(heartbeat, Ok(Ok(()))) {
+                let is_alive = matches!(heartbeat, Ok(Ok(())));
+                if !is_alive || self.link.target.is_replaced().await {
+                    // The other connection leads to the same place.
                     self.notices = None;
+                    self.link.connection = None;
                 }
             }
         }

@@ -29,6 +29,8 @@ pub(super) struct Target {
     hosts: Vec<Address>,
     /// The node of a cluster that has our keys, once one was named.
     node: Option<Address>,
+    /// The server that was found last.
+    found: Option<Address>,
 }
 
 impl Target {
@@ -37,6 +39,7 @@ impl Target {
             url: url.clone(),
             hosts: url.hosts.clone(),
             node: None,
+            found: None,
         };
         // Certificates that cannot be used are told of at start.
         client(url, &target.hosts[0], logged_in(url))?;
@@ -71,12 +74,26 @@ impl Target {
     /// Finds the server to connect to. Tell by [`failed`](Self::failed) if that does not work.
     pub(super) async fn locate(&mut self) -> Result<Client, CacheError> {
         let address = match (&self.node, &self.url.master) {
-            (Some(node), _) => node,
-            (None, None) => &self.hosts[0],
-            (None, Some(master)) => &ask_all(&self.url, &mut self.hosts, master).await?,
+            (Some(node), _) => node.clone(),
+            (None, None) => self.hosts[0].clone(),
+            (None, Some(master)) => ask_all(&self.url, &mut self.hosts, master).await?,
         };
         let settings = logged_in(&self.url).set_db(self.url.database.into());
-        client(&self.url, address, settings)
+        let client = client(&self.url, &address, settings);
+        self.found = Some(address);
+        client
+    }
+
+    /// Whether the sentinels name another master by now than the one that was found last.
+    ///
+    /// A master that was replaced in good health takes writes for another ten seconds, and then
+    /// forgets them. Silent sentinels are no reason to leave a master that answers.
+    pub(super) async fn is_replaced(&mut self) -> bool {
+        let Some(master) = &self.url.master else {
+            return false;
+        };
+        let named = ask_all(&self.url, &mut self.hosts, master).await;
+        named.is_ok_and(|address| self.found.as_ref() != Some(&address))
     }
 
     /// Follows a node of a cluster that says which other has our keys. Returns whether it did.
@@ -84,8 +101,10 @@ impl Target {
         let named = error.redirect_node().and_then(|(address, _slot)| {
             let (host, port) = address.rsplit_once(':')?;
             // Without a name it is on the host that was asked.
-            let asked = || &self.node.as_ref().unwrap_or(&self.hosts[0]).0;
-            let host = if host.is_empty() { asked() } else { host };
+            let host = match host {
+                "" => &self.found.as_ref()?.0,
+                host => host,
+            };
             Some((host.to_owned(), port.parse().ok()?))
         });
         let is_named = named.is_some();

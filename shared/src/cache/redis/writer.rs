@@ -11,12 +11,15 @@ use crate::cache::{CacheError, RedisUrl, Stored, snapshot_from, status_from};
 use crate::snapshot::Snapshot;
 
 /// Takes the lease if it is free or ours. Returns who has it now.
+///
+/// Begins with a write, so that a server that cannot be written says so to a standby too, and not
+/// only when it is needed.
 static TAKE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
-        "local holder = redis.call('GET', KEYS[1])
-         if holder and holder ~= ARGV[1] then return holder end
-         redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-         return ARGV[1]",
+        "if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return ARGV[1] end
+         local holder = redis.call('GET', KEYS[1])
+         if holder == ARGV[1] then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
+         return holder",
     )
 });
 
@@ -109,9 +112,12 @@ impl Writer {
         Ok(())
     }
 
-    /// Finds out whether the connection has died meanwhile, before a script that must not be
-    /// sent twice goes over it.
+    /// Finds out whether the connection has died meanwhile, or leads to a server that is the master
+    /// no more, before a script that must not be sent twice goes over it.
     async fn wake(&mut self) -> Result<(), CacheError> {
+        if self.link.connection.is_some() && self.link.target.is_replaced().await {
+            self.link.connection = None;
+        }
         self.link.ask(&cmd("PING")).await
     }
 }

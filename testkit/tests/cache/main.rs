@@ -1,0 +1,114 @@
+//! The whole mirror on Redis in earnest: failovers, silence, full memory, permissions, TLS, a
+//! cluster, and several pollers. Real processes throughout.
+
+mod failover;
+mod permissions;
+mod pollers;
+mod shapes;
+mod trouble;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use testkit::client::{get, hammer};
+use testkit::process::{Poller, RunningPoller, RunningServer, Server};
+use testkit::upstream::Upstream;
+use testkit::{PATIENCE, catalogue, eventually};
+use tokio::task::JoinHandle;
+
+const EVERY_SECOND: &str = "* * * * * *";
+
+const FILM: &str = "The Boy and the Heron";
+
+/// An upstream, a poller that syncs every second, and readers that have loaded what it committed.
+struct Mirror {
+    upstream: Upstream,
+    poller: RunningPoller,
+    readers: Vec<RunningServer>,
+}
+
+impl Mirror {
+    /// One whose processes all use the same cache.
+    async fn on(cache: &str, readers: usize) -> Self {
+        let upstream = Upstream::start(catalogue());
+        let poller = Poller::new(&upstream.url(), cache);
+        Self::of(upstream, poller, &Server::new(cache), readers).await
+    }
+
+    async fn of(upstream: Upstream, poller: Poller, server: &Server, readers: usize) -> Self {
+        let poller = poller.schedule(EVERY_SECOND).start().await;
+        let committed = |line: &serde_json::Value| line["outcome"] == "committed";
+        poller
+            .process
+            .wait_for_log("sync finished", committed)
+            .await;
+        let mut mirror = Self {
+            upstream,
+            poller,
+            readers: Vec::new(),
+        };
+        for _ in 0..readers {
+            let reader = server.start().await;
+            let url = format!("{}/readyz", reader.admin_url());
+            eventually("ready", PATIENCE, async || get(&url).await.status == 200).await;
+            mirror.readers.push(reader);
+        }
+        mirror
+    }
+
+    /// Waits until every reader has a film, and returns how long that took.
+    async fn shows(&self, title: &str) -> Duration {
+        let started = Instant::now();
+        for reader in &self.readers {
+            let url = format!("{}/films", reader.url());
+            let shown = async || get(&url).await.text().contains(title);
+            eventually("the release", PATIENCE, shown).await;
+        }
+        started.elapsed()
+    }
+
+    /// Sends requests to all readers until [`Load::stop`].
+    fn load(&self) -> Load {
+        let paths = ["films", "people", "movies", "db"];
+        let urls: Vec<_> = self
+            .readers
+            .iter()
+            .flat_map(|reader| paths.map(|path| format!("{}/{path}", reader.url())))
+            .collect();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let hammering = tokio::spawn(async move {
+            let mut answered = 0;
+            while !stopped.load(Ordering::Relaxed) {
+                let tally = hammer(&urls, 200, 4).await;
+                assert!(tally.all_ok(), "{tally:?}");
+                answered += tally.answered;
+            }
+            answered
+        });
+        Load { stop, hammering }
+    }
+}
+
+/// Requests that are being sent.
+struct Load {
+    stop: Arc<AtomicBool>,
+    hammering: JoinHandle<usize>,
+}
+
+impl Load {
+    /// Ends it. Returns how many requests there were; each was answered with 200.
+    async fn stop(self) -> usize {
+        self.stop.store(true, Ordering::Relaxed);
+        self.hammering.await.expect("no request failed")
+    }
+}
+
+/// How often a process logged a message.
+fn times(process: &testkit::process::Process, message: &str) -> usize {
+    let logs = process.logs();
+    logs.iter()
+        .filter(|line| line["message"] == message)
+        .count()
+}

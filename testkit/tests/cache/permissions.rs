@@ -1,0 +1,112 @@
+//! The two users: each may do what its process does, and the server's may do nothing else.
+
+use std::time::Duration;
+
+use testkit::catalogue;
+use testkit::client::raw;
+use testkit::process::{Poller, Server};
+use testkit::redis::Redis;
+use testkit::upstream::Upstream;
+
+use super::{FILM, Mirror};
+
+const POLLER: &str = "~{ghibli}:* &{ghibli}:changed +ping +get +getrange +set +del +publish \
+                      +evalsha +script|load";
+const SERVER: &str = "%R~{ghibli}:* &{ghibli}:changed +ping +get +subscribe";
+
+async fn redis_with_users() -> Redis {
+    let redis = Redis::start().await;
+    for (user, permissions) in [("poller", POLLER), ("server", SERVER)] {
+        let user = ["ACL", "SETUSER", user, "on", ">s3cret"];
+        let permissions: Vec<_> = permissions.split(' ').collect();
+        let told = redis.cli(&[&user, &permissions[..]].concat()).await;
+        assert_eq!(told, "OK");
+    }
+    redis
+}
+
+#[test]
+fn people_are_told_these_permissions_and_the_stack_uses_them() {
+    let readme = include_str!("../../../README.md");
+    let stack = include_str!("../../../deploy/redis/make-keys.sh");
+    for (user, permissions) in [("poller", POLLER), ("server", SERVER)] {
+        let told = format!("\nuser {user} on >PASSWORD {permissions}\n");
+        assert!(readme.contains(&told), "{told}");
+        assert!(
+            stack.contains(&format!(" {permissions}\n")),
+            "{permissions}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn these_permissions_are_enough_and_nothing_else_is_tried() {
+    let redis = redis_with_users().await;
+    let upstream = Upstream::start(catalogue());
+    let of = |user: &str| redis.url().replace("://", user);
+    let poller = Poller::new(&upstream.url(), &of("://poller:s3cret@"));
+    let server = Server::new(&of("://server:s3cret@"));
+    let mut mirror = Mirror::of(upstream, poller, &server, 2).await;
+    mirror.upstream.release(FILM);
+    mirror.shows(FILM).await;
+    // Ends with the lease given back.
+    let poller = &mut mirror.poller.process;
+    poller.signal(testkit::process::Signal::Term);
+    assert!(poller.wait().await.success());
+    assert_eq!(redis.cli(&["EXISTS", "{ghibli}:lease"]).await, "0");
+    assert_eq!(redis.cli(&["ACL", "LOG"]).await, "", "nothing was refused");
+}
+
+/// Every command that Redis itself counts as writing, sent in earnest and with as many arguments
+/// as it wants.
+#[tokio::test]
+async fn the_servers_user_cannot_write() {
+    let redis = redis_with_users().await;
+    redis.cli(&["SET", "{ghibli}:snapshot", "as it was"]).await;
+    let listed = redis.cli(&["ACL", "CAT", "write"]).await;
+    let mut commands: Vec<_> = listed.lines().collect();
+    assert!(
+        commands.len() > 80 && commands.contains(&"set"),
+        "{commands:?}"
+    );
+    // These do not write by themselves, but make others write, or readers believe something.
+    commands.extend([
+        "eval",
+        "evalsha",
+        "fcall",
+        "script|load",
+        "publish",
+        "spublish",
+        "multi",
+    ]);
+    commands.extend([
+        "config|set",
+        "acl|setuser",
+        "client|kill",
+        "replicaof",
+        "shutdown",
+    ]);
+
+    let mut script = "AUTH server s3cret\r\n".to_owned();
+    for command in &commands {
+        let info = redis.cli(&["COMMAND", "INFO", command]).await;
+        let arity: i32 = info.lines().nth(1).unwrap_or("?").parse().expect(command);
+        let name = command.replace('|', " ");
+        let missing = arity.unsigned_abs() as usize - name.split(' ').count();
+        script += &name;
+        script += &" {ghibli}:snapshot".repeat(missing);
+        script += "\r\n";
+    }
+    script += "GET {ghibli}:snapshot\r\nQUIT\r\n";
+    let address = ("127.0.0.1", redis.port());
+    let told = raw(address, script.as_bytes(), Duration::from_secs(10)).await;
+    let told = String::from_utf8(told).unwrap();
+    let answers: Vec<_> = told.lines().collect();
+    assert_eq!(answers[0], "+OK");
+    for (command, answer) in commands.iter().zip(&answers[1..]) {
+        assert!(answer.starts_with("-NOPERM"), "{command}: {answer}");
+    }
+    let rest = &answers[commands.len() + 1..];
+    assert_eq!(rest, ["$9", "as it was", "+OK"]);
+    println!("{} commands refused", commands.len());
+}

@@ -1,0 +1,92 @@
+//! Several pollers on one cache: one syncs, another takes over.
+
+use std::time::{Duration, Instant};
+
+use testkit::catalogue;
+use testkit::process::{Poller, Signal};
+use testkit::redis::Redis;
+use testkit::upstream::{Fault, Upstream};
+use testkit::{PATIENCE, eventually};
+
+use super::{EVERY_SECOND, FILM, Mirror, times};
+
+const STANDBY: &str = "standing by, another poller syncs";
+
+/// A poller that gives up on the upstream later than others would.
+async fn patient_poller(upstream: &Upstream, redis: &Redis) -> testkit::process::RunningPoller {
+    let poller = Poller::new(&upstream.url(), &redis.url()).schedule(EVERY_SECOND);
+    poller.env("UPSTREAM_TIMEOUT", "20s").start().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_13_two_pollers_cost_the_upstream_one_and_a_standby_takes_over() {
+    let redis = Redis::start().await;
+    let mut mirror = Mirror::on(&redis.url(), 1).await;
+    let standby = patient_poller(&mirror.upstream, &redis).await;
+    standby.process.wait_for_log(STANDBY, |_| true).await;
+
+    let holder = &mut mirror.poller.process;
+    let more = times(holder, "sync finished") + 4;
+    eventually("four more syncs", PATIENCE, async || {
+        times(holder, "sync finished") >= more
+    })
+    .await;
+    let killed = Instant::now();
+    holder.kill().await;
+    let requests = mirror.upstream.counts().requests;
+    let finished = times(holder, "sync finished") as u64;
+    // The last sync may have been cut off.
+    assert!(
+        (finished * 5..=finished * 5 + 5).contains(&requests),
+        "{requests}"
+    );
+    assert_eq!(times(&standby.process, "sync finished"), 0);
+
+    mirror.upstream.release(FILM);
+    standby
+        .process
+        .wait_for_log("film released", |line| line["sequence"] == 1)
+        .await;
+    println!(
+        "holder killed: a standby took over {:?} later",
+        killed.elapsed()
+    );
+    mirror.shows(FILM).await;
+    assert_eq!(times(&standby.process, STANDBY), 1, "told once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_13_a_poller_that_slept_through_its_lease_in_a_sync_is_fenced_out() {
+    let redis = Redis::start().await;
+    let upstream = Upstream::start(catalogue());
+    let sleeper = patient_poller(&upstream, &redis).await;
+    sleeper
+        .process
+        .wait_for_log("sync finished", |line| line["outcome"] == "committed")
+        .await;
+    // In the middle of a sync it falls asleep.
+    upstream.misbehave(Fault::Stall);
+    let before = upstream.counts().requests;
+    upstream
+        .wait_for("a stalled request", |counts| counts.requests > before)
+        .await;
+    sleeper.process.signal(Signal::Stop);
+    upstream.behave();
+
+    let other = patient_poller(&upstream, &redis).await;
+    let mark = sleeper.process.mark();
+    other.process.wait_for_log("sync finished", |_| true).await;
+    upstream.release(FILM);
+    other.process.wait_for_log("film released", |_| true).await;
+    let stored = redis.cli(&["GET", "{ghibli}:snapshot"]).await;
+
+    sleeper.process.signal(Signal::Cont);
+    let fenced = sleeper.process.wait_for_log_since(mark, STANDBY, |_| true);
+    let line = tokio::time::timeout(Duration::from_secs(30), fenced)
+        .await
+        .unwrap();
+    let holder = redis.cli(&["GET", "{ghibli}:lease"]).await;
+    assert_eq!(line["holder"], holder.as_str());
+    assert_eq!(times(&sleeper.process, "film released"), 0);
+    assert_eq!(redis.cli(&["GET", "{ghibli}:snapshot"]).await, stored);
+}

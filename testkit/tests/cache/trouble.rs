@@ -1,0 +1,198 @@
+//! A cache that is silent, full, empty, late, or locked.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use testkit::client::get;
+use testkit::process::{Poller, Server};
+use testkit::redis::{Proxy, Redis};
+use testkit::upstream::Upstream;
+use testkit::{PATIENCE, catalogue, eventually};
+
+use super::{EVERY_SECOND, FILM, Mirror, times};
+
+const UNREADABLE: &str = "cache unreadable, serving what is in memory";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_freezes_costs_no_request_and_is_used_again_when_it_thaws() {
+    let redis = Redis::start().await;
+    let mirror = Mirror::on(&redis.url(), 2).await;
+    let load = mirror.load();
+
+    redis.pause();
+    for reader in &mirror.readers {
+        reader.process.wait_for_log(UNREADABLE, |_| true).await;
+    }
+    mirror
+        .poller
+        .process
+        .wait_for_log("sync failed", |_| true)
+        .await;
+    redis.resume();
+    mirror.upstream.release(FILM);
+    let shown = mirror.shows(FILM).await;
+    let requests = load.stop().await;
+    println!("thawed: shown {shown:?} later; {requests} requests meanwhile, none failed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_fall_silent_are_replaced() {
+    let redis = Redis::start().await;
+    let proxy = Proxy::to(redis.port()).await;
+    let mirror = Mirror::on(&format!("redis://127.0.0.1:{}", proxy.port()), 2).await;
+    proxy.silence();
+    mirror.upstream.release(FILM);
+    let shown = mirror.shows(FILM).await;
+    println!("connections silent: shown {shown:?} later");
+
+    // The notices' connections are replaced as well, beside the silent ones.
+    let listeners = ["PUBSUB", "NUMSUB", "{ghibli}:changed"];
+    eventually("new subscriptions", PATIENCE, async || {
+        redis.cli(&listeners).await.ends_with('4')
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poller_looks_for_its_cache_again_within_seconds_whatever_the_schedule() {
+    let mut redis = Redis::start().await;
+    redis.kill().await;
+    let upstream = Upstream::start(catalogue());
+    let poller = Poller::new(&upstream.url(), &redis.url())
+        .schedule("0 0 0 1 1 *")
+        .start()
+        .await;
+    let log = &poller.process;
+    // Three failures in a row are one, two and four seconds apart.
+    let third = async || times(log, "sync failed") >= 3;
+    eventually("the third failure", PATIENCE, third).await;
+    redis.restart().await;
+    let restarted = Instant::now();
+    log.wait_for_log("sync finished", |line| line["outcome"] == "committed")
+        .await;
+    println!("Redis back: committed {:?} later", restarted.elapsed());
+    assert_eq!(upstream.counts().requests, 5, "nothing was asked in vain");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_redis_keeps_what_it_has_until_there_is_room() {
+    let redis = Redis::start().await;
+    let mirror = Mirror::on(&redis.url(), 1).await;
+    let stored = async || {
+        let snapshot = redis.cli(&["GET", "{ghibli}:snapshot"]).await;
+        (snapshot, redis.cli(&["GET", "{ghibli}:status"]).await)
+    };
+
+    redis.cli(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    let before = stored().await;
+    mirror.upstream.release(FILM);
+    let log = &mirror.poller.process;
+    let mark = log.mark();
+    let full = |line: &Value| line["reason"].as_str().unwrap().contains("maxmemory");
+    log.wait_for_log_since(mark, "sync failed", full).await;
+    let twice = async || times(log, "sync failed") >= 2;
+    eventually("a second failure", PATIENCE, twice).await;
+    assert!(stored().await == before, "nothing half-written");
+    let films = get(&format!("{}/films", mirror.readers[0].url())).await;
+    assert_eq!(
+        (films.status, films.json().as_array().unwrap().len()),
+        (200, 22)
+    );
+    assert_eq!(times(&mirror.readers[0].process, UNREADABLE), 0);
+
+    redis.cli(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    mirror.shows(FILM).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_12_a_flushed_cache_is_rebuilt_within_a_cycle_with_its_release_log() {
+    let redis = Redis::start().await;
+    let mirror = Mirror::on(&redis.url(), 2).await;
+    mirror.upstream.release(FILM);
+    mirror.shows(FILM).await;
+    let load = mirror.load();
+    let stored = async || -> Option<Value> {
+        let stored = redis.cli(&["--raw", "GET", "{ghibli}:snapshot"]).await;
+        serde_json::from_str(&stored).ok()
+    };
+    let before = stored().await.unwrap();
+
+    let flushed = Instant::now();
+    redis.cli(&["FLUSHALL"]).await;
+    let after = eventually("a snapshot", PATIENCE, stored).await;
+    println!(
+        "flushed: rebuilt {:?} later; a cycle is 1 s",
+        flushed.elapsed()
+    );
+    assert_eq!(after["releases"], before["releases"]);
+    assert_eq!(after["releases"][0]["title"], FILM);
+    assert!(after["generation"].as_u64() >= before["generation"].as_u64());
+
+    mirror.upstream.release("Earwig and the Witch");
+    mirror.shows("Earwig and the Witch").await;
+    load.stop().await;
+    let told = |line: &Value| line["sequence"] == 2;
+    let log = &mirror.poller.process;
+    log.wait_for_log("film released", told).await;
+    assert_eq!(times(log, "film released"), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_is_told_by_both_and_repeated_by_neither() {
+    let redis = Redis::start_with(&["--requirepass", "s3cret"]).await;
+    let upstream = Upstream::start(catalogue());
+    let url = redis.url().replace("://", "://:wr0ng@");
+    let mut poller = Poller::new(&upstream.url(), &url).start().await;
+    let mut server = Server::new(&url).start().await;
+    let refused = |line: &Value| {
+        let reason = line["reason"].as_str().unwrap();
+        reason.contains("refused: Password authentication failed")
+    };
+    poller.process.wait_for_log("sync failed", refused).await;
+    server.process.wait_for_log(UNREADABLE, refused).await;
+    for process in [&mut poller.process, &mut server.process] {
+        process.kill().await;
+        let said = [process.stdout(), process.stderr()].concat().join("\n");
+        assert!(!said.contains("wr0ng"), "{said}");
+    }
+    assert_eq!(upstream.counts().requests, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_serves_readers_and_tells_a_poller_that_it_cannot_be_written() {
+    let master = Redis::start_with(&["--repl-diskless-sync-delay", "0"]).await;
+    let port = master.port().to_string();
+    let replica = Redis::start_with(&["--replicaof", "127.0.0.1", &port]).await;
+    let upstream = Upstream::start(catalogue());
+    let poller = Poller::new(&upstream.url(), &master.url());
+    let mirror = Mirror::of(upstream, poller, &Server::new(&replica.url()), 2).await;
+    mirror.upstream.release(FILM);
+    mirror.shows(FILM).await;
+
+    let lost = Poller::new(&mirror.upstream.url(), &replica.url())
+        .schedule(EVERY_SECOND)
+        .start()
+        .await;
+    let read_only = |line: &Value| {
+        let reason = line["reason"].as_str().unwrap().to_lowercase();
+        reason.starts_with("cannot take the lease: refused: ")
+            && reason.contains("read only replica")
+    };
+    let line = lost.process.wait_for_log("sync failed", read_only).await;
+    assert_eq!(line["level"], "WARN");
+
+    // Readers outlive their replica, and catch up when it returns.
+    let mut replica = replica;
+    replica.kill().await;
+    mirror.upstream.release("Earwig and the Witch");
+    for reader in &mirror.readers {
+        reader.process.wait_for_log(UNREADABLE, |_| true).await;
+        assert_eq!(get(&format!("{}/films", reader.url())).await.status, 200);
+    }
+    replica.restart().await;
+    let shown = tokio::time::timeout(
+        Duration::from_secs(30),
+        mirror.shows("Earwig and the Witch"),
+    );
+    shown.await.unwrap();
+}

@@ -1,0 +1,140 @@
+//! How old answers say that they are.
+
+use std::time::{Duration, Instant};
+
+use testkit::mirror::Mirror;
+use testkit::process::{Poller, RunningServer};
+use testkit::{PATIENCE, catalogue, eventually};
+
+use crate::{ask, get_with};
+
+async fn age(server: &RunningServer) -> Option<u64> {
+    let answer = get_with(server, "/films", &[]).await;
+    Some(answer.header("age")?.parse().unwrap())
+}
+
+#[tokio::test]
+async fn age_is_the_time_since_the_last_confirmed_sync() {
+    let mirror = Mirror::empty(catalogue());
+    let started = Instant::now();
+    mirror.sync().await;
+    let synced = Instant::now();
+    let server = mirror.server(&[]).await;
+
+    let two_seconds = async || age(&server).await >= Some(2);
+    eventually("an age of two seconds", PATIENCE, two_seconds).await;
+    for path in [
+        "/films",
+        "/db",
+        "/movies",
+        "/films?limit=1",
+        "/films/unknown",
+    ] {
+        for method in ["GET", "HEAD"] {
+            let least = synced.elapsed();
+            let answer = ask(&server, method, path, &[]).await;
+            let age: u64 = answer.header("age").unwrap().parse().unwrap();
+            let most = started.elapsed();
+            // Whole seconds, rounded down.
+            assert!(
+                age + 1 >= least.as_secs() && age <= most.as_secs(),
+                "{path}: {age}"
+            );
+        }
+    }
+
+    // A sync that finds nothing new confirms what is there.
+    mirror.sync().await;
+    let young = async || age(&server).await < Some(2);
+    eventually("an age that starts again", PATIENCE, young).await;
+
+    // One that fails does not.
+    mirror.upstream.go_down();
+    let poller = Poller::new(&mirror.upstream.url(), &mirror.cache_url())
+        .start()
+        .await;
+    poller
+        .process
+        .wait_for_log("sync finished", |line| line["outcome"] == "failed")
+        .await;
+    let old = async || age(&server).await >= Some(3);
+    eventually("an age that goes on", PATIENCE, old).await;
+}
+
+/// The parameters of the one entry of a `Cache-Status` (RFC 9211, a list of RFC 8941).
+fn cache_status(field: &str) -> Vec<(String, String)> {
+    assert!(
+        !field.contains([',', '"']),
+        "one entry, and tokens alone: {field}"
+    );
+    let mut parts = field.split(';').map(|part| part.trim_start_matches(' '));
+    assert_eq!(parts.next(), Some("ghibli-mirror"));
+    let parameters = parts.map(|parameter| {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, "?1"));
+        let is_key = |byte: u8| byte.is_ascii_lowercase() || byte == b'-';
+        assert!(name.bytes().all(is_key) && !value.is_empty(), "{field}");
+        (name.to_owned(), value.to_owned())
+    });
+    parameters.collect()
+}
+
+async fn told(server: &RunningServer) -> Vec<(String, String)> {
+    let answer = get_with(server, "/films", &[]).await;
+    cache_status(answer.header("cache-status").unwrap())
+}
+
+fn ttl(parameters: &[(String, String)]) -> Option<i64> {
+    let mut parameters = parameters.iter();
+    let (_, ttl) = parameters.find(|(name, _)| name == "ttl")?;
+    Some(ttl.parse().unwrap())
+}
+
+#[tokio::test]
+async fn cache_status_tells_when_the_next_sync_is_due() {
+    let mirror = Mirror::of(catalogue()).await;
+    let mut poller = Poller::new(&mirror.upstream.url(), &mirror.cache_url())
+        .start()
+        .await;
+    poller.process.wait_for_log("sync finished", |_| true).await;
+    let server = mirror.server(&[]).await;
+    let parameters = told(&server).await;
+    assert_eq!(parameters[0], ("hit".to_owned(), "?1".to_owned()));
+    assert!(
+        (0..=60).contains(&ttl(&parameters).unwrap()),
+        "{parameters:?}"
+    );
+    assert_eq!(parameters.len(), 2, "{parameters:?}");
+
+    // A sync that does not come is overdue.
+    poller.process.kill().await;
+    let mut often = Poller::new(&mirror.upstream.url(), &mirror.cache_url())
+        .schedule("* * * * * *")
+        .start()
+        .await;
+    let soon = async || ttl(&told(&server).await).is_some_and(|ttl| ttl <= 1);
+    eventually("a sync every second", Duration::from_secs(90), soon).await;
+    often.process.kill().await;
+    let overdue = async || ttl(&told(&server).await).is_some_and(|ttl| ttl < 0);
+    eventually("an overdue sync", PATIENCE, overdue).await;
+}
+
+#[tokio::test]
+async fn the_built_in_catalogue_has_no_age_and_is_told_as_such() {
+    let mirror = Mirror::empty(catalogue());
+    mirror.upstream.go_down();
+    let poller = Poller::new(&mirror.upstream.url(), &mirror.cache_url())
+        .start()
+        .await;
+    poller.process.wait_for_log("sync finished", |_| true).await;
+    let server = mirror.server(&[]).await;
+    assert_eq!(age(&server).await, None);
+    let detail = ("detail".to_owned(), "built-in".to_owned());
+    assert!(told(&server).await.contains(&detail));
+
+    mirror.upstream.come_back();
+    drop(poller);
+    mirror.sync().await;
+    let young = async || age(&server).await.is_some();
+    eventually("an age", PATIENCE, young).await;
+    assert!(!told(&server).await.contains(&detail));
+}

@@ -1,0 +1,171 @@
+//! `ETag`, `If-None-Match`, `Last-Modified`.
+
+use std::collections::BTreeMap;
+
+use testkit::client::Response;
+use testkit::mirror::Mirror;
+use testkit::process::RunningServer;
+use testkit::sample::COLLECTIONS;
+use testkit::{PATIENCE, catalogue, eventually};
+
+use crate::{CASTLE, get_with, paths};
+
+const PUBLIC: [(&str, &str); 1] = [("PUBLIC_URL", "https://ghibli.example")];
+
+fn is_weak_tag(tag: &str) -> bool {
+    let opaque = tag
+        .strip_prefix("W/\"")
+        .and_then(|tag| tag.strip_suffix('"'));
+    opaque.is_some_and(|opaque| !opaque.is_empty() && !opaque.contains('"'))
+}
+
+#[tokio::test]
+async fn replicas_give_the_same_bytes_the_same_weak_tag() {
+    let data = catalogue();
+    let mirror = Mirror::of(data.clone()).await;
+    let (one, other) = (mirror.server(&PUBLIC).await, mirror.server(&PUBLIC).await);
+    let mut all = paths();
+    for collection in COLLECTIONS {
+        for record in data[collection].as_array().unwrap() {
+            all.push(format!("/{collection}/{}", record["id"].as_str().unwrap()));
+        }
+    }
+    for path in all {
+        let (one, other) = (
+            get_with(&one, &path, &[]).await,
+            get_with(&other, &path, &[]).await,
+        );
+        assert_eq!(one.body, other.body, "{path}");
+        for header in ["etag", "last-modified", "link", "x-total-count"] {
+            assert_eq!(one.header(header), other.header(header), "{path}: {header}");
+        }
+        match one.status {
+            200 => assert!(is_weak_tag(one.header("etag").unwrap()), "{path}"),
+            302 | 400 => assert_eq!(one.header("etag"), None, "{path}"),
+            status => assert_eq!(status, 404, "{path}"),
+        }
+    }
+    // The page tells an age; in the same second it is the same page.
+    let same_page = async || {
+        let pages = [
+            get_with(&one, "/movies", &[]).await,
+            get_with(&other, "/movies", &[]).await,
+        ];
+        pages[0].header("etag") == pages[1].header("etag") && pages[0].body == pages[1].body
+    };
+    eventually("the same page on both", PATIENCE, same_page).await;
+}
+
+#[tokio::test]
+async fn what_the_client_has_is_not_sent_again() {
+    let mirror = Mirror::of(catalogue()).await;
+    let server = mirror.server(&[]).await;
+    for path in paths() {
+        let answer = get_with(&server, &path, &[]).await;
+        if answer.status != 200 {
+            let any = get_with(&server, &path, &[("if-none-match", "*")]).await;
+            assert_eq!(any.status, answer.status, "{path}");
+            continue;
+        }
+        let weak = answer.header("etag").unwrap();
+        let strong = weak.strip_prefix("W/").unwrap();
+        for told in [
+            weak.to_owned(),
+            strong.to_owned(),
+            "*".to_owned(),
+            format!("\"x\", {weak}"),
+            format!("W/\"y\",{strong} , \"z\""),
+        ] {
+            let known = get_with(&server, &path, &[("if-none-match", &told)]).await;
+            assert_eq!((known.status, known.body.len()), (304, 0), "{path}: {told}");
+            for header in ["etag", "vary", "cache-control", "last-modified"] {
+                assert_eq!(
+                    known.header(header),
+                    answer.header(header),
+                    "{path}: {header}"
+                );
+            }
+            assert_eq!(known.header("content-type"), None, "{path}");
+
+            let anew = [("if-none-match", &*told), ("cache-control", "no-cache")];
+            let anew = get_with(&server, &path, &anew).await;
+            assert_eq!(
+                (anew.status, &anew.body),
+                (200, &answer.body),
+                "{path}: {told}"
+            );
+        }
+        let other = [
+            ("if-none-match", "\"x\""),
+            ("if-modified-since", "Fri, 01 Jan 2100 00:00:00 GMT"),
+        ];
+        let sent = get_with(&server, &path, &other).await;
+        assert_eq!((sent.status, &sent.body), (200, &answer.body), "{path}");
+        // Ranges and dates are ignored, as the upstream does.
+        let part = get_with(&server, &path, &[("range", "bytes=0-9")]).await;
+        assert_eq!((part.status, &part.body), (200, &answer.body), "{path}");
+        let since = [("if-modified-since", "Fri, 01 Jan 2100 00:00:00 GMT")];
+        assert_eq!(get_with(&server, &path, &since).await.status, 200, "{path}");
+    }
+}
+
+/// `Last-Modified` and `ETag` of every body that has the former.
+async fn moments(server: &RunningServer, paths: &[String]) -> BTreeMap<String, (String, String)> {
+    let mut moments = BTreeMap::new();
+    for path in paths {
+        let answer = get_with(server, path, &[]).await;
+        let told = |header: &str| answer.header(header).unwrap().to_owned();
+        moments.insert(path.clone(), (told("last-modified"), told("etag")));
+    }
+    moments
+}
+
+fn date(answer: &Response) -> String {
+    answer.header("date").unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_body_is_as_old_as_its_last_change_on_every_replica() {
+    let data = catalogue();
+    let mirror = Mirror::of(data.clone()).await;
+    let server = mirror.server(&PUBLIC).await;
+    let mut all: Vec<_> = COLLECTIONS.iter().map(|name| format!("/{name}")).collect();
+    all.push("/db".to_owned());
+    for collection in ["films", "people"] {
+        for record in data[collection].as_array().unwrap() {
+            all.push(format!("/{collection}/{}", record["id"].as_str().unwrap()));
+        }
+    }
+    let first = moments(&server, &all).await;
+
+    // The dates have no fractions, so a change shows in them from the next second on.
+    let start = date(&get_with(&server, "/", &[]).await);
+    let next_second = async || date(&get_with(&server, "/", &[]).await) != start;
+    eventually("the next second", PATIENCE, next_second).await;
+    mirror.upstream.change("films", CASTLE, "rt_score", "96");
+    mirror.sync().await;
+    let castle = format!("/films/{CASTLE}");
+    let changed = async || moments(&server, &all[..1]).await["/films"] != first["/films"];
+    eventually("the change", PATIENCE, changed).await;
+
+    let second = moments(&server, &all).await;
+    let moved: Vec<_> = all
+        .iter()
+        .filter(|path| first[*path] != second[*path])
+        .collect();
+    assert_eq!(moved, ["/films", "/db", &castle]);
+    for path in moved {
+        let ((was, tag), (is, new_tag)) = (&first[path], &second[path]);
+        assert!(was != is && tag != new_tag, "{path}");
+        assert_eq!(is, &second[&castle].0, "{path}");
+    }
+
+    let late = mirror.server(&PUBLIC).await;
+    assert_eq!(moments(&late, &all).await, second);
+    let made = get_with(&late, "/films?limit=2", &[]).await;
+    assert_eq!(
+        made.header("last-modified"),
+        None,
+        "put together for the request"
+    );
+}

@@ -1,0 +1,120 @@
+//! What pollers remember when the cache is lost: who restores it, and what readers make of that.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+use std::time::Duration;
+
+use serde_json::Value;
+use testkit::client::get;
+use testkit::process::{Poller, RunningPoller, RunningServer, Server, Signal};
+use testkit::redis::Redis;
+use testkit::upstream::Upstream;
+use testkit::{PATIENCE, catalogue, eventually};
+
+async fn poller(upstream: &Upstream, redis: &Redis) -> RunningPoller {
+    Poller::new(&upstream.url(), &redis.url())
+        .schedule("* * * * * *")
+        .env("LOG_LEVEL", "info,poller=debug")
+        .start()
+        .await
+}
+
+async fn shows(reader: &RunningServer, title: &str) {
+    let shown = async || {
+        get(&format!("{}/films", reader.url()))
+            .await
+            .text()
+            .contains(title)
+    };
+    eventually(title, PATIENCE, shown).await;
+}
+
+/// The titles in the release log, and the numbers beside them.
+async fn release_log(redis: &Redis) -> Vec<(u64, String)> {
+    let snapshot = redis.cli(&["GET", "{ghibli}:snapshot"]).await;
+    let Ok(snapshot) = serde_json::from_str::<Value>(&snapshot) else {
+        return Vec::new();
+    };
+    let log = snapshot["releases"].as_array().unwrap();
+    log.iter()
+        .map(|it| {
+            let title = it["title"].as_str().unwrap().to_owned();
+            (it["sequence"].as_u64().unwrap(), title)
+        })
+        .collect()
+}
+
+/// A flush frees the lease too. A standby that got it first would begin a new release log while
+/// the poller that wrote the old one stands by and remembers it.
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_12_with_two_pollers_a_flushed_cache_keeps_its_release_log() {
+    let redis = Redis::start().await;
+    let upstream = Upstream::start(catalogue());
+    let _one = poller(&upstream, &redis).await;
+    let reader = Server::new(&redis.url()).start().await;
+    shows(&reader, "Totoro").await;
+    let two = poller(&upstream, &redis).await;
+    two.process
+        .wait_for_log("standing by, another poller syncs", |_| true)
+        .await;
+
+    let mut expected = Vec::new();
+    for round in 1..=8 {
+        let title = format!("Film {round}");
+        upstream.release(&title);
+        shows(&reader, &title).await;
+        redis.cli(&["FLUSHALL"]).await;
+        expected.push((round, title));
+        let restored = async || release_log(&redis).await == expected;
+        eventually("the release log", PATIENCE, restored).await;
+    }
+}
+
+/// A standby does not forget what it stood by for: with the leader dead and the cache lost, at
+/// once, it goes on with the release log.
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_12_a_standby_restores_what_a_dead_poller_committed() {
+    let redis = Redis::start().await;
+    let upstream = Upstream::start(catalogue());
+    let mut one = poller(&upstream, &redis).await;
+    let reader = Server::new(&redis.url()).start().await;
+    shows(&reader, "Totoro").await;
+    let two = poller(&upstream, &redis).await;
+    upstream.release("The Boy and the Heron");
+    two.process
+        .wait_for_log("remembered what another poller committed", |line| {
+            line["films.count"] == 23
+        })
+        .await;
+
+    one.process.kill().await;
+    redis.cli(&["FLUSHALL"]).await;
+    let expected = [(1, "The Boy and the Heron".to_owned())];
+    let restored = async || release_log(&redis).await == expected;
+    eventually("the release log", PATIENCE, restored).await;
+}
+
+/// A poller that missed a generation while it was frozen restores an older one than readers have.
+/// They must take what it commits for news all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_12_readers_follow_a_poller_that_restores_less_than_they_have_seen() {
+    let redis = Redis::start().await;
+    let upstream = Upstream::start(catalogue());
+    let late = poller(&upstream, &redis).await;
+    let reader = Server::new(&redis.url()).start().await;
+    shows(&reader, "Totoro").await;
+
+    late.process.signal(Signal::Stop);
+    // Nobody here has the time to wait until its lease runs out.
+    redis.cli(&["DEL", "{ghibli}:lease"]).await;
+    let mut other = poller(&upstream, &redis).await;
+    upstream.release("The Boy and the Heron");
+    shows(&reader, "The Boy and the Heron").await;
+
+    other.process.kill().await;
+    redis.cli(&["FLUSHALL"]).await;
+    upstream.release("How Do You Live?");
+    // Who starts anew numbers generations by the clock's seconds, and here they are quickly made.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    late.process.signal(Signal::Cont);
+    shows(&reader, "How Do You Live?").await;
+}
