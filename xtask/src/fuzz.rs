@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
+use clap::builder::PossibleValuesParser;
 use testkit::process::cargo;
 
 /// Targets, and how long their inputs may be, in bytes.
@@ -17,7 +18,7 @@ const TARGETS: [(&str, usize); 4] = [
     ("answer", 1024),
     ("filter", 768),
     ("query", 512),
-    ("snapshot", 2560),
+    ("snapshot", 3072),
 ];
 
 /// What one input may take, in seconds. The slowest take a hundredth of one.
@@ -26,13 +27,13 @@ const SLOWEST: u32 = 20;
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Minutes for each target
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     minutes: u32,
     /// Add the shortest inputs that reach everything which was reached to the repository's
     #[arg(long)]
     keep: bool,
-    /// What to fuzz: answer, filter, query, snapshot; all of them unless named
-    #[arg(value_name = "TARGET", value_parser = ["answer", "filter", "query", "snapshot"])]
+    /// What to fuzz; all of them unless named
+    #[arg(value_name = "TARGET", value_parser = PossibleValuesParser::new(TARGETS.map(|(name, _)| name)))]
     targets: Vec<String>,
 }
 
