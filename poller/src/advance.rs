@@ -2,6 +2,8 @@
 //!
 //! No I/O and no clock; the moment is handed in.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use shared::catalogue::{Answer, Changes, Collection, PerCollection, Records};
 use shared::snapshot::{FORMAT, Held, Release, Snapshot, Source};
@@ -209,10 +211,11 @@ impl Step {
             collections,
             ..
         } = &mut self.snapshot;
+        let appended: HashSet<_> = appended.iter().map(String::as_str).collect();
+        let announced: HashSet<_> = releases.iter().map(|one| one.id.as_str()).collect();
         for film in collections.films.known.records.iter().filter(|film| {
             // A film that was pruned and is listed again is not announced again.
-            appended.iter().any(|id| id == film.id())
-                && !releases.iter().any(|release| release.id == film.id())
+            appended.contains(film.id()) && !announced.contains(film.id())
         }) {
             self.released.push(Release {
                 sequence: (releases.len() + self.released.len() + 1) as u64,

@@ -112,6 +112,17 @@ fn rule_10_the_baseline_announces_nothing_and_each_film_is_announced_once() {
 }
 
 #[test]
+fn rule_10_a_flood_of_releases_costs_no_more_than_other_records() {
+    // Compared each with each, they take longer than all other tests together.
+    let titles: Vec<_> = (0..60_000).map(|number| format!("film {number}")).collect();
+    let titles: Vec<_> = titles.iter().map(String::as_str).collect();
+    let before = baseline(&titles[..1]);
+    let flood = answers(&films(&titles));
+    let step = advance(&before, UPSTREAM, flood, at(200));
+    assert_eq!(step.released.len(), titles.len() - 1);
+}
+
+#[test]
 fn rule_11_without_an_upstream_there_is_the_built_in_catalogue() {
     let before = built_in(UPSTREAM, at(100));
     let step = advance(&before, UPSTREAM, failing(), at(100));
