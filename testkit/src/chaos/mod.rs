@@ -137,8 +137,11 @@ async fn rounds(stack: &Stack, record: &Record, schedule: Schedule, time: Durati
         record.tell(&format!("== round {}", number + 1));
         troubles(stack, record, round).await;
         record.tell("quiet");
-        settle::settle(stack, record).await;
-        record.with(|known| known.figures.rounds += 1);
+        let forgetting = settle::settle(stack, record).await;
+        record.with(|known| {
+            known.figures.rounds += 1;
+            known.figures.forgetting += usize::from(forgetting);
+        });
     }
 }
 

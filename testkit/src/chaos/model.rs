@@ -6,8 +6,9 @@
 //!   `n` in the upstream's order. So an answer is right if it is a beginning of that list, and
 //!   whoever holds a copy of the mirror's knowledge is described by a number.
 //! - A reader may be behind, but never goes back, and one that starts finds all that was committed.
-//! - Only when the cache is lost and no poller within reach remembers as much as was committed
-//!   may anything be forgotten: announcements at once, films until the round has settled.
+//! - Only when the cache is lost, and no poller within reach remembers as much as was committed or
+//!   one starts that cannot know, may anything be forgotten: announcements at once, films until
+//!   the round has settled.
 
 mod copies;
 mod readers;
@@ -36,6 +37,7 @@ pub struct Model {
     settled: usize,
     /// Something was forgotten with good reason since everything had settled.
     forgetting: bool,
+    silent: usize,
     violations: Vec<Violation>,
 }
 
@@ -50,6 +52,7 @@ impl Model {
             announced: BTreeMap::new(),
             log: Vec::new(),
             forgetting: false,
+            silent: 0,
             violations: Vec::new(),
             released: baseline,
         }
@@ -68,6 +71,12 @@ impl Model {
     /// Whether something was forgotten with good reason since everything had settled.
     pub fn is_forgetting(&self) -> bool {
         self.forgetting
+    }
+
+    /// How many releases came into the log without an announcement: their poller died, or lost sight
+    /// of the cache, before it knew that it had committed them.
+    pub fn silent(&self) -> usize {
+        self.silent
     }
 
     /// Adds a violation that somebody else has found.
@@ -137,7 +146,8 @@ impl Model {
 
     /// A poller's process starts, and remembers nothing.
     pub fn poller_started(&mut self, poller: usize) {
-        self.copies.died(poller);
+        self.copies.started(poller);
+        self.take_stock();
     }
 
     /// A poller's process is gone, and what it remembered.
@@ -155,6 +165,7 @@ impl Model {
     /// A poller can work again.
     pub fn poller_back(&mut self, poller: usize) {
         self.copies.away(poller, false);
+        self.take_stock();
     }
 
     // ---- the cache
@@ -182,11 +193,15 @@ impl Model {
             let seen = format!("the log was {:?} and is {ids:?}", self.log);
             self.broken(Promise::ReleaseLog, seen);
         }
-        let since: &[String] = ids.get(self.log.len()..).unwrap_or_default();
-        let wanted = &self.released[self.settled..];
-        if !self.forgetting && since != wanted {
-            let seen = format!("released since the last look: {wanted:?}; logged: {since:?}");
-            self.broken(Promise::ReleaseLog, seen);
+        if !self.forgetting {
+            let since = ids.get(self.log.len()..).unwrap_or_default();
+            let wanted = self.released[self.settled..].to_vec();
+            let is_silent = |id: &&String| !self.announced.contains_key(*id);
+            self.silent += wanted.iter().filter(is_silent).count();
+            if since != wanted {
+                let seen = format!("released since the last look: {wanted:?}; logged: {since:?}");
+                self.broken(Promise::ReleaseLog, seen);
+            }
         }
         let missing = self.announced.keys().find(|id| !ids.contains(id));
         if let Some(missing) = missing {

@@ -22,6 +22,8 @@ pub struct Figures {
     pub released: usize,
     /// Announcements by pollers.
     pub announced: usize,
+    /// Releases in the log that no poller announced, because it died or lost sight of the cache.
+    pub silent: usize,
     /// Syncs that pollers finished, by outcome.
     pub syncs: BTreeMap<String, usize>,
     /// Requests that were answered.
@@ -80,8 +82,8 @@ impl fmt::Display for Figures {
         writeln!(f, "syncs: {}", syncs.join(", "))?;
         writeln!(
             f,
-            "films: {} released, {} announced; {} rounds might forget announcements",
-            self.released, self.announced, self.forgetting
+            "films: {} released, {} announced, {} in silence; {} rounds might forget announcements",
+            self.released, self.announced, self.silent, self.forgetting
         )?;
         writeln!(f, "upstream: {} requests", self.upstream_requests)?;
         writeln!(

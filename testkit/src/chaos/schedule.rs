@@ -197,9 +197,14 @@ impl Schedule {
                 trouble: Trouble::LoseEverything,
             });
         } else {
-            for poller in 0..POLLERS {
-                lane(random, &mut planned, |random| {
-                    of_poller(random, poller, character)
+            // A poller that was just started cannot restore a cache, and one that is away is no
+            // help; so mostly one is spared and the other not killed.
+            let spared = (character == Character::Flushed && random.below(3) > 0)
+                .then(|| random.below(POLLERS));
+            for poller in (0..POLLERS).filter(|poller| Some(*poller) != spared) {
+                lane(random, &mut planned, |random| match spared {
+                    Some(_) => of_network(random, Node::Poller(poller)),
+                    None => of_poller(random, poller, character),
                 });
             }
             lane(random, &mut planned, |random| of_redis(random, character));
@@ -252,10 +257,19 @@ fn lane(
 fn of_process(random: &mut Random, node: Node) -> Trouble {
     match random.below(6) {
         0 | 1 => Trouble::Kill(node),
-        2 | 3 => Trouble::Freeze(node),
-        4 => Trouble::Cut(node),
-        _ => Trouble::Stall(node),
+        2 => Trouble::Freeze(node),
+        _ => of_network(random, node),
     }
+}
+
+/// A process that is away for a while and comes back as it was.
+fn of_network(random: &mut Random, node: Node) -> Trouble {
+    let troubles = [
+        Trouble::Freeze(node),
+        Trouble::Cut(node),
+        Trouble::Stall(node),
+    ];
+    random.pick(&troubles).clone()
 }
 
 fn of_poller(random: &mut Random, poller: usize, character: Character) -> Trouble {

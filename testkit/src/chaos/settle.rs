@@ -18,15 +18,15 @@ const RECOVERY: Duration = Duration::from_secs(90);
 /// How often it is asked.
 const INTERVAL: Duration = Duration::from_millis(200);
 
-/// Waits until all is well, and tells the model.
-pub(super) async fn settle(stack: &Stack, record: &Record) {
+/// Waits until all is well, and tells the model. Returns whether anything might be forgotten.
+pub(super) async fn settle(stack: &Stack, record: &Record) -> bool {
     let began = Instant::now();
     loop {
         match look(stack).await {
             Ok(()) => break,
             Err(reason) if began.elapsed() > RECOVERY => {
                 record.with(|known| known.model.broken(Promise::Recovers, reason));
-                return;
+                return false;
             }
             Err(_) => sleep(INTERVAL).await,
         }
@@ -34,11 +34,13 @@ pub(super) async fn settle(stack: &Stack, record: &Record) {
     let log = release_log(stack).await;
     record.with(|known| {
         known.model.release_log(&log);
-        known.figures.forgetting += usize::from(known.model.is_forgetting());
+        known.figures.silent = known.model.silent();
+        let forgetting = known.model.is_forgetting();
         known.model.settled();
         let longest = &mut known.figures.longest_recovery;
         *longest = (*longest).max(began.elapsed());
-    });
+        forgetting
+    })
 }
 
 /// Whether every reader serves the upstream's bytes, all of one generation.

@@ -361,6 +361,16 @@ fn with_cache_and_every_memory_lost_releases_may_be_announced_again_and_films_re
 }
 
 #[test]
+fn a_poller_that_starts_over_a_lost_cache_cannot_know_what_others_remember() {
+    let mut mirror = Mirror::new().with_two_releases();
+    mirror.model.poller_died(1);
+    mirror.model.cache_lost();
+    assert!(!mirror.model.is_forgetting());
+    mirror.model.poller_started(1);
+    assert!(mirror.model.is_forgetting());
+}
+
+#[test]
 fn a_frozen_poller_cannot_restore_what_only_it_remembers() {
     let mut mirror = Mirror::new().with_two_releases();
     mirror.model.poller_died(1);
