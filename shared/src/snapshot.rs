@@ -162,6 +162,11 @@ pub(crate) fn read<T: serde::de::DeserializeOwned>(json: &[u8]) -> Result<T, Unr
             known: FORMAT,
         });
     }
+    if found == 0 {
+        return Err(Unreadable::Damaged(
+            "format 0, which no build writes".into(),
+        ));
+    }
     serde_json::from_slice(json).map_err(damaged)
 }
 
@@ -214,6 +219,12 @@ mod tests {
             Err(Unreadable::Damaged(_))
         ));
         let json = empty().to_json();
+        let never = json.replacen("\"format\": 1", "\"format\": 0", 1);
+        let error = Snapshot::from_json(never.as_bytes()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "damaged: format 0, which no build writes"
+        );
         let beyond = json.replacen(": 7,", ": 18446744073709551615,", 1);
         let error = Snapshot::from_json(beyond.as_bytes()).unwrap_err();
         assert!(
