@@ -25,7 +25,7 @@ pub mod sample;
 pub mod upstream;
 mod wait;
 
-pub use wait::{Answer, eventually, free_port};
+pub use wait::{Answer, eventually, free_listener, free_port};
 
 /// The whole real catalogue, with all its warts: five collections as the poller has them built in.
 ///

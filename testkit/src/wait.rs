@@ -68,25 +68,38 @@ pub async fn eventually<A: Answer>(
 /// A TCP port on 127.0.0.1 that nothing listens on right now.
 ///
 /// Another process may still take it first, so a caller that can let the system choose (port 0)
-/// should. Processes start their search at different places, and one process never gets the same
-/// port twice in a row.
+/// should, and one that listens itself takes a [`free_listener`].
 ///
 /// # Panics
 ///
 /// When no port is free.
 pub fn free_port() -> u16 {
+    let address = free_listener().local_addr();
+    address.expect("a bound listener has an address").port()
+}
+
+/// A listener on 127.0.0.1, on a port that nobody gets by chance while it is down.
+///
+/// Processes start their search at different places, and one process never gets the same port
+/// twice in a row.
+///
+/// # Panics
+///
+/// When no port is free.
+pub fn free_listener() -> TcpListener {
     static NEXT: AtomicU16 = AtomicU16::new(0);
 
     let span = u32::from(PORTS.end - PORTS.start);
     // Neighbouring process ids land far apart: 7919 is prime and no divisor of the span.
     let seed = std::process::id().wrapping_mul(7919) % span;
     (0..span)
-        .map(|_| {
+        .find_map(|_| {
             let step = u32::from(NEXT.fetch_add(1, Ordering::Relaxed));
             let offset = (seed + step) % span;
-            PORTS.start + u16::try_from(offset).expect("an offset within the range fits")
+            let port =
+                PORTS.start + u16::try_from(offset).expect("an offset within the range fits");
+            TcpListener::bind(("127.0.0.1", port)).ok()
         })
-        .find(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok())
         .expect("a free port on 127.0.0.1")
 }
 

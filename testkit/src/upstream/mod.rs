@@ -66,7 +66,7 @@ impl Upstream {
     ///
     /// When a collection is missing or is no list.
     pub fn start(catalogue: impl Into<Value>) -> Self {
-        Self::start_on(crate::free_port(), catalogue)
+        Self::listening(crate::free_listener(), catalogue.into())
     }
 
     /// Starts on `port`.
@@ -75,7 +75,12 @@ impl Upstream {
     ///
     /// When the port is taken, or the catalogue is none.
     pub fn start_on(port: u16, catalogue: impl Into<Value>) -> Self {
-        let catalogue = catalogue.into();
+        let listener = TcpListener::bind(("127.0.0.1", port))
+            .unwrap_or_else(|error| panic!("the stand-in upstream needs port {port}: {error}"));
+        Self::listening(listener, catalogue.into())
+    }
+
+    fn listening(listener: TcpListener, catalogue: Value) -> Self {
         for collection in COLLECTIONS {
             assert!(
                 catalogue[collection].is_array(),
@@ -87,8 +92,6 @@ impl Upstream {
             faults: Mutex::default(),
             journal: Journal::default(),
         });
-        let listener = TcpListener::bind(("127.0.0.1", port))
-            .unwrap_or_else(|error| panic!("the stand-in upstream needs port {port}: {error}"));
         Self {
             listening: Listening::start(listener, Arc::clone(&state)),
             state,
