@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use testkit::chaos::disk::{self, Ran};
-use testkit::chaos::{clocks_can_be_wrong, run};
+use testkit::chaos::{left_out, run};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// What can be chosen.
@@ -50,8 +50,8 @@ async fn storm(options: &Options) -> Result<()> {
         options.minutes
     );
     println!("seed {seed}; to replay: {again}");
-    if !clocks_can_be_wrong() {
-        println!("clocks stay right: libfaketime is not installed (apt-get install libfaketime)");
+    for left_out in left_out() {
+        println!("{left_out}");
     }
     tokio::task::spawn_blocking(testkit::process::binaries).await?;
 

@@ -1,6 +1,6 @@
-//! The client that reads all the time, and spreads its requests over the readers as an edge does:
-//! a try that gets no answer is made again at another reader, and a reader that gave none is asked
-//! last for a while.
+//! Those who read all the time. Most spread their requests over the readers as an edge does: a try
+//! that gets no answer is made again at another reader, and a reader that gave none is asked last
+//! for a while. One leaves all that to a real edge.
 
 use std::time::{Duration, Instant};
 
@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
 use super::READERS;
+use super::edge::{self, Edge};
 use super::random::Random;
 use super::record::Record;
 use super::stack::Stack;
@@ -38,6 +39,47 @@ pub(super) async fn read(stack: &Stack, record: &Record, seed: u64) {
     loop {
         let path = *client.random.pick(&PATHS);
         client.request(stack, record, path).await;
+        sleep(THOUGHT).await;
+    }
+}
+
+/// Reads through the edge until it is dropped. Which reader answers cannot be told.
+pub(super) async fn read_through(edge: &Edge, record: &Record, seed: u64) {
+    let mut random = Random::new(seed ^ u64::MAX);
+    let mut connection = Connection::new();
+    loop {
+        let path = *random.pick(&PATHS);
+        let began = Instant::now();
+        let (ticket, expected) =
+            record.with(|known| (known.model.request_begins(), known.model.expect_of_any()));
+        let url = format!("{}{path}", edge.url);
+        let answer = match timeout(edge::ANSWER, connection.get(&url)).await {
+            Ok(Ok(answer)) if answer.status == 200 => Ok(answer),
+            Ok(Ok(answer)) => Err(format!("status {}", answer.status)),
+            Ok(Err(error)) => Err(format!("{error:#}")),
+            Err(_) => Err("no answer".to_owned()),
+        };
+        if answer.is_err() {
+            connection = Connection::new();
+        }
+        record.with(|known| match answer {
+            Ok(answer) => {
+                known.figures.edge_answered += 1;
+                let longest = &mut known.figures.longest_answer;
+                *longest = (*longest).max(began.elapsed());
+                if let Some(films) = films(path, &answer) {
+                    known.model.films_of_any(expected, &films);
+                }
+            }
+            Err(reason) => {
+                known.figures.failed += 1;
+                let why = format!(
+                    "GET {path} through the edge for {:?}: {reason}",
+                    began.elapsed()
+                );
+                known.model.request_failed(&ticket, &why);
+            }
+        });
         sleep(THOUGHT).await;
     }
 }
@@ -110,17 +152,24 @@ impl Client {
         if answer.status != 200 {
             return Err(format!("status {}", answer.status));
         }
-        record.with(|known| match path {
-            "/movies" => {
+        record.with(|known| {
+            if let Some(films) = films(path, &answer) {
+                known.model.films(reader, expected, &films);
+            } else {
                 let generation = generation(&answer).expect("the page tells its generation");
                 known.model.generation(reader, expected, generation);
             }
-            "/db" => known
-                .model
-                .films(reader, expected, &ids(&answer.json()["films"])),
-            _ => known.model.films(reader, expected, &ids(&answer.json())),
         });
         Ok(())
+    }
+}
+
+/// The ids of the films in an answer, if it is one for programs.
+fn films(path: &str, answer: &Response) -> Option<Vec<String>> {
+    match path {
+        "/movies" => None,
+        "/db" => Some(ids(&answer.json()["films"])),
+        _ => Some(ids(&answer.json())),
     }
 }
 

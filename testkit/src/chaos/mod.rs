@@ -5,7 +5,8 @@
 //! |---|---|
 //! | [`schedule`] | what goes wrong when; pure |
 //! | `stack`, `inflict`, `clock` | the processes, and what is done to them |
-//! | `client` | the readers' reader, which never stops asking |
+//! | `edge` | Traefik in front of the readers |
+//! | `client` | those who read all the time, from the readers and through the edge |
 //! | [`model`], [`share`] | what must be true; pure |
 //! | `settle` | what must be true again soon after |
 //! | [`disk`] | a full disk, which needs a disk of its own |
@@ -18,6 +19,7 @@
 mod client;
 mod clock;
 pub mod disk;
+mod edge;
 mod inflict;
 pub mod model;
 mod promise;
@@ -37,7 +39,6 @@ use futures_util::stream::FuturesUnordered;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, sleep_until};
 
-pub use clock::can_be_wrong as clocks_can_be_wrong;
 pub use promise::{Promise, Violation};
 pub use report::{Figures, Outcome};
 
@@ -57,6 +58,22 @@ const CLIENTS: u64 = 3;
 /// Between two lines with figures.
 const PROGRESS: Duration = Duration::from_secs(5);
 
+/// What cannot be had on this machine, because something is not installed.
+pub fn left_out() -> Vec<&'static str> {
+    let parts = [
+        (
+            clock::can_be_wrong(),
+            "clocks stay right, libfaketime is missing",
+        ),
+        (
+            edge::can_stand(),
+            "no edge before the readers, traefik is missing",
+        ),
+    ];
+    let missing = parts.into_iter().filter(|(is_there, _)| !is_there);
+    missing.map(|(_, left_out)| left_out).collect()
+}
+
 /// Runs rounds of a seed for so long, and the last one to its end. Ends early when a promise is
 /// broken. `progress` hears of everything that happens.
 ///
@@ -75,9 +92,14 @@ pub async fn run(
     stack.start(&record).await;
     // Before the first sync there is nothing to ask for.
     settle::settle(&stack, &record).await;
+    let edge = stack.edge().await;
 
     let mut running = JoinSet::new();
     background(&mut running, &stack, &record, seed);
+    if let Some(edge) = edge {
+        let record = Arc::clone(&record);
+        running.spawn(async move { client::read_through(&edge, &record, seed).await });
+    }
     tokio::select! {
         () = rounds(&stack, &record, Schedule::new(seed), time) => {}
         () = record.broken() => {}
@@ -116,7 +138,7 @@ fn background(running: &mut JoinSet<()>, stack: &Arc<Stack>, record: &Arc<Record
                 let figures = &known.figures;
                 format!(
                     "-- {} answered, {} tries again, {} failed; {} films released, {} announced",
-                    figures.answered,
+                    figures.answered + figures.edge_answered,
                     figures.retried,
                     figures.failed,
                     figures.released,

@@ -240,29 +240,42 @@ impl Model {
         self.readers.answered(reader, expected);
     }
 
+    /// What a question that some reader is asked now must be answered with at least.
+    pub fn expect_of_any(&self) -> Expected {
+        self.readers.expect_of_any()
+    }
+
     /// A reader told its films.
     pub fn films(&mut self, reader: usize, expected: Expected, ids: &[String]) {
         self.readers.answered(reader, expected);
-        if !self.released.starts_with(ids) {
-            let violation = explain(&self.released, ids);
-            self.broken(
-                violation.0,
-                format!("reader {}: {}", reader + 1, violation.1),
-            );
-            return;
-        }
-        if self.readers.is_outdated(expected) {
-            return;
-        }
-        if ids.len() < expected.films {
-            let gone = &self.released[ids.len()..expected.films];
-            let seen = format!("reader {} does not serve {gone:?} any more", reader + 1);
-            self.broken(Promise::Kept, seen);
-        }
-        if !self.forgetting {
+        let is_right = self.are_right(&format!("reader {}", reader + 1), expected, ids);
+        if is_right && !self.forgetting {
             self.readers.has_shown(reader, expected, ids.len());
             self.committed = self.committed.max(ids.len());
         }
+    }
+
+    /// Some reader told its films.
+    pub fn films_of_any(&mut self, expected: Expected, ids: &[String]) {
+        self.are_right("a reader", expected, ids);
+    }
+
+    /// Whether these are the upstream's films, and as many as expected if that still counts.
+    fn are_right(&mut self, who: &str, expected: Expected, ids: &[String]) -> bool {
+        if !self.released.starts_with(ids) {
+            let (promise, seen) = explain(&self.released, ids);
+            self.broken(promise, format!("{who}: {seen}"));
+            return false;
+        }
+        if self.readers.is_outdated(expected) {
+            return false;
+        }
+        if ids.len() < expected.films {
+            let gone = &self.released[ids.len()..expected.films];
+            let seen = format!("{who} does not serve {gone:?} any more");
+            self.broken(Promise::Kept, seen);
+        }
+        true
     }
 
     /// A reader told its generation.

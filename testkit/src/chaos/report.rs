@@ -28,6 +28,8 @@ pub struct Figures {
     pub syncs: BTreeMap<String, usize>,
     /// Requests that were answered.
     pub answered: usize,
+    /// Requests that were answered through the edge.
+    pub edge_answered: usize,
     /// Tries that got no answer, after which another reader was asked.
     pub retried: usize,
     /// Requests that nobody answered.
@@ -88,8 +90,10 @@ impl fmt::Display for Figures {
         writeln!(f, "upstream: {} requests", self.upstream_requests)?;
         writeln!(
             f,
-            "readers: {} requests answered, {} tries again, {} failed, longest {:.1} s",
+            "readers: {} requests answered, and {} through the edge; {} tries again, {} failed, \
+             longest {:.1} s",
             self.answered,
+            self.edge_answered,
             self.retried,
             self.failed,
             self.longest_answer.as_secs_f64()

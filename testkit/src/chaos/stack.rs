@@ -8,6 +8,7 @@ use tokio::sync::Mutex;
 use tokio::time::sleep;
 
 use super::clock::Clock;
+use super::edge::Edge;
 use super::promise::Promise;
 use super::record::Record;
 use super::schedule::Node;
@@ -30,8 +31,8 @@ pub(super) struct Stack {
     pub(super) redis: Mutex<Redis>,
     pollers: Vec<Slot>,
     readers: Vec<Slot>,
-    /// Holds the clocks' files.
-    _directory: TempDir,
+    /// Holds the clocks' and the edge's files.
+    directory: TempDir,
 }
 
 /// A process's place, which stays when the process dies.
@@ -104,7 +105,7 @@ impl Stack {
             redis: Mutex::new(redis),
             pollers,
             readers,
-            _directory: directory,
+            directory,
         }
     }
 
@@ -117,6 +118,12 @@ impl Stack {
 
     pub(super) fn readers(&self) -> &[Slot] {
         &self.readers
+    }
+
+    /// Puts an edge in front of the readers, where there can be one.
+    pub(super) async fn edge(&self) -> Option<Edge> {
+        let readers = self.readers.iter().map(|reader| reader.url.as_str());
+        Edge::start(self.directory.path(), readers).await
     }
 
     /// Starts every process.

@@ -80,6 +80,13 @@ impl Readers {
         }
     }
 
+    /// The least of what the readers must be answered with.
+    pub(super) fn expect_of_any(&self) -> Expected {
+        let all = (0..READERS).map(|reader| self.expect(reader));
+        all.min_by_key(|expected| expected.films)
+            .expect("there are readers")
+    }
+
     pub(super) fn is_outdated(&self, expected: Expected) -> bool {
         expected.era != self.era
     }

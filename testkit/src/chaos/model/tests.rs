@@ -174,6 +174,8 @@ impl Mirror {
 
     fn look(&mut self, reader: usize) {
         let shown = self.shown(reader);
+        let of_any = self.model.expect_of_any();
+        self.model.films_of_any(of_any, &shown);
         let expected = self.model.expect(reader);
         self.model.films(reader, expected, &shown);
         let expected = self.model.expect(reader);
@@ -222,7 +224,7 @@ impl Mirror {
 type Sabotage = (Promise, fn(&mut Mirror));
 
 /// One or more for every promise that the model itself watches over.
-const SABOTAGES: [Sabotage; 17] = [
+const SABOTAGES: [Sabotage; 18] = [
     (Promise::Kept, |mirror| {
         shows(mirror, |films| films.truncate(BASELINE));
     }),
@@ -240,6 +242,12 @@ const SABOTAGES: [Sabotage; 17] = [
         mirror
             .model
             .sync_finished(0, mirror.model.released().len() - 1);
+    }),
+    (Promise::Kept, |mirror| {
+        // Through an edge, so that it cannot be told which reader went back.
+        let (expected, mut films) = (mirror.model.expect_of_any(), mirror.shown(0));
+        films.truncate(BASELINE);
+        mirror.model.films_of_any(expected, &films);
     }),
     (Promise::Once, |mirror| {
         shows(mirror, |films| films.push(films[0].clone()));
