@@ -2,6 +2,7 @@
 
 mod chaos;
 mod fuzz;
+mod install;
 mod test;
 mod up;
 

@@ -7,19 +7,17 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
+use testkit::chaos::{clocks_can_be_wrong, left_out};
 use testkit::process::cargo;
 
-/// Package managers, and how they install.
-const PACKAGE_MANAGERS: [(&str, &[&str]); 4] = [
-    ("apt-get", &["install", "--yes", "--no-install-recommends"]),
-    ("dnf", &["install", "--assumeyes"]),
-    ("apk", &["add"]),
-    ("brew", &["install"]),
-];
+use crate::install::{Names, install, is_installed, run};
 
 /// How many random queries are compared with the software that the upstream runs.
 const ORACLE_QUERIES: &str = "5000";
+
+/// How long troubles go on where nobody waits for the end.
+const CHAOS_MINUTES: &str = "5";
 
 /// Runs everything, and stops at the first thing that does not hold.
 pub(crate) fn test() -> Result<()> {
@@ -53,6 +51,7 @@ pub(crate) fn test() -> Result<()> {
     step("dependencies", deny)?;
     step("redis-server", redis)?;
     step("oracle", oracle)?;
+    step("chaos", chaos)?;
     step("binaries", || {
         run(cargo().args(["build", "--locked", "--bins"]))
     })?;
@@ -67,6 +66,11 @@ pub(crate) fn test() -> Result<()> {
         tests
             .env("ORACLE_SEEDS", seed.to_string())
             .env("ORACLE_QUERIES", ORACLE_QUERIES);
+        if is_ci() {
+            tests
+                .env("GHIBLI_CHAOS_MINUTES", CHAOS_MINUTES)
+                .env("GHIBLI_CHAOS_SEED", seed.to_string());
+        }
         run(&mut tests)
     })?;
     println!("\nall of it holds, in {} s", started.elapsed().as_secs());
@@ -84,15 +88,6 @@ fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
     let started = Instant::now();
     work().with_context(|| format!("{name} failed"))?;
     println!("== {name}: passed in {} s", started.elapsed().as_secs());
-    Ok(())
-}
-
-fn run(command: &mut Command) -> Result<()> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let status = command
-        .status()
-        .with_context(|| format!("cannot run {name}"))?;
-    ensure!(status.success(), "{name} ended with {status}");
     Ok(())
 }
 
@@ -118,7 +113,12 @@ fn deny() -> Result<()> {
 
 /// The tests start servers of their own; what they need is the program.
 fn redis() -> Result<()> {
-    install("redis-server", "redis")
+    let names = Names {
+        debian: "redis-server",
+        others: "redis",
+    };
+    let is_there = || is_installed("redis-server");
+    install("redis-server", &names, is_there)
 }
 
 /// The software that the upstream runs, to compare answers with.
@@ -128,7 +128,8 @@ fn oracle() -> Result<()> {
             println!("skipped: npm is missing; recorded answers are compared instead");
             return Ok(());
         }
-        install("npm", "npm")?;
+        let names = Names::everywhere("npm");
+        install("npm", &names, || is_installed("npm"))?;
     }
     let folder = crate::top().join("testkit/oracle");
     run(Command::new("npm")
@@ -136,49 +137,21 @@ fn oracle() -> Result<()> {
         .current_dir(folder))
 }
 
-/// With `CI=true` a skipped part is a failure.
-fn is_ci() -> bool {
-    std::env::var_os("CI").is_some_and(|value| value == "true")
-}
-
-/// Installs a program with the package manager that there is. On Debian the package has the
-/// program's name.
-fn install(program: &str, package: &str) -> Result<()> {
-    if is_installed(program) {
-        return Ok(());
+/// What makes clocks wrong, and what stands before the readers.
+fn chaos() -> Result<()> {
+    if is_ci() {
+        let names = Names::everywhere("libfaketime");
+        install("libfaketime", &names, clocks_can_be_wrong)?;
     }
-    let Some((manager, arguments)) = PACKAGE_MANAGERS
-        .into_iter()
-        .find(|(manager, _)| is_installed(manager))
-    else {
-        bail!("{program} is missing and there is no package manager known here; install it");
-    };
-    let package = if manager == "apt-get" {
-        program
-    } else {
-        package
-    };
-    println!(
-        "{program} is missing; installing it: {manager} {} {package}",
-        arguments.join(" ")
-    );
-    if manager == "apt-get" {
-        // A new machine has no package lists yet.
-        run(Command::new(manager).args(["update", "-qq"]))?;
+    let left_out = left_out();
+    ensure!(left_out.is_empty() || !is_ci(), "{}", left_out.join("; "));
+    for left_out in left_out {
+        println!("{left_out}");
     }
-    let mut install = Command::new(manager);
-    install.args(arguments).arg(package);
-    // Debian would start a server at once, which nobody asked for.
-    install
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .env("RUNLEVEL", "1");
-    run(&mut install)
-        .with_context(|| format!("install {program} yourself, then run this again"))?;
-    ensure!(is_installed(program), "{manager} installed no {program}");
     Ok(())
 }
 
-fn is_installed(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+/// With `CI=true` a skipped part is a failure.
+fn is_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|value| value == "true")
 }

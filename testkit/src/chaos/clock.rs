@@ -53,6 +53,6 @@ fn library() -> Option<PathBuf> {
 }
 
 /// Whether clocks can be made wrong on this machine.
-pub(super) fn can_be_wrong() -> bool {
+pub fn can_be_wrong() -> bool {
     library().is_some()
 }

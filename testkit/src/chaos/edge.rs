@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::client::try_get;
-use crate::process::Process;
+use crate::process::{Process, installed};
 use crate::{PATIENCE, eventually, free_port};
 
 const PROGRAM: &str = "traefik";
@@ -19,8 +19,7 @@ pub(super) const ANSWER: Duration = Duration::from_secs(12);
 
 /// Whether there can be an edge on this machine.
 pub(super) fn can_stand() -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|directory| directory.join(PROGRAM).is_file())
+    installed(PROGRAM).next().is_some()
 }
 
 /// A running Traefik.

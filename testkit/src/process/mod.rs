@@ -13,6 +13,7 @@ mod output;
 mod programs;
 
 use std::ffi::OsStr;
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +28,16 @@ pub use programs::{Poller, RunningPoller, RunningServer, Server};
 
 use crate::PATIENCE;
 use output::Output;
+
+/// The programs of this name on `PATH`, the one that is run first.
+pub fn installed(program: &str) -> impl Iterator<Item = PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let directories: Vec<_> = std::env::split_paths(&path).collect();
+    directories
+        .into_iter()
+        .map(move |directory| directory.join(program))
+        .filter(|program| program.is_file())
+}
 
 /// A signal that tests send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

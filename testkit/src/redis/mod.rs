@@ -23,7 +23,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 
-use crate::process::{Process, Signal};
+use crate::process::{Process, Signal, installed};
 use crate::{PATIENCE, eventually, free_port};
 
 pub use certificates::Certificates;
@@ -205,10 +205,8 @@ fn arguments(port: u16, directory: &Path, extra: &[&str]) -> Vec<String> {
 }
 
 fn launch(args: &[String]) -> Process {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let program = std::env::split_paths(&path)
-        .map(|directory| directory.join("redis-server"))
-        .find(|program| program.is_file())
+    let program = installed("redis-server")
+        .next()
         .expect("redis-server is not installed: apt-get install redis-server");
     Process::spawn("redis-server", program, args, &[])
 }

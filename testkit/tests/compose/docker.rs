@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
+use testkit::process::installed;
 use tokio::process::Command;
 
 /// The bound of a command that is a matter of moments.
@@ -23,7 +24,7 @@ impl Docker {
     /// no engine answers.
     pub(crate) async fn find() -> Option<Self> {
         let mut answers = false;
-        for program in on_path("docker") {
+        for program in installed("docker") {
             let server = ["version", "--format", "{{.Server.Version}}"];
             if try_run(Command::new(&program).args(server)).await.is_none() {
                 continue;
@@ -146,7 +147,7 @@ async fn can_build(program: &Path) -> bool {
 
 async fn composes(docker: &Path) -> Vec<Vec<OsString>> {
     let plugin = vec![docker.into(), "compose".into()];
-    let standalone = on_path("docker-compose").map(|program| vec![program.into()]);
+    let standalone = installed("docker-compose").map(|program| vec![program.into()]);
     let mut found = Vec::new();
     for compose in std::iter::once(plugin).chain(standalone.take(1)) {
         let mut version = Command::new(&compose[0]);
@@ -156,13 +157,4 @@ async fn composes(docker: &Path) -> Vec<Vec<OsString>> {
         }
     }
     found
-}
-
-fn on_path(program: &str) -> impl Iterator<Item = PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let directories: Vec<_> = std::env::split_paths(&path).collect();
-    directories
-        .into_iter()
-        .map(move |directory| directory.join(program))
-        .filter(|program| program.is_file())
 }

@@ -1,0 +1,86 @@
+//! What tests need and this machine lacks, by way of the package manager that it has.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+use testkit::process::installed;
+
+/// Package managers, and how they install.
+const PACKAGE_MANAGERS: [(&str, &[&str]); 4] = [
+    ("apt-get", &["install", "--yes", "--no-install-recommends"]),
+    ("dnf", &["install", "--assumeyes"]),
+    ("apk", &["add"]),
+    ("brew", &["install"]),
+];
+
+/// What distributions call a package.
+pub(crate) struct Names {
+    /// With `apt-get`.
+    pub(crate) debian: &'static str,
+    /// With every other package manager.
+    pub(crate) others: &'static str,
+}
+
+impl Names {
+    /// The same name wherever it is packaged.
+    pub(crate) const fn everywhere(name: &'static str) -> Self {
+        Self {
+            debian: name,
+            others: name,
+        }
+    }
+}
+
+/// Installs a package and says so, unless what it brings `is_there` already.
+///
+/// # Errors
+/// When there is no package manager, or it fails, or the package brings something else.
+pub(crate) fn install(what: &str, names: &Names, is_there: impl Fn() -> bool) -> Result<()> {
+    if is_there() {
+        return Ok(());
+    }
+    let manager = PACKAGE_MANAGERS
+        .into_iter()
+        .find(|(manager, _)| is_installed(manager));
+    let Some((manager, arguments)) = manager else {
+        bail!("{what} is missing and there is no package manager known here; install it");
+    };
+    let is_debian = manager == "apt-get";
+    let package = if is_debian {
+        names.debian
+    } else {
+        names.others
+    };
+    println!(
+        "{what} is missing; installing it: {manager} {} {package}",
+        arguments.join(" ")
+    );
+    if is_debian {
+        // A new machine has no package lists yet.
+        run(Command::new(manager).args(["update", "-qq"]))?;
+    }
+    let mut install = Command::new(manager);
+    install.args(arguments).arg(package);
+    // Debian would start a server at once, which nobody asked for.
+    install
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .env("RUNLEVEL", "1");
+    run(&mut install).with_context(|| format!("install {what} yourself, then run this again"))?;
+    ensure!(is_there(), "{manager} installed no {what}");
+    Ok(())
+}
+
+/// Whether there is a program of this name to be run.
+pub(crate) fn is_installed(program: &str) -> bool {
+    installed(program).next().is_some()
+}
+
+/// Runs a command to its end; an error unless it succeeds.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let status = command
+        .status()
+        .with_context(|| format!("cannot run {name}"))?;
+    ensure!(status.success(), "{name} ended with {status}");
+    Ok(())
+}
