@@ -7,8 +7,9 @@ use tokio::time::sleep;
 
 use super::POLLERS;
 use super::record::Record;
-use super::schedule::{Node, Planned, Trouble};
+use super::schedule::Planned;
 use super::stack::{Slot, Stack};
+use super::trouble::{Node, Trouble};
 use crate::process::Signal;
 use crate::proxy::Network;
 use crate::redis::Redis;

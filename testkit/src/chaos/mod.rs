@@ -3,7 +3,7 @@
 //!
 //! | part | owns |
 //! |---|---|
-//! | [`schedule`] | what goes wrong when; pure |
+//! | [`trouble`], [`schedule`] | what can go wrong, and when it does; pure |
 //! | `stack`, `inflict`, `clock` | the processes, and what is done to them |
 //! | `edge` | Traefik in front of the readers |
 //! | `client` | those who read all the time, from the readers and through the edge |
@@ -30,6 +30,7 @@ pub mod schedule;
 mod settle;
 pub mod share;
 mod stack;
+pub mod trouble;
 
 use std::sync::Arc;
 use std::time::Duration;

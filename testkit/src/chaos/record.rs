@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use super::model::Model;
 use super::promise::Violation;
 use super::report::Figures;
-use super::schedule::Node;
 use super::share::Share;
+use super::trouble::Node;
 
 /// How much of the story is kept.
 const STORY: usize = 40;

@@ -11,7 +11,7 @@ use super::clock::Clock;
 use super::edge::Edge;
 use super::promise::Promise;
 use super::record::Record;
-use super::schedule::Node;
+use super::trouble::Node;
 use super::{POLLERS, READERS};
 use crate::process::{Mark, Poller, Process, RunningPoller, RunningServer, Server, Signal};
 use crate::proxy::Proxy;

@@ -1,0 +1,138 @@
+//! What can go wrong, and for whom, in words.
+
+use std::fmt;
+
+use crate::upstream::Fault;
+
+/// A process that troubles befall.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Node {
+    /// A poller, counted from zero.
+    Poller(usize),
+    /// A reader, counted from zero.
+    Reader(usize),
+}
+
+/// Something that goes wrong for a while, or something that happens upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// SIGKILL, and a start later.
+    Kill(Node),
+    /// SIGSTOP, and SIGCONT later.
+    Freeze(Node),
+    /// The process cannot connect to Redis.
+    Cut(Node),
+    /// The process connects to Redis and hears nothing.
+    Stall(Node),
+    /// A poller's clock is off by so many seconds, while it runs.
+    ClockJump(usize, i64),
+    /// Redis is killed, and started later with what it had on disk.
+    RedisKill,
+    /// Redis is frozen.
+    RedisFreeze,
+    /// FLUSHALL.
+    Flush,
+    /// Redis is a replica, which takes no writes.
+    ReadOnly,
+    /// Redis has no memory for writes.
+    OutOfMemory,
+    /// Redis wants a password that nobody has.
+    NoAuth,
+    /// Both pollers are killed and Redis is flushed: nobody remembers anything.
+    LoseEverything,
+    /// Nothing listens where the upstream was.
+    UpstreamDown,
+    /// The upstream fails like this, everywhere or on one collection.
+    Upstream(Option<&'static str>, Fault),
+    /// The upstream releases a film.
+    Release,
+    /// The upstream changes a film's score.
+    Change,
+    /// The upstream lists one film less, and lists it again later.
+    Withdraw,
+}
+
+impl Trouble {
+    /// What kind of trouble it is, for figures.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Kill(Node::Poller(_)) => "poller killed",
+            Self::Kill(Node::Reader(_)) => "reader killed",
+            Self::Freeze(Node::Poller(_)) => "poller frozen",
+            Self::Freeze(Node::Reader(_)) => "reader frozen",
+            Self::Cut(_) => "network cut",
+            Self::Stall(_) => "network stalled",
+            Self::ClockJump(..) => "clock jumped",
+            Self::RedisKill => "Redis killed",
+            Self::RedisFreeze => "Redis frozen",
+            Self::Flush => "Redis flushed",
+            Self::ReadOnly => "Redis read-only",
+            Self::OutOfMemory => "Redis out of memory",
+            Self::NoAuth => "Redis wants a password",
+            Self::LoseEverything => "everything lost",
+            Self::UpstreamDown => "upstream down",
+            Self::Upstream(_, fault) => upstream_kind(fault),
+            Self::Release => "film released",
+            Self::Change => "film changed",
+            Self::Withdraw => "film withdrawn",
+        }
+    }
+}
+
+const fn upstream_kind(fault: &Fault) -> &'static str {
+    match fault {
+        Fault::Refuse => "upstream refuses",
+        Fault::Stall => "upstream stalls",
+        Fault::Drip => "upstream drips",
+        Fault::ResetMidBody => "upstream resets",
+        Fault::Truncate => "upstream truncates",
+        Fault::Html => "upstream sends HTML",
+        Fault::EmptyObject => "upstream sends {}",
+        Fault::EmptyList => "upstream sends []",
+        Fault::NotJson => "upstream sends half",
+        Fault::Status(_) => "upstream errs",
+        Fault::RateLimited { .. } => "upstream limits",
+        Fault::RedirectTo(_) => "upstream redirects",
+        Fault::GzipBomb { .. } => "upstream sends a bomb",
+        Fault::DuplicateIds => "upstream duplicates",
+        Fault::DeeplyNested { .. } => "upstream nests",
+    }
+}
+
+/// As a person would tell it.
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kill(node) => write!(f, "{node} killed"),
+            Self::Freeze(node) => write!(f, "{node} frozen"),
+            Self::Cut(node) => write!(f, "{node} cut off from Redis"),
+            Self::Stall(node) => write!(f, "{node} hears nothing from Redis"),
+            Self::ClockJump(poller, seconds) => {
+                write!(
+                    f,
+                    "{} has its clock off by {seconds} s",
+                    Node::Poller(*poller)
+                )
+            }
+            Self::Upstream(on, fault) => {
+                write!(
+                    f,
+                    "{}: {fault:?} on {}",
+                    self.kind(),
+                    on.unwrap_or("everything")
+                )
+            }
+            other => f.write_str(other.kind()),
+        }
+    }
+}
+
+/// Counted from one, as people count.
+impl fmt::Display for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Poller(index) => write!(f, "poller {}", index + 1),
+            Self::Reader(index) => write!(f, "reader {}", index + 1),
+        }
+    }
+}
