@@ -1,7 +1,10 @@
-//! A TCP proxy on 127.0.0.1 whose network can be cut or made to swallow everything.
+//! A TCP proxy on 127.0.0.1 whose network can be cut, made to swallow everything, or end in the
+//! middle of what is sent.
 //!
 //! Stands between one process and a server. Knows nothing of what is said through it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -28,7 +31,26 @@ pub enum Network {
 pub struct Proxy {
     port: u16,
     network: watch::Sender<Network>,
+    /// How often it has fallen silent.
+    silences: watch::Sender<usize>,
+    sent: Arc<Sent>,
     task: JoinHandle<()>,
+}
+
+/// What went from clients to the server, in bytes.
+#[derive(Debug)]
+struct Sent {
+    so_far: AtomicU64,
+    at_most: AtomicU64,
+}
+
+/// What carrying a connection needs to know.
+#[derive(Debug, Clone)]
+struct Line {
+    target: u16,
+    network: watch::Receiver<Network>,
+    silences: watch::Receiver<usize>,
+    sent: Arc<Sent>,
 }
 
 impl Proxy {
@@ -41,11 +63,23 @@ impl Proxy {
         let port = free_port();
         let listener = listen(port).await;
         let (network, watched) = watch::channel(Network::Works);
-        let task = tokio::spawn(run(listener, port, target, watched));
+        let (silences, silence) = watch::channel(0);
+        let sent = Arc::new(Sent {
+            so_far: AtomicU64::new(0),
+            at_most: AtomicU64::new(u64::MAX),
+        });
+        let line = Line {
+            target,
+            network: watched,
+            silences: silence,
+            sent: Arc::clone(&sent),
+        };
         Self {
             port,
             network,
-            task,
+            silences,
+            sent,
+            task: tokio::spawn(run(listener, port, line)),
         }
     }
 
@@ -57,6 +91,35 @@ impl Proxy {
     /// Changes what the network does, from here on.
     pub fn set(&self, network: Network) {
         self.network.send_replace(network);
+    }
+
+    /// From now on nothing passes through the connections that are open; they stay open. New ones
+    /// work.
+    pub fn silence(&self) {
+        self.silences.send_modify(|silences| *silences += 1);
+    }
+
+    /// How many bytes clients have sent to the server so far.
+    pub fn sent(&self) -> u64 {
+        self.sent.so_far.load(Ordering::SeqCst)
+    }
+
+    /// Only so many more bytes reach the server, and what comes after them never does.
+    pub fn send_at_most(&self, bytes: u64) {
+        let at_most = self.sent().saturating_add(bytes);
+        self.sent.at_most.store(at_most, Ordering::SeqCst);
+    }
+
+    /// Whether all the bytes have been sent that [`send_at_most`](Self::send_at_most) allowed.
+    pub fn has_sent_all(&self) -> bool {
+        self.sent.left() == 0
+    }
+}
+
+impl Sent {
+    fn left(&self) -> u64 {
+        let at_most = self.at_most.load(Ordering::SeqCst);
+        at_most.saturating_sub(self.so_far.load(Ordering::SeqCst))
     }
 }
 
@@ -78,10 +141,10 @@ async fn listen(port: u16) -> TcpListener {
     panic!("the proxy cannot listen on port {port}");
 }
 
-async fn run(listener: TcpListener, port: u16, target: u16, network: watch::Receiver<Network>) {
+async fn run(listener: TcpListener, port: u16, line: Line) {
     let mut listener = Some(listener);
     let mut connections = JoinSet::new();
-    let mut watched = network.clone();
+    let mut watched = line.network.clone();
     loop {
         let is_cut = *watched.borrow_and_update() == Network::Cut;
         if is_cut {
@@ -94,7 +157,7 @@ async fn run(listener: TcpListener, port: u16, target: u16, network: watch::Rece
             changed = watched.changed() => if changed.is_err() { return },
             stream = accept(listener.as_ref()) => {
                 if let Some(stream) = stream {
-                    connections.spawn(carry(stream, target, network.clone()));
+                    connections.spawn(carry(stream, line.clone()));
                 }
             }
             // What a connection ended with is the affair of its two ends.
@@ -110,20 +173,30 @@ async fn accept(listener: Option<&TcpListener>) -> Option<TcpStream> {
     }
 }
 
-async fn carry(near: TcpStream, target: u16, network: watch::Receiver<Network>) {
-    if !works(&mut network.clone()).await {
+async fn carry(near: TcpStream, mut line: Line) {
+    // Only what comes from now on counts.
+    line.silences.mark_unchanged();
+    if !works(&mut line.network).await {
         return;
     }
-    let Ok(far) = TcpStream::connect(("127.0.0.1", target)).await else {
+    let Ok(far) = TcpStream::connect(("127.0.0.1", line.target)).await else {
         return;
     };
     let _ = (near.set_nodelay(true), far.set_nodelay(true));
     let (from_near, to_near) = near.into_split();
     let (from_far, to_far) = far.into_split();
-    tokio::join!(
-        copy(from_near, to_far, network.clone()),
-        copy(from_far, to_near, network)
-    );
+    let both = async {
+        tokio::join!(
+            copy(from_near, to_far, line.network.clone(), Some(&line.sent)),
+            copy(from_far, to_near, line.network.clone(), None)
+        )
+    };
+    let mut silences = line.silences.clone();
+    tokio::select! {
+        _ = both => {}
+        // The connection stays open, and nobody looks at it any more.
+        Ok(()) = silences.changed() => std::future::pending().await,
+    }
 }
 
 /// Copies one direction until it ends; what was read during a stall is written after it.
@@ -131,11 +204,20 @@ async fn copy(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     mut network: watch::Receiver<Network>,
+    sent: Option<&Sent>,
 ) {
     let mut buffer = vec![0; 64 << 10];
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
-        if !works(&mut network).await || to.write_all(&buffer[..read]).await.is_err() {
+        let left = sent.map_or(u64::MAX, Sent::left);
+        let passes = usize::try_from(left).map_or(read, |left| left.min(read));
+        if !works(&mut network).await || to.write_all(&buffer[..passes]).await.is_err() {
             return;
+        }
+        if let Some(sent) = sent {
+            sent.so_far.fetch_add(passes as u64, Ordering::SeqCst);
+        }
+        if passes < read {
+            return std::future::pending().await;
         }
     }
     let _ = to.shutdown().await;
@@ -172,6 +254,33 @@ mod tests {
         stream.write_all(b"x").await.ok()?;
         let answer = tokio::time::timeout(Duration::from_millis(300), stream.read_u8()).await;
         answer.ok()?.ok()
+    }
+
+    #[tokio::test]
+    async fn it_falls_silent_for_those_that_are_there() {
+        let proxy = Proxy::start(echo().await).await;
+        let connect = || TcpStream::connect(("127.0.0.1", proxy.port()));
+        let mut old = connect().await.unwrap();
+        assert_eq!(exchange(&mut old).await, Some(b'x'));
+        proxy.silence();
+        assert_eq!(exchange(&mut old).await, None);
+        assert_eq!(exchange(&mut connect().await.unwrap()).await, Some(b'x'));
+    }
+
+    #[tokio::test]
+    async fn it_ends_in_the_middle_of_what_is_sent() {
+        let proxy = Proxy::start(echo().await).await;
+        proxy.send_at_most(2);
+        let mut stream = TcpStream::connect(("127.0.0.1", proxy.port()))
+            .await
+            .unwrap();
+        assert_eq!(exchange(&mut stream).await, Some(b'x'));
+        assert!(!proxy.has_sent_all());
+        stream.write_all(b"yz").await.unwrap();
+        assert_eq!(stream.read_u8().await.unwrap(), b'y');
+        assert!(proxy.has_sent_all());
+        assert_eq!(exchange(&mut stream).await, None);
+        assert_eq!(proxy.sent(), 2);
     }
 
     #[tokio::test]

@@ -2,16 +2,19 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use testkit::client::{Connection, get, hammer};
 use testkit::process::{Poller, Process, RunningServer, Server, binaries};
+use testkit::proxy::Proxy;
 use testkit::redis::Redis;
 use testkit::upstream::Upstream;
-use testkit::{catalogue, eventually};
+use testkit::{PATIENCE, catalogue, eventually};
+use tokio::task::JoinHandle;
 
 const EVERY_SECOND: &str = "* * * * * *";
 
@@ -135,9 +138,47 @@ fn versioned(version: u64) -> Value {
     all
 }
 
-/// Reads `/db` until told to stop. Every body must be of one version, and none older than the
-/// last.
-async fn watch(url: String, stop: Arc<AtomicBool>, newest: Arc<AtomicU64>) -> u64 {
+/// Somebody who reads `/db` all the time.
+struct Watching {
+    cache: String,
+    /// The newest version that was read.
+    newest: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+    reads: JoinHandle<u64>,
+    _reader: RunningServer,
+}
+
+impl Watching {
+    async fn over(cache: &str) -> Self {
+        let reader = Server::new(cache).start().await;
+        ready(&reader).await;
+        let (newest, stop): (Arc<AtomicU64>, Arc<AtomicBool>) = Default::default();
+        let reads = read(format!("{}/db", reader.url()), stop.clone(), newest.clone());
+        Self {
+            cache: cache.to_owned(),
+            newest,
+            stop,
+            reads: tokio::spawn(reads),
+            _reader: reader,
+        }
+    }
+
+    /// A reader that starts now accepts what it finds.
+    async fn a_fresh_reader_starts(&self) {
+        ready(&Server::new(&self.cache).start().await).await;
+    }
+
+    /// Waits until this version is read. Returns how often any was.
+    async fn until(self, version: u64) -> u64 {
+        let is_read = async || self.newest.load(Ordering::Relaxed) == version;
+        eventually("the last version", Duration::from_secs(10), is_read).await;
+        self.stop.store(true, Ordering::Relaxed);
+        self.reads.await.unwrap()
+    }
+}
+
+/// Reads until told to stop. Every body must be of one version, and none older than the last.
+async fn read(url: String, stop: Arc<AtomicBool>, newest: Arc<AtomicU64>) -> u64 {
     let mut connection = Connection::new();
     let mut reads = 0;
     let mut last = 0;
@@ -159,80 +200,99 @@ async fn watch(url: String, stop: Arc<AtomicBool>, newest: Arc<AtomicU64>) -> u6
     reads
 }
 
-/// Done when 3, third part: a hundred pollers are killed around the moment of their commit.
-async fn survives_kills(cache: &str) {
-    let upstream = Upstream::start(versioned(1));
+/// Releases a version, and starts a poller that syncs once.
+fn sync(upstream: &Upstream, version: u64, cache: &str) -> Process {
+    upstream.edit(|all| *all = versioned(version));
     let environment = [
         ("GHIBLI_API", upstream.url()),
         ("CACHE_URL", cache.to_owned()),
-        ("LOG_FORMAT", "json".to_owned()),
     ];
-    let sync = || Process::spawn("poller", &binaries().poller, &["sync"], &environment);
-    assert!(sync().wait().await.success());
-    let reader = Server::new(cache).start().await;
-    ready(&reader).await;
-    let (stop, newest) = (
-        Arc::new(AtomicBool::new(false)),
-        Arc::new(AtomicU64::new(0)),
-    );
-    let watching = tokio::spawn(watch(
-        format!("{}/db", reader.url()),
-        stop.clone(),
-        newest.clone(),
-    ));
-
-    // How long a whole sync takes here and now tells where to aim.
-    let mut version = 2;
-    upstream.edit(|all| *all = versioned(version));
-    let started = Instant::now();
-    let mut whole = sync();
-    assert!(whole.wait().await.success());
-    let duration = started.elapsed();
-
-    let mut committed_anyway = 0;
-    for kill in 0..100u32 {
-        version += 1;
-        upstream.edit(|all| *all = versioned(version));
-        let mut poller = sync();
-        // From well before the commit to just after it.
-        tokio::time::sleep(duration.mul_f64(0.3 + 0.008 * f64::from(kill))).await;
-        poller.kill().await;
-        // Redis keeps a dead poller's lease until it runs out; nobody has that long here.
-        if let Some(port) = cache.strip_prefix("redis://127.0.0.1:") {
-            let port = port.trim_end_matches('/');
-            let mut free = tokio::process::Command::new("redis-cli");
-            free.args(["-p", port, "DEL", "{ghibli}:lease"])
-                .output()
-                .await
-                .unwrap();
-        }
-        // A fresh reader accepts what it finds, too.
-        if kill % 20 == 0 {
-            let fresh = Server::new(cache).start().await;
-            ready(&fresh).await;
-        }
-        committed_anyway += u32::from(newest.load(Ordering::Relaxed) == version);
-    }
-    // Once undisturbed, the poller gets through.
-    version += 1;
-    upstream.edit(|all| *all = versioned(version));
-    assert!(sync().wait().await.success());
-    let arrived = async || newest.load(Ordering::Relaxed) == version;
-    eventually("the last version", Duration::from_secs(10), arrived).await;
-    stop.store(true, Ordering::Relaxed);
-    let reads = watching.await.unwrap();
-    println!("100 kills, {committed_anyway} after their commit, {reads} reads, all whole");
-    assert!(reads > 100, "{reads} reads");
+    Process::spawn("poller", &binaries().poller, &["sync"], &environment)
 }
 
+const KILLS: u64 = 100;
+
+/// Done when 3, third part: killed while a file is written, or being brought to disk.
 #[tokio::test(flavor = "multi_thread")]
 async fn pollers_killed_while_committing_to_a_directory_leave_it_whole() {
     let directory = tempfile::tempdir().unwrap();
-    survives_kills(&format!("file:{}", directory.path().display())).await;
+    let cache = format!("file:{}", directory.path().display());
+    let upstream = Upstream::start(versioned(0));
+    assert!(sync(&upstream, 0, &cache).wait().await.success());
+    let watching = Watching::over(&cache).await;
+
+    let whole = length(&directory.path().join("snapshot.json")).unwrap();
+    let new = directory.path().join("snapshot.json.new");
+    let mut unfinished = 0;
+    for kill in 1..=KILLS {
+        let mut poller = sync(&upstream, kill, &cache);
+        // From its first byte to its last, after which it is brought to disk and renamed.
+        let written = until_written(new.clone(), whole * (kill - 1) / KILLS);
+        tokio::select! {
+            () = written => {}
+            // That was too quick to be seen.
+            _ = poller.wait() => {}
+        }
+        poller.kill().await;
+        unfinished += u64::from(std::fs::remove_file(&new).is_ok());
+        if kill % 20 == 0 {
+            watching.a_fresh_reader_starts().await;
+        }
+    }
+    assert!(sync(&upstream, KILLS + 1, &cache).wait().await.success());
+    let reads = watching.until(KILLS + 1).await;
+    println!("{KILLS} kills, {unfinished} of them before the new file had the old one's name");
+    println!("{reads} reads, all whole, none older than the one before");
+    assert!(unfinished > KILLS / 10 && reads > 100);
 }
 
+fn length(file: &Path) -> Option<u64> {
+    Some(std::fs::metadata(file).ok()?.len())
+}
+
+/// Waits until a file has so many bytes. It is there for a moment only, so a thread looks for it
+/// without a pause; it gives up when nobody waits any more.
+async fn until_written(file: PathBuf, bytes: u64) {
+    let waits = Arc::new(());
+    let waiting = Arc::downgrade(&waits);
+    let look = move || {
+        while waiting.strong_count() > 0 && length(&file).is_none_or(|length| length < bytes) {
+            std::hint::spin_loop();
+        }
+    };
+    tokio::task::spawn_blocking(look).await.unwrap();
+}
+
+/// The same, killed after each hundredth of what it sends to Redis.
 #[tokio::test(flavor = "multi_thread")]
 async fn pollers_killed_while_committing_to_redis_leave_it_whole() {
     let redis = Redis::start().await;
-    survives_kills(&redis.url()).await;
+    let proxy = Proxy::start(redis.port()).await;
+    let through_proxy = format!("redis://127.0.0.1:{}", proxy.port());
+    let upstream = Upstream::start(versioned(0));
+    assert!(sync(&upstream, 0, &redis.url()).wait().await.success());
+    assert!(sync(&upstream, 1, &through_proxy).wait().await.success());
+    let whole = proxy.sent();
+    let watching = Watching::over(&redis.url()).await;
+
+    let mut unfinished = 0;
+    for kill in 1..=KILLS {
+        proxy.send_at_most(whole * kill / KILLS);
+        let mut poller = sync(&upstream, kill + 1, &through_proxy);
+        let is_there = async || proxy.has_sent_all() || !poller.is_running();
+        eventually("the middle of a commit", PATIENCE, is_there).await;
+        unfinished += u64::from(poller.is_running());
+        poller.kill().await;
+        // Redis keeps a dead poller's lease until it runs out; nobody has that long here.
+        redis.cli(&["DEL", "{ghibli}:lease"]).await;
+        if kill % 20 == 0 {
+            watching.a_fresh_reader_starts().await;
+        }
+    }
+    let last = sync(&upstream, KILLS + 2, &redis.url()).wait().await;
+    assert!(last.success());
+    let reads = watching.until(KILLS + 2).await;
+    println!("{KILLS} kills, {unfinished} of them before the whole commit had been sent");
+    println!("{reads} reads, all whole, none older than the one before");
+    assert!(unfinished > KILLS / 2 && reads > 100);
 }

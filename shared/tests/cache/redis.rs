@@ -7,7 +7,8 @@ use shared::cache::CacheError;
 use shared::cache::CacheUrl;
 use shared::cache::read::Reader;
 use shared::tls::{Authorities, install_provider};
-use testkit::redis::{Certificates, Cluster, Failover, Proxy, Redis};
+use testkit::proxy::Proxy;
+use testkit::redis::{Certificates, Cluster, Failover, Redis};
 use testkit::{eventually, free_port};
 
 use super::{LEASE, commit, keeps_its_promises, tells_readers, writer};
@@ -86,7 +87,7 @@ async fn a_redis_that_hangs_is_given_up_on() {
 #[tokio::test]
 async fn a_connection_that_falls_silent_is_replaced() {
     let redis = Redis::start().await;
-    let proxy = Proxy::to(redis.port()).await;
+    let proxy = Proxy::start(redis.port()).await;
     let url = format!("redis://127.0.0.1:{}", proxy.port())
         .parse()
         .unwrap();

@@ -6,14 +6,12 @@
 //! | [`Failover`] | a master, its replicas, and the sentinels that replace it when it dies |
 //! | [`Cluster`] | three nodes that share the keys |
 //! | [`Certificates`] | what a server with TLS needs, and whom its clients must trust |
-//! | [`Proxy`] | a way to a server that can fall silent |
 //!
 //! Keeps nothing on disk unless it is asked to, and never touches a Redis that was there before.
 
 mod certificates;
 mod cluster;
 mod failover;
-mod proxy;
 
 use std::path::Path;
 use std::time::Duration;
@@ -29,7 +27,6 @@ use crate::{PATIENCE, eventually, free_port};
 pub use certificates::Certificates;
 pub use cluster::Cluster;
 pub use failover::Failover;
-pub use proxy::Proxy;
 
 /// The bound of one `redis-cli`, and of one PING.
 const CLI: Duration = Duration::from_secs(10);

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use testkit::client::get;
 use testkit::process::{Poller, Server};
-use testkit::redis::{Proxy, Redis};
+use testkit::proxy::Proxy;
+use testkit::redis::Redis;
 use testkit::upstream::Upstream;
 use testkit::{PATIENCE, catalogue, eventually};
 
@@ -38,7 +39,7 @@ async fn a_redis_that_freezes_costs_no_request_and_is_used_again_when_it_thaws()
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_fall_silent_are_replaced() {
     let redis = Redis::start().await;
-    let proxy = Proxy::to(redis.port()).await;
+    let proxy = Proxy::start(redis.port()).await;
     let mirror = Mirror::on(&format!("redis://127.0.0.1:{}", proxy.port()), 2).await;
     proxy.silence();
     mirror.upstream.release(FILM);
