@@ -3,6 +3,7 @@
 //!
 //! Stands between one process and a server. Knows nothing of what is said through it.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -185,15 +186,15 @@ async fn carry(near: TcpStream, mut line: Line) {
     let _ = (near.set_nodelay(true), far.set_nodelay(true));
     let (from_near, to_near) = near.into_split();
     let (from_far, to_far) = far.into_split();
-    let both = async {
+    let mut both = pin!(async {
         tokio::join!(
             copy(from_near, to_far, line.network.clone(), Some(&line.sent)),
             copy(from_far, to_near, line.network.clone(), None)
         )
-    };
+    });
     let mut silences = line.silences.clone();
     tokio::select! {
-        _ = both => {}
+        _ = &mut both => {}
         // The connection stays open, and nobody looks at it any more.
         Ok(()) = silences.changed() => std::future::pending().await,
     }
@@ -264,6 +265,8 @@ mod tests {
         assert_eq!(exchange(&mut old).await, Some(b'x'));
         proxy.silence();
         assert_eq!(exchange(&mut old).await, None);
+        let end = tokio::time::timeout(Duration::from_millis(100), old.read_u8()).await;
+        assert!(end.is_err(), "it stays open");
         assert_eq!(exchange(&mut connect().await.unwrap()).await, Some(b'x'));
     }
 
