@@ -8,7 +8,7 @@ use testkit::process::{Poller, Server};
 use testkit::redis::Redis;
 use testkit::upstream::Upstream;
 
-use super::{FILM, Mirror};
+use super::{FILM, Mirror, times};
 
 const POLLER: &str = "~{ghibli}:* &{ghibli}:changed +ping +get +getrange +set +del +publish \
                       +evalsha +script|load";
@@ -55,6 +55,25 @@ async fn these_permissions_are_enough_and_nothing_else_is_tried() {
     assert!(poller.wait().await.success());
     assert_eq!(redis.cli(&["EXISTS", "{ghibli}:lease"]).await, "0");
     assert_eq!(redis.cli(&["ACL", "LOG"]).await, "", "nothing was refused");
+}
+
+/// An operator who forgot to allow it is told, and readers are up to date all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_may_not_subscribe_says_so_once_and_looks_instead() {
+    let redis = redis_with_users().await;
+    redis.cli(&["ACL", "SETUSER", "server", "-subscribe"]).await;
+    let upstream = Upstream::start(catalogue());
+    let poller = Poller::new(&upstream.url(), &redis.url());
+    let server = Server::new(&redis.url().replace("://", "://server:s3cret@"));
+    let mirror = Mirror::of(upstream, poller, &server, 1).await;
+    let reader = &mirror.readers[0].process;
+    let warning = "cannot subscribe to notices, looking at short intervals instead";
+    let told = reader.wait_for_log(warning, |_| true).await;
+    let reason = told["reason"].as_str().expect("a reason");
+    assert!(reason.contains("subscribe"), "{reason}");
+    mirror.upstream.release(FILM);
+    mirror.shows(FILM).await;
+    assert_eq!(times(reader, warning), 1);
 }
 
 /// Every command that Redis itself counts as writing, sent in earnest and with as many arguments

@@ -23,6 +23,8 @@ const RESUBSCRIBE_INTERVAL: Duration = Duration::from_millis(500);
 pub(in crate::cache) struct Reader {
     link: Link,
     notices: Option<(PubSubSink, PubSubStream)>,
+    /// Redis does not let this reader subscribe, and somebody has been told.
+    refused: bool,
 }
 
 impl Reader {
@@ -30,6 +32,7 @@ impl Reader {
         Ok(Self {
             link: Link::new(url)?,
             notices: None,
+            refused: false,
         })
     }
 
@@ -46,9 +49,12 @@ impl Reader {
     pub(in crate::cache) async fn look_due(&mut self) {
         let Some((sink, stream)) = &mut self.notices else {
             // Whatever was published while nobody listened is found by the look that follows.
-            self.notices = self.subscribe().await.ok();
-            if self.notices.is_none() {
-                sleep(RESUBSCRIBE_INTERVAL).await;
+            match self.subscribe().await {
+                Ok(notices) => self.notices = Some(notices),
+                Err(error) => {
+                    self.tell_of_refusal(&error);
+                    sleep(RESUBSCRIBE_INTERVAL).await;
+                }
             }
             return;
         };
@@ -66,6 +72,21 @@ impl Reader {
                 }
             }
         }
+    }
+
+    /// A cache that cannot be read is told of by whoever looks; one that only keeps its notices to
+    /// itself, because its user may not `SUBSCRIBE`, is told of here, once.
+    fn tell_of_refusal(&mut self, error: &CacheError) {
+        let reason = error.to_string();
+        let refused = reason.contains("NOPERM");
+        if refused && !self.refused {
+            tracing::warn!(
+                reason,
+                interval_ms = RESUBSCRIBE_INTERVAL.as_millis(),
+                "cannot subscribe to notices, looking at short intervals instead"
+            );
+        }
+        self.refused = refused;
     }
 
     async fn subscribe(&mut self) -> Result<(PubSubSink, PubSubStream), CacheError> {
