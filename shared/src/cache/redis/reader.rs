@@ -77,11 +77,11 @@ impl Reader {
     /// A cache that cannot be read is told of by whoever looks; one that only keeps its notices to
     /// itself, because its user may not `SUBSCRIBE`, is told of here, once.
     fn tell_of_refusal(&mut self, error: &CacheError) {
-        let reason = error.to_string();
-        let refused = reason.contains("NOPERM");
+        let is_readable = self.link.connection.is_some();
+        let refused = is_readable && matches!(error, CacheError::Refused(_));
         if refused && !self.refused {
             tracing::warn!(
-                reason,
+                reason = %error,
                 interval_ms = RESUBSCRIBE_INTERVAL.as_millis(),
                 "cannot subscribe to notices, looking at short intervals instead"
             );
