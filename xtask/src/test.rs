@@ -53,6 +53,7 @@ pub(crate) fn test() -> Result<()> {
     step("dependencies", deny)?;
     step("redis-server", redis)?;
     step("oracle", oracle)?;
+    step("browser", browser)?;
     step("binaries", || {
         run(cargo().args(["build", "--locked", "--bins"]))
     })?;
@@ -118,7 +119,7 @@ fn deny() -> Result<()> {
 
 /// The tests start servers of their own; what they need is the program.
 fn redis() -> Result<()> {
-    install("redis-server", "redis")
+    install("redis-server", &["redis-server"], "redis")
 }
 
 /// The software that the upstream runs, to compare answers with.
@@ -128,7 +129,7 @@ fn oracle() -> Result<()> {
             println!("skipped: npm is missing; recorded answers are compared instead");
             return Ok(());
         }
-        install("npm", "npm")?;
+        install("npm", &["npm"], "npm")?;
     }
     let folder = crate::top().join("testkit/oracle");
     run(Command::new("npm")
@@ -136,14 +137,26 @@ fn oracle() -> Result<()> {
         .current_dir(folder))
 }
 
+/// Chromium, and what drives it, to look at the pages.
+fn browser() -> Result<()> {
+    let debian = ["chromium", "chromium-driver"];
+    match install("chromedriver", &debian, "chromedriver") {
+        Err(error) if !is_ci() => {
+            println!("skipped: no browser; {error:#}");
+            Ok(())
+        }
+        outcome => outcome,
+    }
+}
+
 /// With `CI=true` a skipped part is a failure.
 fn is_ci() -> bool {
     std::env::var_os("CI").is_some_and(|value| value == "true")
 }
 
-/// Installs a program with the package manager that there is. On Debian the package has the
-/// program's name.
-fn install(program: &str, package: &str) -> Result<()> {
+/// Installs a program with the package manager that there is: from these packages of Debian, or
+/// from the package that has it elsewhere.
+fn install(program: &str, debian: &[&str], elsewhere: &str) -> Result<()> {
     if is_installed(program) {
         return Ok(());
     }
@@ -153,21 +166,23 @@ fn install(program: &str, package: &str) -> Result<()> {
     else {
         bail!("{program} is missing and there is no package manager known here; install it");
     };
-    let package = if manager == "apt-get" {
-        program
+    let elsewhere = [elsewhere];
+    let packages = if manager == "apt-get" {
+        debian
     } else {
-        package
+        &elsewhere
     };
     println!(
-        "{program} is missing; installing it: {manager} {} {package}",
-        arguments.join(" ")
+        "{program} is missing; installing it: {manager} {} {}",
+        arguments.join(" "),
+        packages.join(" ")
     );
     if manager == "apt-get" {
         // A new machine has no package lists yet.
         run(Command::new(manager).args(["update", "-qq"]))?;
     }
     let mut install = Command::new(manager);
-    install.args(arguments).arg(package);
+    install.args(arguments).args(packages);
     // Debian would start a server at once, which nobody asked for.
     install
         .env("DEBIAN_FRONTEND", "noninteractive")
