@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, LINK, REFERRER_POLICY};
+use http::header::{CACHE_CONTROL, LINK};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
@@ -17,10 +17,6 @@ use crate::reference::Reference;
 use crate::render::{Body, Item, JSON, pretty};
 use crate::respond;
 use crate::routes::Setup;
-
-/// Nothing but the stylesheet and the icon of this origin.
-const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; \
-                           form-action 'none'; frame-ancestors 'none'";
 
 /// What the upstream's clients call JSONP (`?callback=`).
 const JSONP: &str = "text/javascript; charset=utf-8";
@@ -40,12 +36,12 @@ pub(crate) struct Context {
 impl Context {
     /// `/movies`.
     pub(crate) fn movies(&self) -> Response<Bytes> {
-        page(self.answer(|view| Ok(self.whole(&view.movies))))
+        self.answer(|view| Ok(self.whole(&view.movies)))
     }
 
     /// `/docs`, which needs no catalogue.
     pub(crate) fn docs(&self, reference: &Reference) -> Response<Bytes> {
-        page(self.whole(&reference.page))
+        self.whole(&reference.page)
     }
 
     /// `/openapi.json`, which needs none either.
@@ -192,17 +188,6 @@ impl Context {
         };
         respond::with_body(status, &body, &self.headers)
     }
-}
-
-/// What an answer that browsers show as a page has beside its body.
-fn page(mut response: Response<Bytes>) -> Response<Bytes> {
-    let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(PAGE_POLICY),
-    );
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    response
 }
 
 /// A path segment without its percent escapes.

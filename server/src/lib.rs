@@ -12,6 +12,7 @@
 //! | [`routes`] | paths, as a warp filter, and what stands before it |
 //! | `answer` | what each kind of path answers |
 //! | [`respond`] | one HTTP answer: conditional requests, content coding, headers |
+//! | `policy` | what browsers are told to refuse on every page |
 //! | [`config`] | the environment variables |
 //!
 //! Never talks to the upstream, never writes to the cache, and waits for neither in a request.
@@ -20,6 +21,7 @@ mod answer;
 pub mod config;
 pub mod follow;
 pub mod pages;
+mod policy;
 pub mod publish;
 pub mod query;
 pub mod reference;

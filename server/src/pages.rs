@@ -1,6 +1,7 @@
 //! The HTML for people: the films with their people, newest first.
 //!
-//! Pure. All escaping is the template engine's.
+//! Pure. All escaping is the template engine's. The template isolates titles and names (`bdi`), so
+//! that what is written from right to left leaves the order of what follows it alone.
 
 use askama::Template;
 use chrono::{DateTime, Utc};
@@ -18,8 +19,9 @@ pub const STYLE: &str = include_str!("../templates/style.css");
 /// The one picture.
 pub const ICON: &str = include_str!("../templates/icon.svg");
 
-/// Stands in the rendered page where the age belongs. No template and no JSON text that is
-/// rendered contains it: it is a noncharacter.
+/// Stands in the rendered page where the age belongs: at its first occurrence, because no data is
+/// rendered before it. After it, in the data, it is a character (or rather, no character) like any
+/// other.
 const AGE: &str = "\u{fdd0}";
 
 /// `/movies`, complete but for the age of the data.
@@ -50,8 +52,14 @@ struct Film<'a> {
     score: Option<String>,
     producer: Option<String>,
     director: Option<String>,
-    people: Vec<String>,
+    people: Vec<Person<'a>>,
     withdrawn: bool,
+}
+
+struct Person<'a> {
+    name: &'a str,
+    /// What follows the name, as far as it is known.
+    about: String,
 }
 
 impl MoviesPage {
@@ -136,7 +144,7 @@ fn films_newest_first(snapshot: &Snapshot) -> Vec<Film<'_>> {
         .collect()
 }
 
-fn people_of(snapshot: &Snapshot, film: &Record) -> Vec<String> {
+fn people_of<'a>(snapshot: &'a Snapshot, film: &Record) -> Vec<Person<'a>> {
     let party = |collection, record| Party {
         collection,
         id: Record::id(record),
@@ -155,7 +163,7 @@ fn year(film: &Record) -> Option<u32> {
 }
 
 /// `Pazu (age 13) with Black eyes, Brown hair`, as far as it is known.
-fn person(person: &Record) -> String {
+fn person(person: &Record) -> Person<'_> {
     let age = told(person, "age").map(|age| {
         let age = age.strip_prefix("Unspecified/").unwrap_or(&age);
         let is_number = age.starts_with(|first: char| first.is_ascii_digit());
@@ -173,11 +181,10 @@ fn person(person: &Record) -> String {
         });
     let features = features.collect::<Vec<_>>().join(", ");
     let with = if features.is_empty() { "" } else { " with " };
-    format!(
-        "{}{}{with}{features}",
-        person.title(),
-        age.unwrap_or_default()
-    )
+    Person {
+        name: person.title(),
+        about: format!("{}{with}{features}", age.unwrap_or_default()),
+    }
 }
 
 /// A field as text, unless it says that nothing is known.
@@ -250,7 +257,9 @@ mod tests {
             ),
             (json!({"id": 1, "age": 7, "eye_color": null}), "1 (age 7)"),
         ] {
-            assert_eq!(person(&record(fields)), line);
+            let record = record(fields);
+            let Person { name, about } = person(&record);
+            assert_eq!(format!("{name}{about}"), line);
         }
     }
 }

@@ -12,6 +12,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use shared::status::Status;
 
+use crate::policy;
 use crate::query::BadQuery;
 use crate::render::Body;
 
@@ -39,6 +40,7 @@ pub fn with_body(status: StatusCode, body: &Body, request: &HeaderMap) -> Respon
     if let Some(moment) = body.last_modified {
         headers.insert(LAST_MODIFIED, http_date(moment));
     }
+    policy::protect(headers, body.content_type);
     if known {
         return response;
     }

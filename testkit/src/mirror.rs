@@ -6,7 +6,7 @@
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::process::{Process, RunningServer, Server, binaries};
+use crate::process::{Poller, Process, RunningServer, Server, binaries};
 use crate::upstream::Upstream;
 use crate::{PATIENCE, client, eventually};
 
@@ -39,6 +39,21 @@ impl Mirror {
     pub async fn of(catalogue: impl Into<Value>) -> Self {
         let mirror = Self::empty(catalogue);
         mirror.sync().await;
+        mirror
+    }
+
+    /// A mirror of the whole catalogue whose upstream is down and has never answered, so that its
+    /// cache holds the built-in one.
+    ///
+    /// # Panics
+    ///
+    /// When the poller does not fill the cache.
+    pub async fn built_in() -> Self {
+        let mirror = Self::empty(crate::catalogue());
+        mirror.upstream.go_down();
+        let poller = Poller::new(&mirror.upstream.url(), &mirror.cache_url());
+        let poller = poller.start().await;
+        poller.process.wait_for_log("sync finished", |_| true).await;
         mirror
     }
 

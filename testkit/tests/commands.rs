@@ -200,7 +200,7 @@ async fn a_server_without_data_says_so_and_is_not_ready() {
     // Done when 1, the part that is not `cargo xtask up`: the built-in catalogue, and marked.
     let page = get(&format!("{}/movies", server.url())).await.text();
     assert!(page.contains("22 films") && page.contains("This is the built-in catalogue"));
-    assert!(page.contains("Pazu (age 13) with Black eyes, Brown hair"));
+    assert!(page.contains("<bdi>Pazu</bdi> (age 13) with Black eyes, Brown hair"));
 }
 
 #[tokio::test]

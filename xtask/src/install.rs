@@ -13,29 +13,17 @@ const PACKAGE_MANAGERS: [(&str, &[&str]); 4] = [
     ("brew", &["install"]),
 ];
 
-/// What distributions call a package.
-pub(crate) struct Names {
-    /// With `apt-get`.
-    pub(crate) debian: &'static str,
-    /// With every other package manager.
-    pub(crate) others: &'static str,
-}
-
-impl Names {
-    /// The same name wherever it is packaged.
-    pub(crate) const fn everywhere(name: &'static str) -> Self {
-        Self {
-            debian: name,
-            others: name,
-        }
-    }
-}
-
-/// Installs a package and says so, unless what it brings `is_there` already.
+/// Installs what is missing and says so, unless it `is_there` already: these packages of Debian, or
+/// the package that has it `elsewhere`.
 ///
 /// # Errors
-/// When there is no package manager, or it fails, or the package brings something else.
-pub(crate) fn install(what: &str, names: &Names, is_there: impl Fn() -> bool) -> Result<()> {
+/// When there is no package manager, or it fails, or the packages bring something else.
+pub(crate) fn install(
+    what: &str,
+    debian: &[&str],
+    elsewhere: &str,
+    is_there: impl Fn() -> bool,
+) -> Result<()> {
     if is_there() {
         return Ok(());
     }
@@ -46,21 +34,19 @@ pub(crate) fn install(what: &str, names: &Names, is_there: impl Fn() -> bool) ->
         bail!("{what} is missing and there is no package manager known here; install it");
     };
     let is_debian = manager == "apt-get";
-    let package = if is_debian {
-        names.debian
-    } else {
-        names.others
-    };
+    let elsewhere = [elsewhere];
+    let packages = if is_debian { debian } else { &elsewhere };
     println!(
-        "{what} is missing; installing it: {manager} {} {package}",
-        arguments.join(" ")
+        "{what} is missing; installing it: {manager} {} {}",
+        arguments.join(" "),
+        packages.join(" ")
     );
     if is_debian {
         // A new machine has no package lists yet.
         run(Command::new(manager).args(["update", "-qq"]))?;
     }
     let mut install = Command::new(manager);
-    install.args(arguments).arg(package);
+    install.args(arguments).args(packages);
     // Debian would start a server at once, which nobody asked for.
     install
         .env("DEBIAN_FRONTEND", "noninteractive")

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use testkit::chaos::{clocks_can_be_wrong, left_out};
 use testkit::process::cargo;
 
-use crate::install::{Names, install, is_installed, run};
+use crate::install::{install, is_installed, run};
 
 /// How many random queries are compared with the software that the upstream runs.
 const ORACLE_QUERIES: &str = "5000";
@@ -52,6 +52,7 @@ pub(crate) fn test() -> Result<()> {
     step("redis-server", redis)?;
     step("oracle", oracle)?;
     step("chaos", chaos)?;
+    step("browser", browser)?;
     step("binaries", || {
         run(cargo().args(["build", "--locked", "--bins"]))
     })?;
@@ -113,12 +114,8 @@ fn deny() -> Result<()> {
 
 /// The tests start servers of their own; what they need is the program.
 fn redis() -> Result<()> {
-    let names = Names {
-        debian: "redis-server",
-        others: "redis",
-    };
     let is_there = || is_installed("redis-server");
-    install("redis-server", &names, is_there)
+    install("redis-server", &["redis-server"], "redis", is_there)
 }
 
 /// The software that the upstream runs, to compare answers with.
@@ -128,8 +125,7 @@ fn oracle() -> Result<()> {
             println!("skipped: npm is missing; recorded answers are compared instead");
             return Ok(());
         }
-        let names = Names::everywhere("npm");
-        install("npm", &names, || is_installed("npm"))?;
+        install("npm", &["npm"], "npm", || is_installed("npm"))?;
     }
     let folder = crate::top().join("testkit/oracle");
     run(Command::new("npm")
@@ -140,8 +136,8 @@ fn oracle() -> Result<()> {
 /// What makes clocks wrong, and what stands before the readers.
 fn chaos() -> Result<()> {
     if is_ci() {
-        let names = Names::everywhere("libfaketime");
-        install("libfaketime", &names, clocks_can_be_wrong)?;
+        let debian = ["libfaketime"];
+        install("libfaketime", &debian, "libfaketime", clocks_can_be_wrong)?;
     }
     let left_out = left_out();
     ensure!(left_out.is_empty() || !is_ci(), "{}", left_out.join("; "));
@@ -149,6 +145,19 @@ fn chaos() -> Result<()> {
         println!("{left_out}");
     }
     Ok(())
+}
+
+/// Chromium, and what drives it, to look at the pages.
+fn browser() -> Result<()> {
+    let debian = ["chromium", "chromium-driver"];
+    let is_there = || is_installed("chromedriver");
+    match install("chromedriver", &debian, "chromedriver", is_there) {
+        Err(error) if !is_ci() => {
+            println!("skipped: no browser; {error:#}");
+            Ok(())
+        }
+        outcome => outcome,
+    }
 }
 
 /// With `CI=true` a skipped part is a failure.

@@ -117,6 +117,8 @@ mod tests {
         let rejection = |body: &str| Answer::read(body.as_bytes()).unwrap_err().to_string();
         assert!(rejection("<!DOCTYPE html>").starts_with("not JSON: "));
         assert!(rejection(r#"[{"id":"a"}, {"id"#).starts_with("not JSON: "));
+        // Half a pair of surrogates is no text that could be sent on.
+        assert!(rejection(r#"[{"id":"\ud800"}]"#).starts_with("not JSON: "));
         assert!(rejection(&"[".repeat(100_000)).starts_with("not JSON: recursion limit"));
         assert_eq!(
             rejection("{}"),

@@ -120,19 +120,13 @@ async fn cache_status_tells_when_the_next_sync_is_due() {
 
 #[tokio::test]
 async fn the_built_in_catalogue_has_no_age_and_is_told_as_such() {
-    let mirror = Mirror::empty(catalogue());
-    mirror.upstream.go_down();
-    let poller = Poller::new(&mirror.upstream.url(), &mirror.cache_url())
-        .start()
-        .await;
-    poller.process.wait_for_log("sync finished", |_| true).await;
+    let mirror = Mirror::built_in().await;
     let server = mirror.server(&[]).await;
     assert_eq!(age(&server).await, None);
     let detail = ("detail".to_owned(), "built-in".to_owned());
     assert!(told(&server).await.contains(&detail));
 
     mirror.upstream.come_back();
-    drop(poller);
     mirror.sync().await;
     let young = async || age(&server).await.is_some();
     eventually("an age", PATIENCE, young).await;

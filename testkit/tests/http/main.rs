@@ -1,10 +1,12 @@
-//! HTTP done right, asked of running servers: validators, HEAD, codings, ages, settings, links.
+//! HTTP done right, asked of running servers: validators, HEAD, codings, ages, settings, links,
+//! policies.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod age;
 mod coding;
 mod head;
 mod links;
+mod policies;
 mod settings;
 mod validators;
 

@@ -1,0 +1,237 @@
+//! A real browser: Chromium without a window, driven through chromedriver.
+//!
+//! Owns both processes and the profile that they write to. Where they are not installed there is
+//! none, and the test that asked says so; where `CI` is set, it fails.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::rt::TokioIo;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use testkit::process::Process;
+use testkit::{PATIENCE, eventually};
+use thirtyfour::error::WebDriverError;
+use thirtyfour::prelude::{WebDriver, WebDriverResult};
+use thirtyfour::session::http::{Body, HttpClient};
+use thirtyfour::{ChromeCapabilities, ChromiumLikeCapabilities, LoggingPrefsLogLevel};
+use tokio::net::TcpStream;
+
+/// One page at a time, no window, no sandbox of its own (which containers do not allow), and
+/// nothing that asks the network of its own accord.
+const ARGUMENTS: [&str; 10] = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-proxy-server",
+];
+
+/// A browser with one empty page. Dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct Browser {
+    // Ended in this order: the browser by its driver, or else by force; the driver; and what they
+    // wrote.
+    driver: WebDriver,
+    remains: Remains,
+    process: Process,
+    _profile: TempDir,
+}
+
+impl Browser {
+    /// Starts one; nothing where it is not installed.
+    pub(crate) async fn start() -> Option<Self> {
+        let Some(program) = installed() else {
+            let missing = "chromedriver is needed: apt-get install chromium chromium-driver";
+            assert!(std::env::var_os("CI").is_none(), "{missing}");
+            eprintln!("skipped: {missing}");
+            return None;
+        };
+        let profile = tempfile::tempdir().unwrap();
+        let home = profile.path().display().to_string();
+        let environment = [("HOME", home.clone()), ("TMPDIR", home.clone())];
+        let process = Process::spawn("chromedriver", program, &["--port=0"], &environment);
+        let started = async || process.stdout().iter().find_map(|line| port(line));
+        let port = eventually("chromedriver to listen", PATIENCE, started).await;
+
+        let mut wanted = ChromeCapabilities::new();
+        for argument in ARGUMENTS {
+            wanted.add_arg(argument).unwrap();
+        }
+        let data = format!("--user-data-dir={home}/profile");
+        wanted.add_arg(&data).unwrap();
+        let all = LoggingPrefsLogLevel::All;
+        wanted.set_browser_log_level(all).unwrap();
+        let url = format!("http://127.0.0.1:{port}");
+        let driver = WebDriver::builder(url, wanted).client(Plain).connect();
+        let driver = driver.await.unwrap();
+        let pid = driver.capabilities().get("goog:processID").unwrap();
+        let pid = i32::try_from(pid.as_i64().unwrap()).unwrap();
+        Some(Self {
+            driver,
+            remains: Remains { pid, data },
+            process,
+            _profile: profile,
+        })
+    }
+
+    /// Opens a page and waits until it and all that it needs is loaded. What an earlier page had
+    /// to complain of is forgotten.
+    pub(crate) async fn open(&self, url: &str) {
+        self.complaints().await;
+        self.driver.goto(url).await.unwrap();
+    }
+
+    /// Runs the body of a function in the page, past its policies. An open dialog is an error.
+    pub(crate) async fn run(&self, script: &str, arguments: &[Value]) -> WebDriverResult<Value> {
+        let returned = self.driver.execute(script, arguments).await?;
+        Ok(returned.json().clone())
+    }
+
+    /// As [`run`](Self::run), where nothing may go wrong.
+    pub(crate) async fn ask(&self, script: &str) -> Value {
+        let returned = self.run(script, &[]).await;
+        returned.unwrap_or_else(|error| panic!("{script}: {error}"))
+    }
+
+    /// As [`run`](Self::run), within the page's frame of this number.
+    pub(crate) async fn ask_frame(&self, number: u16, script: &str) -> Value {
+        self.driver.enter_frame(number).await.unwrap();
+        let returned = self.ask(script).await;
+        self.driver.enter_default_frame().await.unwrap();
+        returned
+    }
+
+    /// What the browser had to complain of since the last call: errors of scripts, refusals by
+    /// policy, what could not be loaded.
+    pub(crate) async fn complaints(&self) -> Vec<String> {
+        let log = self.driver.browser_log().await.unwrap();
+        log.into_iter().map(|entry| entry.message).collect()
+    }
+
+    /// Shows pages as on a screen of this size, in CSS pixels.
+    pub(crate) async fn resize(&self, width: u32, height: u32) {
+        let screen =
+            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.command("Emulation.setDeviceMetricsOverride", screen)
+            .await;
+    }
+
+    /// Prefers a color scheme: `light` or `dark`.
+    pub(crate) async fn prefer(&self, scheme: &str) {
+        let features = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+        self.command("Emulation.setEmulatedMedia", features).await;
+    }
+
+    /// Writes what is shown into a file, without scroll bars.
+    pub(crate) async fn picture(&self, file: &Path) {
+        let hidden = json!({"hidden": true});
+        self.command("Emulation.setScrollbarsHidden", hidden).await;
+        self.driver.screenshot(file).await.unwrap();
+    }
+
+    async fn command(&self, name: &str, parameters: Value) {
+        self.driver.cdp().send_raw(name, parameters).await.unwrap();
+    }
+}
+
+/// A browser that outlives its driver's attempt to end it. Dropping this kills it.
+#[derive(Debug)]
+struct Remains {
+    pid: i32,
+    /// The argument by which it is told from a stranger with the same process id.
+    data: String,
+}
+
+impl Drop for Remains {
+    fn drop(&mut self) {
+        let arguments = std::fs::read(format!("/proc/{}/cmdline", self.pid));
+        let arguments = String::from_utf8_lossy(&arguments.unwrap_or_default()).into_owned();
+        if let Some(pid) = Pid::from_raw(self.pid)
+            && arguments.contains(&self.data)
+        {
+            // It may have ended meanwhile.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+fn installed() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|folder| folder.join("chromedriver"))
+        .find(|program| program.is_file())
+}
+
+/// The port in `ChromeDriver was started successfully on port 12345.`
+fn port(line: &str) -> Option<u16> {
+    let (_, port) = line.split_once("successfully on port ")?;
+    port.trim_end_matches('.').parse().ok()
+}
+
+/// Talks to the driver over plain HTTP, a connection for each command, with no proxy in between.
+struct Plain;
+
+#[async_trait::async_trait]
+impl HttpClient for Plain {
+    async fn send(&self, request: Request<Body<'_>>) -> WebDriverResult<Response<Bytes>> {
+        let exchange = async {
+            let (mut head, body) = request.into_parts();
+            let authority = head.uri.authority().map(ToString::to_string);
+            let authority = authority.ok_or_else(|| failed("no host"))?;
+            let host = authority.parse().map_err(failed)?;
+            head.headers.insert(http::header::HOST, host);
+            let path = head.uri.path_and_query().map(ToString::to_string);
+            head.uri = path.unwrap_or_default().parse().map_err(failed)?;
+            let body = match body {
+                Body::Empty => Bytes::new(),
+                Body::Json(value) => value.to_string().into(),
+            };
+            let stream = TcpStream::connect(&authority).await.map_err(failed)?;
+            let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream));
+            let (mut sender, connection) = handshake.await.map_err(failed)?;
+            tokio::spawn(connection);
+            let request = Request::from_parts(head, Full::new(body));
+            let (head, body) = sender
+                .send_request(request)
+                .await
+                .map_err(failed)?
+                .into_parts();
+            let body = body.collect().await.map_err(failed)?.to_bytes();
+            Ok(Response::from_parts(head, body))
+        };
+        let answer = tokio::time::timeout(PATIENCE, exchange).await;
+        answer.unwrap_or_else(|_| Err(failed("no answer in time")))
+    }
+
+    async fn new(&self) -> Arc<dyn HttpClient> {
+        Arc::new(Self)
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "is what `map_err` gives")]
+fn failed(error: impl ToString) -> WebDriverError {
+    WebDriverError::RequestFailed(error.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_ends_with_its_test_even_without_its_driver() {
+    let Some(mut browser) = Browser::start().await else {
+        return;
+    };
+    let arguments = format!("/proc/{}/cmdline", browser.remains.pid);
+    let runs = || std::fs::read(&arguments).is_ok_and(|arguments| !arguments.is_empty());
+    assert!(runs() || cfg!(not(target_os = "linux")));
+    browser.process.kill().await;
+    drop(browser);
+    eventually("the browser to end", PATIENCE, async || !runs()).await;
+}

@@ -1,0 +1,19 @@
+//! The pages and bodies in a real browser: what they show, what they refuse, and that text from
+//! the upstream stays text whatever it says.
+//!
+//! It needs Chromium and chromedriver. Where they are not installed the tests are skipped and say
+//! so; where `CI` is set, they fail.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+mod browser;
+mod elsewhere;
+mod hostile;
+mod pages;
+mod pictures;
+mod scripts;
+mod stage;
+mod strings;
+
+use browser::Browser;
+use elsewhere::Elsewhere;
+use stage::Stage;

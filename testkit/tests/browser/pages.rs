@@ -1,0 +1,231 @@
+//! The pages with honest data: complete, styled, within any screen, and refusing everything else.
+
+use serde_json::json;
+use testkit::catalogue;
+use testkit::mirror::Mirror;
+use testkit::{PATIENCE, eventually};
+
+use crate::{Browser, Elsewhere};
+
+/// How much wider than the screen the page is, in CSS pixels.
+pub(crate) const OVERHANG: &str = "const page = document.documentElement;
+    return page.scrollWidth - page.clientWidth;";
+
+const STYLE: &str = "const style = getComputedStyle(document.body);
+    return [style.backgroundColor, style.color, style.maxWidth];";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_load_whole_and_styled_without_a_complaint() {
+    let Some(browser) = Browser::start().await else {
+        return;
+    };
+    let mirror = Mirror::of(catalogue()).await;
+    let server = mirror.server(&[]).await;
+    for (path, width) in [("/movies", "1280px"), ("/docs", "896px")] {
+        browser.open(&format!("{}{path}", server.url())).await;
+        let none: [&str; 0] = [];
+        assert_eq!(browser.complaints().await, none, "{path}");
+        for (scheme, ground, text) in [
+            ("light", "rgb(251, 250, 246)", "rgb(31, 42, 46)"),
+            ("dark", "rgb(22, 32, 31)", "rgb(232, 230, 223)"),
+        ] {
+            browser.prefer(scheme).await;
+            let style = browser.ask(STYLE).await;
+            assert_eq!(style, json!([ground, text, width]), "{path} {scheme}");
+        }
+        // The icon is loaded by whoever has a place to show it; here it is asked for.
+        let icon = "const icon = new Image();
+            icon.src = document.querySelector('link[rel=icon]').href;
+            document.body.append(icon);
+            return icon.decode().then(() => icon.naturalWidth > 0);";
+        assert_eq!(browser.ask(icon).await, true, "{path}");
+        assert_eq!(browser.complaints().await, none, "{path}");
+    }
+    browser.open(&format!("{}/movies", server.url())).await;
+    let rows = "return document.querySelectorAll('tbody tr').length;";
+    assert_eq!(browser.ask(rows).await, 22);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_fit_any_screen() {
+    let Some(browser) = Browser::start().await else {
+        return;
+    };
+    let mirror = Mirror::of(catalogue()).await;
+    let server = mirror.server(&[]).await;
+    for path in ["/movies", "/docs"] {
+        browser.open(&format!("{}{path}", server.url())).await;
+        for width in [320, 360, 768, 769, 1024, 1280, 1920] {
+            browser.resize(width, 800).await;
+            assert_eq!(browser.ask("return window.innerWidth;").await, width);
+            assert_eq!(browser.ask(OVERHANG).await, 0, "{path} at {width}");
+        }
+    }
+}
+
+/// Should text ever come through as markup, it would still do nothing: each of these is put into
+/// the page by force.
+#[tokio::test(flavor = "multi_thread")]
+async fn policies_stop_what_gets_into_a_page() {
+    let Some(browser) = Browser::start().await else {
+        return;
+    };
+    let elsewhere = Elsewhere::start().await;
+    let mirror = Mirror::of(catalogue()).await;
+    let server = mirror.server(&[]).await;
+    // The other origin has no policies: every one of them works, or this test proves nothing.
+    let page = elsewhere.show("open", "");
+    for (what, intrude) in &intruders(elsewhere.url()) {
+        browser.open(&page).await;
+        let before = elsewhere.asked("/trap").len();
+        browser.ask(intrude).await;
+        let sprung = async || {
+            let ran = browser.ask("return window.ran === true;").await;
+            ran == true || elsewhere.asked("/trap").len() > before
+        };
+        eventually(
+            &format!("{what} to work without policies"),
+            PATIENCE,
+            sprung,
+        )
+        .await;
+    }
+
+    let never = Elsewhere::start().await;
+    for path in ["/movies", "/docs"] {
+        for (what, intrude) in &intruders(never.url()) {
+            browser.open(&format!("{}{path}", server.url())).await;
+            browser.ask(intrude).await;
+            let refused = async || {
+                let complaints = browser.complaints().await;
+                let of_policy = |line: &String| line.contains("Content Security Policy");
+                complaints.iter().any(of_policy)
+            };
+            eventually(&format!("{what} to be refused"), PATIENCE, refused).await;
+            let state = "return [window.ran === undefined, document.baseURI === document.URL];";
+            assert_eq!(
+                browser.ask(state).await,
+                json!([true, true]),
+                "{path}: {what}"
+            );
+        }
+    }
+    assert_eq!(never.asked("/"), [""; 0]);
+
+    for feature in ["camera", "geolocation", "microphone", "usb", "fullscreen"] {
+        let allowed = format!("return document.featurePolicy.allowsFeature('{feature}');");
+        assert_eq!(browser.ask(&allowed).await, false, "{feature}");
+    }
+}
+
+/// Ways to run or load something, as scripts that put them into a page.
+fn intruders(elsewhere: &str) -> Vec<(&'static str, String)> {
+    let as_html = [
+        ("event handler", "<img src=x: onerror='window.ran = true'>"),
+        ("picture from elsewhere", "<img src=TRAP>"),
+        ("inline style", "<p style='background: url(TRAP)'>x</p>"),
+        (
+            "inline stylesheet",
+            "<style>p { background: url(TRAP) }</style><p>x</p>",
+        ),
+        ("frame", "<iframe src=TRAP></iframe>"),
+        (
+            "frame with a document of its own",
+            "<iframe srcdoc='<script>parent.ran = true</script>'></iframe>",
+        ),
+        ("object", "<object data=TRAP></object>"),
+        ("base", "<base href=TRAP/><img src=picture>"),
+    ];
+    let as_elements = [
+        (
+            "inline script",
+            "script",
+            "textContent: 'window.ran = true'",
+        ),
+        ("script from elsewhere", "script", "src: 'TRAP'"),
+        ("stylesheet", "link", "rel: 'stylesheet', href: 'TRAP'"),
+    ];
+    let as_actions = [
+        ("request", "fetch('TRAP').catch(() => {});"),
+        (
+            "form",
+            "const form = document.createElement('form');
+            form.action = 'TRAP';
+            document.body.append(form);
+            form.submit();",
+        ),
+        (
+            "link to a script",
+            "const link = document.createElement('a');
+            link.href = 'javascript:window.ran = true';
+            document.body.append(link);
+            link.click();",
+        ),
+    ];
+    let html = as_html.map(|(what, html)| {
+        let html = json!(html);
+        let at = "document.body.appendChild(document.createElement('div'))";
+        (what, format!("{at}.innerHTML = {html};"))
+    });
+    let elements = as_elements.map(|(what, name, fields)| {
+        let element = format!("Object.assign(document.createElement('{name}'), {{{fields}}})");
+        (what, format!("document.body.append({element});"))
+    });
+    let actions = as_actions.map(|(what, action)| (what, action.to_owned()));
+    let all = html.into_iter().chain(elements).chain(actions);
+    all.map(|(what, script)| (what, script.replace("TRAP", &format!("{elsewhere}/trap"))))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_origins_can_neither_frame_a_page_nor_keep_hold_of_its_window() {
+    let Some(browser) = Browser::start().await else {
+        return;
+    };
+    let elsewhere = Elsewhere::start().await;
+    let mirror = Mirror::of(catalogue()).await;
+    let server = mirror.server(&[]).await;
+    elsewhere.show("ours", "<h1>ours</h1>");
+    let (movies, docs) = (
+        format!("{}/movies", server.url()),
+        format!("{}/docs", server.url()),
+    );
+    let frame = |address| format!("<iframe src=\"{address}\"></iframe>");
+    let frames = ["/ours", &movies, &docs].map(frame).concat();
+    browser.open(&elsewhere.show("frames", &frames)).await;
+    let heading = "return location.protocol + document.querySelector('h1')?.textContent;";
+    assert_eq!(browser.ask_frame(0, heading).await, "http:ours");
+    for number in [1, 2] {
+        let shown = browser.ask_frame(number, heading).await;
+        assert!(
+            shown.as_str().unwrap().starts_with("chrome-error:"),
+            "{shown}"
+        );
+    }
+
+    // An answer without the policy shows that a window is kept hold of where nothing forbids it.
+    let open = format!(
+        "window.data = window.open('{0}/films'); window.page = window.open('{0}/movies');",
+        server.url()
+    );
+    browser.ask(&open).await;
+    let lost = async || browser.ask("return window.page.closed;").await == true;
+    eventually("the page to be out of reach", PATIENCE, lost).await;
+    assert_eq!(browser.ask("return window.data.closed;").await, false);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_do_not_tell_where_people_come_from() {
+    let Some(browser) = Browser::start().await else {
+        return;
+    };
+    let mirror = Mirror::of(catalogue()).await;
+    let server = mirror.server(&[]).await;
+    browser.open(&format!("{}/movies", server.url())).await;
+    browser
+        .ask("document.querySelector('a[href$=docs]').click();")
+        .await;
+    let arrived = async || browser.ask("return document.title;").await == "Reference";
+    eventually("the reference", PATIENCE, arrived).await;
+    assert_eq!(browser.ask("return document.referrer;").await, "");
+}

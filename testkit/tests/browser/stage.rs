@@ -1,0 +1,47 @@
+//! A browser, a mirror full of hostile text, and the place where that text would give itself away.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use testkit::mirror::Mirror;
+use testkit::process::RunningServer;
+
+use crate::{Browser, Elsewhere, hostile};
+
+/// All of it, running.
+pub(crate) struct Stage {
+    pub(crate) browser: Browser,
+    pub(crate) elsewhere: Elsewhere,
+    pub(crate) texts: BTreeMap<&'static str, String>,
+    pub(crate) catalogue: Value,
+    pub(crate) server: RunningServer,
+    _mirror: Mirror,
+}
+
+impl Stage {
+    /// Nothing where there is no browser.
+    pub(crate) async fn set() -> Option<Self> {
+        let browser = Browser::start().await?;
+        let elsewhere = Elsewhere::start().await;
+        let texts = hostile::texts(&format!("{}/trap", elsewhere.url()));
+        let catalogue = hostile::catalogue(&texts);
+        let mirror = Mirror::of(catalogue.clone()).await;
+        let server = mirror.server(&[("LINKS", "upstream")]).await;
+        Some(Self {
+            browser,
+            elsewhere,
+            texts,
+            catalogue,
+            server,
+            _mirror: mirror,
+        })
+    }
+
+    /// Nothing ran in the page that is open, and nothing was asked of elsewhere.
+    pub(crate) async fn assert_nothing_ran(&self, what: &str) {
+        let ran = self.browser.ask("return window.ran;").await;
+        assert_eq!(ran, Value::Null, "{what}");
+        let asked = self.elsewhere.asked("/trap");
+        assert!(asked.is_empty(), "{what}: {asked:?}");
+    }
+}

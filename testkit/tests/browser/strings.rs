@@ -1,0 +1,182 @@
+//! Hostile text from the upstream is text on the page, in its own place, and nothing else.
+
+use serde_json::json;
+use testkit::mirror::Mirror;
+use testkit::{PATIENCE, eventually};
+use thirtyfour::error::WebDriverErrorInner;
+
+use crate::pages::OVERHANG;
+use crate::{Browser, Elsewhere, Stage, hostile};
+
+/// Text as the parser of HTML leaves it: it knows one end of line and drops NUL.
+fn parsed(text: &str) -> String {
+    text.replace("\r\n", "\n")
+        .replace(['\r'], "\n")
+        .replace('\0', "")
+}
+
+/// What a row shows of a text in every field of a film and of the one person in it.
+fn row(text: &str) -> [String; 7] {
+    let told = text.trim();
+    let is_number = told.starts_with(|first: char| first.is_ascii_digit());
+    let age = if is_number {
+        format!("age {told}")
+    } else {
+        told.to_owned()
+    };
+    let cells = [
+        text.to_owned(),
+        format!("({told})"),
+        format!("{text} ~"),
+        told.to_owned(),
+        told.to_owned(),
+        format!("{text}, {text}"),
+        format!("{text} ({age}) with {told} eyes, {told} hair"),
+    ];
+    cells.map(|cell| parsed(&cell))
+}
+
+const ROWS: &str = "return [...document.querySelectorAll('tbody tr')].map(row =>
+    [...row.querySelectorAll(`th > *, td[data-label=Score], td[data-label=Producer],
+        td[data-label=Director], li`)].map(cell => cell.textContent));";
+
+/// Every element and attribute that the page has, each once.
+const MARKUP: &str = "const name = one => [one.localName,
+        ...[...one.attributes].map(attribute => `${one.localName}@${attribute.name}`)];
+    return [...new Set([...document.querySelectorAll('*')].flatMap(name))].sort();";
+
+/// Every address that the page leads to.
+const ADDRESSES: &str = "return [...document.querySelectorAll('[href], [src]')]
+    .map(one => one.getAttribute('href') ?? one.getAttribute('src'));";
+
+/// The traps are real: the same texts as markup, without policies, spring them.
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_texts_do_harm_where_they_are_not_escaped() {
+    let Some(browser) = Browser::start().await else {
+        return;
+    };
+    let elsewhere = Elsewhere::start().await;
+    let texts = hostile::texts(&format!("{}/trap", elsewhere.url()));
+    for (what, ran) in [
+        ("script", true),
+        ("attribute, double quotes", true),
+        ("end of title", true),
+        ("end of comment", true),
+        ("svg", true),
+        ("frame", true),
+        ("refresh", false),
+        ("stylesheet", false),
+        ("end of style", false),
+    ] {
+        let before = elsewhere.asked("/trap").len();
+        browser.open(&elsewhere.show("raw", &texts[what])).await;
+        let sprung = async || {
+            if ran {
+                browser.ask("return window.ran;").await == true
+            } else {
+                elsewhere.asked("/trap").len() > before
+            }
+        };
+        eventually(&format!("{what} to do harm"), PATIENCE, sprung).await;
+    }
+    browser
+        .open(&elsewhere.show("raw", "<script>setTimeout(alert)</script>"))
+        .await;
+    let noticed = async || {
+        let error = browser.run("return 1;", &[]).await.err()?;
+        matches!(*error, WebDriverErrorInner::UnexpectedAlertOpen(_)).then_some(())
+    };
+    eventually("the dialog to be noticed", PATIENCE, noticed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_shows_hostile_text_as_it_is_and_as_nothing_else() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    let browser = &stage.browser;
+    let url = format!("{}/movies", stage.server.url());
+
+    // What the page is made of is what the page of an honest mirror is made of.
+    let honest = Mirror::of(testkit::catalogue()).await;
+    let honest = honest.server(&[]).await;
+    browser.open(&format!("{}/movies", honest.url())).await;
+    let (markup, addresses) = (browser.ask(MARKUP).await, browser.ask(ADDRESSES).await);
+
+    browser.open(&url).await;
+    assert_eq!(browser.complaints().await, [""; 0]);
+    assert_eq!(browser.ask(ADDRESSES).await, addresses);
+    let unexpected: Vec<_> = browser
+        .ask(MARKUP)
+        .await
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|one| !markup.as_array().unwrap().contains(one))
+        .cloned()
+        .collect();
+    assert_eq!(unexpected, [""; 0]);
+
+    let rows = browser.ask(ROWS).await;
+    let rows = rows.as_array().unwrap();
+    assert_eq!(rows.len(), 2 * stage.texts.len() + 1);
+    // Without a year that could be read a film counts as new; of equals the last comes first.
+    let (newest, older) = rows.split_at(stage.texts.len());
+    for ((what, text), (full, nameless)) in stage.texts.iter().rev().zip(newest.iter().zip(older)) {
+        let shown = full.as_array().unwrap();
+        let expected = row(text);
+        assert_eq!(shown.len(), expected.len(), "{what}");
+        for (shown, expected) in shown.iter().zip(expected) {
+            assert_eq!(shown, &expected, "{what}");
+        }
+        let known_by_id = [&*parsed(text), "(1999)", "unknown", "unknown", "unknown"];
+        assert_eq!(nameless, &json!(known_by_id), "{what}");
+    }
+    let age = browser
+        .ask("return document.querySelector('.age').textContent;")
+        .await;
+    let age = age.as_str().unwrap();
+    assert!(
+        age.starts_with("Last update: ") && age.ends_with(" ago"),
+        "{age}"
+    );
+    stage.assert_nothing_ran("/movies").await;
+
+    for width in [360, 1280] {
+        browser.resize(width, 800).await;
+        assert_eq!(browser.ask(OVERHANG).await, 0, "at {width}");
+    }
+}
+
+/// The order of letters on a line is a matter of the text that they belong to.
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_text_does_not_turn_its_neighbours_around() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    stage
+        .browser
+        .open(&format!("{}/movies", stage.server.url()))
+        .await;
+    // Where each letter stands that is not the data's: they must go from left to right.
+    let backwards = "const places = node => [...node.data].flatMap((letter, at) => {
+            const range = document.createRange();
+            range.setStart(node, at);
+            range.setEnd(node, at + 1);
+            const box = range.getBoundingClientRect();
+            return letter.trim() && box.width ? [[box.top, box.left]] : [];
+        });
+        const all = what => [...document.querySelectorAll(what)];
+        const years = all('.year').filter(year => year.textContent === '(1999)');
+        const honest = all('tbody tr').at(-1).querySelectorAll('bdi, .year');
+        const plain = all('h1, .age, caption, thead th, .unknown, footer p');
+        const turned = [...years, ...honest, ...plain]
+            .flatMap(one => [...one.childNodes])
+            .filter(node => node.nodeType === Node.TEXT_NODE)
+            .filter(node => places(node).some(([top, left], at, all) =>
+                at > 0 && top === all[at - 1][0] && left < all[at - 1][1]))
+            .map(node => node.data);
+        return [years.length, honest.length, turned];";
+    let found = stage.browser.ask(backwards).await;
+    assert_eq!(found, json!([stage.texts.len(), 2, []]));
+}

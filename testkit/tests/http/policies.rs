@@ -1,0 +1,142 @@
+//! What browsers are told to refuse, on every answer of every kind. That they do refuse it is told
+//! in `tests/browser`.
+
+use testkit::catalogue;
+use testkit::client::{Response, get};
+use testkit::mirror::Mirror;
+use testkit::process::RunningServer;
+
+use crate::{ask, paths};
+
+/// The pages.
+const PAGES: [&str; 4] = ["/movies", "/movies/", "/movies?x=1", "/docs"];
+
+/// What every answer with HTML says, word for word.
+const POLICIES: [(&str, &str); 4] = [
+    (
+        "content-security-policy",
+        "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; \
+         form-action 'none'; frame-ancestors 'none'",
+    ),
+    ("referrer-policy", "no-referrer"),
+    ("cross-origin-opener-policy", "same-origin"),
+    (
+        "permissions-policy",
+        "accelerometer=(), autoplay=(), camera=(), display-capture=(), encrypted-media=(), \
+         fullscreen=(), geolocation=(), gyroscope=(), hid=(), idle-detection=(), \
+         magnetometer=(), microphone=(), midi=(), payment=(), picture-in-picture=(), \
+         publickey-credentials-get=(), screen-wake-lock=(), serial=(), usb=(), \
+         xr-spatial-tracking=()",
+    ),
+];
+
+/// What is wrong with an answer is said by its address.
+fn assert_protected(answer: &Response, what: &str) {
+    for (header, value) in POLICIES {
+        let told: Vec<_> = answer.headers.get_all(header).into_iter().collect();
+        assert_eq!(told, [value], "{what}: {header}");
+    }
+}
+
+/// Asks for every page in every way in which a client may have it.
+async fn assert_pages_are_protected(server: &RunningServer) {
+    for page in PAGES {
+        for headers in [
+            &[][..],
+            &[("accept-encoding", "gzip")],
+            &[("accept-encoding", "br")],
+        ] {
+            for method in ["GET", "HEAD"] {
+                let what = format!("{method} {page} {headers:?}");
+                let answer = ask(server, method, page, headers).await;
+                assert_eq!(answer.status, 200, "{what}");
+                let html = Some("text/html; charset=utf-8");
+                assert_eq!(answer.header("content-type"), html, "{what}");
+                assert_eq!(
+                    answer.header("x-content-type-options"),
+                    Some("nosniff"),
+                    "{what}"
+                );
+                assert_protected(&answer, &what);
+            }
+        }
+        let known = ask(server, "GET", page, &[("if-none-match", "*")]).await;
+        assert_eq!(known.status, 304, "{page}");
+        assert_protected(&known, &format!("304 of {page}"));
+    }
+}
+
+#[tokio::test]
+async fn every_page_has_every_policy_however_it_is_asked_for() {
+    let mirror = Mirror::of(catalogue()).await;
+    assert_pages_are_protected(&mirror.server(&[]).await).await;
+    // With the built-in catalogue too, and for who knows the mirror below a path.
+    let mirror = Mirror::built_in().await;
+    let below = [("PUBLIC_URL", "https://host.example/ghibli")];
+    assert_pages_are_protected(&mirror.server(&below).await).await;
+}
+
+/// An answer that is HTML has the policies, one that is not has none, and nothing with a body is
+/// left to guessing.
+#[tokio::test]
+async fn no_body_of_any_kind_is_to_be_guessed_at_and_nothing_else_is_html() {
+    let mirror = Mirror::of(catalogue()).await;
+    let server = mirror.server(&[]).await;
+    let mut kinds = std::collections::BTreeSet::new();
+    for path in paths().into_iter().chain(PAGES.map(str::to_owned)) {
+        for method in ["GET", "HEAD", "POST", "OPTIONS"] {
+            let answer = ask(&server, method, &path, &[]).await;
+            let what = format!("{method} {path}");
+            let Some(kind) = answer.header("content-type") else {
+                assert!(answer.body.is_empty(), "{what}: a body without a type");
+                continue;
+            };
+            kinds.insert(kind.to_owned());
+            let nosniff = answer.header("x-content-type-options");
+            assert_eq!(nosniff, Some("nosniff"), "{what}");
+            if kind.starts_with("text/html") {
+                assert_protected(&answer, &what);
+            } else {
+                let is_html = answer.body.starts_with(b"<") && !kind.starts_with("image/svg+xml");
+                assert!(!is_html, "{what}: {kind}");
+            }
+        }
+    }
+    let expected = [
+        "application/json; charset=utf-8",
+        "application/problem+json",
+        "image/svg+xml",
+        "text/css; charset=utf-8",
+        "text/html; charset=utf-8",
+        "text/javascript; charset=utf-8",
+    ];
+    assert!(kinds.iter().eq(expected.iter()), "{kinds:?}");
+}
+
+#[tokio::test]
+async fn before_anything_is_loaded_and_at_the_side_door_nothing_is_to_be_guessed_at() {
+    let mirror = Mirror::empty(catalogue());
+    let server = testkit::process::Server::new(&mirror.cache_url());
+    let server = server.start().await;
+    let (public, admin) = (server.url(), server.admin_url());
+    for (url, status) in [
+        (format!("{public}/movies"), 503),
+        (format!("{public}/films"), 503),
+        (format!("{admin}/livez"), 200),
+        (format!("{admin}/readyz"), 503),
+        (format!("{admin}/nope"), 404),
+    ] {
+        let answer = get(&url).await;
+        assert_eq!(answer.status, status, "{url}");
+        let kind = answer.header("content-type").unwrap();
+        assert!(!kind.starts_with("text/html"), "{url}: {kind}");
+        assert_eq!(
+            answer.header("x-content-type-options"),
+            Some("nosniff"),
+            "{url}"
+        );
+    }
+    // The reference needs no catalogue.
+    let docs = get(&format!("{public}/docs")).await;
+    assert_protected(&docs, "/docs");
+}
