@@ -3,7 +3,7 @@
 //! Owns both processes and the profile that they write to. Where they are not installed there is
 //! none, and the test that asked says so; where `CI` is set, it fails.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use testkit::process::Process;
+use testkit::process::{Process, installed};
 use testkit::{PATIENCE, eventually};
 use thirtyfour::error::WebDriverError;
 use thirtyfour::prelude::{WebDriver, WebDriverResult};
@@ -50,7 +50,7 @@ pub(crate) struct Browser {
 impl Browser {
     /// Starts one; nothing where it is not installed.
     pub(crate) async fn start() -> Option<Self> {
-        let Some(program) = installed() else {
+        let Some(program) = installed("chromedriver").next() else {
             let missing = "chromedriver is needed: apt-get install chromium chromium-driver";
             assert!(std::env::var_os("CI").is_none(), "{missing}");
             eprintln!("skipped: {missing}");
@@ -163,13 +163,6 @@ impl Drop for Remains {
             let _ = kill_process(pid, Signal::KILL);
         }
     }
-}
-
-fn installed() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|folder| folder.join("chromedriver"))
-        .find(|program| program.is_file())
 }
 
 /// The port in `ChromeDriver was started successfully on port 12345.`
