@@ -1,6 +1,5 @@
 //! Passwords are nowhere but where they were given: not in logs, not on command lines, not in
 //! answers, not in the cache, whatever goes well or wrong, with everything logged that can be.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use std::fs;
 use std::time::Duration;
