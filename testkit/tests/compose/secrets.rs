@@ -28,7 +28,9 @@ pub(crate) async fn are_in_their_volume_and_nowhere_else(stack: &Stack) {
                 &["history", "--no-trunc", image],
             ] {
                 let (can, said) = stack.docker.attempt(look).await;
-                assert!(can && !said.is_empty(), "{service} {look:?}: {said}");
+                // What makes the passwords says nothing at all.
+                let is_there = service == "keys" || !said.is_empty();
+                assert!(can && is_there, "{service} {look:?}: {said}");
                 is_clean(&format!("{service} {look:?}"), &said);
             }
         }
