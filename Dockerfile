@@ -3,20 +3,28 @@
 #   docker build --target poller -t ghibli-poller .
 #   docker build --target server -t ghibli-server .
 
-FROM rust:1-slim-bookworm AS build
+# The two foreign images are named here and nowhere else. To pin one, add its digest:
+# `rust:1-slim-bookworm@sha256:...`; see SECURITY.md.
+FROM rust:1-slim-bookworm AS toolchain
+FROM gcr.io/distroless/cc-debian12:nonroot AS runtime
+
+FROM toolchain AS build
 WORKDIR /build
 COPY . .
 # Crates and compiled dependencies stay in the builder's cache between builds. Cargo tells changed
 # files by their time, and a checkout of another day may be older than what is in the cache: so
 # that it is never mistaken for it, what is ours is touched, and always compiled.
+# Each program is built on its own: built together, each would be compiled with what only the other
+# asks for, and the server get the parts of an HTTP client.
 RUN --mount=type=cache,id=ghibli-registry,target=/usr/local/cargo/registry \
     --mount=type=cache,id=ghibli-target,target=/build/target,sharing=locked \
     find shared poller server -type f -exec touch {} + \
-    && cargo build --release --locked --package poller --package server --bins \
+    && cargo build --release --locked --package poller --bins \
+    && cargo build --release --locked --package server --bins \
     && install -D --target-directory /programs \
         target/release/ghibli-poller target/release/ghibli-server
 
-FROM gcr.io/distroless/cc-debian12:nonroot AS poller
+FROM runtime AS poller
 LABEL org.opencontainers.image.title="ghibli-poller" \
       org.opencontainers.image.description="Syncs the Studio Ghibli API into the cache of a mirror" \
       org.opencontainers.image.licenses="MIT"
@@ -26,7 +34,7 @@ HEALTHCHECK --interval=5s --timeout=4s --start-period=30s --retries=3 \
     CMD ["/usr/local/bin/ghibli-poller", "health"]
 ENTRYPOINT ["/usr/local/bin/ghibli-poller"]
 
-FROM gcr.io/distroless/cc-debian12:nonroot AS server
+FROM runtime AS server
 LABEL org.opencontainers.image.title="ghibli-server" \
       org.opencontainers.image.description="Serves a mirror of the Studio Ghibli API from the cache" \
       org.opencontainers.image.licenses="MIT"

@@ -8,6 +8,7 @@
 //! | [`orders`] | what a person can tell a running poller to do: accept, prune |
 //! | [`sync`] | one cycle: fetch, advance, commit, report |
 //! | [`advance`] | the pure middle of a cycle: a snapshot and five outcomes give the next snapshot |
+//! | [`limits`] | how much a collection may be |
 //! | [`upstream`] | HTTP to the Ghibli API, with a limit on everything |
 //! | [`report`] | what a cycle did, as a log line and as text |
 //! | [`builtin`] | the catalogue that is shown until the upstream has answered once |
@@ -17,6 +18,7 @@ pub mod advance;
 pub mod builtin;
 pub mod config;
 pub mod daemon;
+pub mod limits;
 pub mod orders;
 pub mod patience;
 pub mod report;

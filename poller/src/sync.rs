@@ -14,6 +14,7 @@ use shared::status::{Confirmation, Status};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::advance::{self, Step, Trust};
+use crate::limits;
 use crate::report::{Outcome, Report};
 use crate::upstream::{FetchError, Fetched, Upstream};
 
@@ -184,7 +185,7 @@ impl Syncer {
         let next_attempt_at = next_attempt(heard);
         let finished_at = Utc::now().trunc_subsecs(3);
         let upstream = self.upstream.base().to_string();
-        let step = advance::advance(&before, &upstream, outcomes, trust, finished_at);
+        let step = limits::advance_within(&before, &upstream, outcomes, trust, finished_at);
         let status = status(
             &step,
             last_status.as_ref(),
@@ -298,7 +299,7 @@ fn outcome(fetched: Result<Fetched, FetchError>) -> advance::Outcome {
     match fetched {
         Ok(Fetched::NotModified) => advance::Outcome::NotModified,
         Ok(Fetched::Sent { answer, etag }) => advance::Outcome::Sent { answer, etag },
-        Err(error @ (FetchError::Rejected(_) | FetchError::TooLarge)) => {
+        Err(error @ (FetchError::Rejected(_) | FetchError::TooLarge(_))) => {
             advance::Outcome::Rejected(error.to_string())
         }
         Err(error) => advance::Outcome::Failed(error.to_string()),

@@ -11,9 +11,7 @@ use reqwest::{Client, Response, StatusCode, redirect};
 use shared::catalogue::{Answer, Collection, Rejection};
 use shared::config::BaseUrl;
 
-/// The largest body that is read, after decompression, in bytes: hundreds of times the upstream's
-/// largest collection.
-const MAX_BODY_BYTES: usize = 16 << 20;
+use crate::limits::{self, Exceeded};
 
 /// How long making a connection may take, name resolution and TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -64,8 +62,8 @@ pub enum FetchError {
     #[error("redirected too often, or away from the upstream's origin")]
     Redirected,
     /// More than anybody's collection.
-    #[error("larger than {MAX_BODY_BYTES} bytes")]
-    TooLarge,
+    #[error("{0}")]
+    TooLarge(#[from] Exceeded),
     /// A body that is no collection.
     #[error("{0}")]
     Rejected(#[from] Rejection),
@@ -164,7 +162,9 @@ impl Upstream {
         match response.status() {
             StatusCode::OK => {
                 let etag = text_of(response.headers(), &ETAG);
-                let answer = Answer::read(&bounded_body(response).await?)?;
+                let body = bounded_body(response).await?;
+                limits::check(&body)?;
+                let answer = Answer::read(&body)?;
                 Ok(Fetched::Sent { answer, etag })
             }
             StatusCode::NOT_MODIFIED if etag.is_some() => Ok(Fetched::NotModified),
@@ -183,8 +183,8 @@ impl Upstream {
 async fn bounded_body(mut response: Response) -> Result<Vec<u8>, FetchError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| classify(&error))? {
-        if body.len() + chunk.len() > MAX_BODY_BYTES {
-            return Err(FetchError::TooLarge);
+        if body.len() + chunk.len() > limits::MAX_BYTES {
+            return Err(Exceeded::Bytes.into());
         }
         body.extend_from_slice(&chunk);
     }

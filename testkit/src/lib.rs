@@ -7,6 +7,8 @@
 //! | [`mirror`] | a whole mirror in one line, for tests of what servers answer |
 //! | [`oracle`] | the software that the upstream runs, where node is installed |
 //! | [`redis`] | a private Redis server that can be killed, paused and restarted |
+//! | [`proxy`] | a way to a server that can be cut |
+//! | [`tls`] | TLS in front of a stand-in, with a good or a bad certificate |
 //! | [`client`] | a small HTTP client with bounds, and a hammer |
 //! | [`sample`] | records and catalogues told in a line or two |
 //!
@@ -22,6 +24,7 @@ pub mod process;
 pub mod proxy;
 pub mod redis;
 pub mod sample;
+pub mod tls;
 pub mod upstream;
 mod wait;
 

@@ -1,5 +1,6 @@
 //! Each fault does what its name says, and nothing else.
 
+use std::io::Read as _;
 use std::time::{Duration, Instant};
 
 use http::Method;
@@ -155,6 +156,44 @@ async fn a_gzip_bomb_is_small_until_it_is_unpacked() {
         assert_eq!(text.len(), size);
         assert!(size == 0 || text.starts_with('[') && text.ends_with(']'));
     }
+}
+
+#[tokio::test]
+async fn a_brotli_bomb_is_one_as_well() {
+    for size in [0, 2, 50_000_000] {
+        let (_upstream, url) = misbehaving(Fault::BrotliBomb {
+            decompressed_bytes: size,
+        });
+        let answer = get(&url).await;
+        assert_eq!(answer.header("content-encoding"), Some("br"));
+        assert!(
+            answer.body.len() < 100_000,
+            "{} bytes on the wire",
+            answer.body.len()
+        );
+        let mut text = String::new();
+        brotli::Decompressor::new(&answer.body[..], 4096)
+            .read_to_string(&mut text)
+            .expect("text in Brotli");
+        assert_eq!(text.len(), size);
+        assert!(size == 0 || text.starts_with('[') && text.ends_with(']'));
+    }
+}
+
+#[tokio::test]
+async fn honest_bodies_come_with_odd_statuses_and_headers() {
+    let (_upstream, url) = misbehaving(Fault::Answer {
+        status: 308,
+        headers: vec![
+            ("location", "//elsewhere/films".to_owned()),
+            ("link", "<one>".to_owned()),
+            ("link", "<two>".to_owned()),
+        ],
+    });
+    let answer = get(&url).await;
+    assert_eq!((answer.status, answer.text()), (308, honest()));
+    assert_eq!(answer.header("location"), Some("//elsewhere/films"));
+    assert_eq!(answer.headers.get_all("link").iter().count(), 2);
 }
 
 #[tokio::test]

@@ -256,7 +256,7 @@ fn faults() -> Vec<(Fault, &'static str)> {
             Fault::GzipBomb {
                 decompressed_bytes: 64 << 20,
             },
-            "larger than 16777216 bytes",
+            "larger than 1048576 bytes",
         ),
         (Fault::DeeplyNested { depth: 10_000 }, "recursion limit"),
     ]

@@ -1,8 +1,9 @@
-//! What people do with this repository: `cargo xtask up`, `test`, `chaos` and `fuzz`.
+//! What people do with this repository: `cargo xtask up`, `test`, `chaos`, `fuzz` and `sbom`.
 
 mod chaos;
 mod fuzz;
 mod install;
+mod sbom;
 mod test;
 mod up;
 
@@ -29,6 +30,8 @@ enum Command {
     Chaos(chaos::Options),
     /// Look for inputs that break something, with cargo-fuzz
     Fuzz(fuzz::Options),
+    /// Write what each program is made of into target/sbom, as `CycloneDX`
+    Sbom,
 }
 
 fn main() -> ExitCode {
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         Command::Test => test::test(),
         Command::Chaos(options) => chaos::chaos(&options),
         Command::Fuzz(options) => fuzz::fuzz(&options),
+        Command::Sbom => sbom::sbom(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::write::Commit;
-use super::{CacheError, Stored, snapshot_from, status_from};
+use super::{CacheError, Stored, snapshot_from, snapshot_to, status_from};
 use crate::snapshot::{MAX_BYTES, Snapshot};
 use crate::status::Status;
 
@@ -132,7 +132,7 @@ impl Writer {
         if !self.holds_lease() {
             return Err(CacheError::LeaseLost);
         }
-        let snapshot = commit.snapshot.map(Snapshot::to_json);
+        let snapshot = commit.snapshot.map(snapshot_to).transpose()?;
         let status = commit.status.to_json();
         let directory = self.directory.clone();
         let expected = commit.expected;

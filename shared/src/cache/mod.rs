@@ -16,7 +16,7 @@ mod redis;
 mod url;
 pub mod write;
 
-use crate::snapshot::{Snapshot, Unreadable};
+use crate::snapshot::{MAX_BYTES, Snapshot, Unreadable};
 use crate::status::Status;
 
 pub use self::url::{CacheUrl, RedisUrl};
@@ -68,6 +68,17 @@ impl CacheError {
     pub const fn is_unreadable(&self) -> bool {
         matches!(self, Self::Unreadable { .. })
     }
+}
+
+/// A snapshot as it is stored. Refuses one that no reader would take: it would stay in the way of
+/// everybody, the poller included.
+fn snapshot_to(snapshot: &Snapshot) -> Result<String, CacheError> {
+    let json = snapshot.to_json();
+    if json.len() > MAX_BYTES {
+        let reason = format!("the snapshot would be larger than {MAX_BYTES} bytes");
+        return Err(CacheError::Refused(reason));
+    }
+    Ok(json)
 }
 
 fn snapshot_from(json: &[u8]) -> Result<Snapshot, CacheError> {

@@ -12,7 +12,7 @@ use shared::cache::read::Reader;
 use shared::cache::write::{Commit, Writer};
 use shared::cache::{CacheError, CacheUrl};
 use shared::catalogue::{Answer, Collection, PerCollection, Records};
-use shared::snapshot::{FORMAT, Held, Snapshot, Source};
+use shared::snapshot::{FORMAT, Held, MAX_BYTES, Snapshot, Source};
 use shared::status::{Confirmation, Status};
 
 const LEASE: Duration = Duration::from_secs(30);
@@ -178,6 +178,29 @@ async fn a_directory_keeps_the_promises() {
 async fn a_directory_tells_readers_of_commits() {
     let (_directory, url) = directory();
     tells_readers(url.clone(), url).await;
+}
+
+/// What is too large to be read must not take the place of what is not.
+#[tokio::test]
+async fn a_snapshot_that_no_reader_would_take_is_not_stored() {
+    let (_directory, url) = directory();
+    let mut writer = writer(&url, "one");
+    writer.lease(LEASE).await.unwrap().unwrap();
+    commit(&mut writer, 0, 1).await.unwrap();
+    let mut large = snapshot(2, 3);
+    large.upstream = "x".repeat(MAX_BYTES);
+    let refused = writer
+        .commit(Commit {
+            expected: 1,
+            snapshot: Some(&large),
+            status: &status(2),
+        })
+        .await;
+    let reason = refused.unwrap_err().to_string();
+    assert!(reason.contains("larger than 67108864 bytes"), "{reason}");
+    let stored = writer.load().await.unwrap();
+    assert_eq!(stored.snapshot.unwrap().generation, 1);
+    assert_eq!(stored.status.unwrap().generation, 1);
 }
 
 #[tokio::test]

@@ -93,7 +93,8 @@ const fn upstream_kind(fault: &Fault) -> &'static str {
         Fault::Status(_) => "upstream errs",
         Fault::RateLimited { .. } => "upstream limits",
         Fault::RedirectTo(_) => "upstream redirects",
-        Fault::GzipBomb { .. } => "upstream sends a bomb",
+        Fault::Answer { .. } => "upstream answers oddly",
+        Fault::GzipBomb { .. } | Fault::BrotliBomb { .. } => "upstream sends a bomb",
         Fault::DuplicateIds => "upstream duplicates",
         Fault::DeeplyNested { .. } => "upstream nests",
     }

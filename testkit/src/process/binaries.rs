@@ -72,7 +72,9 @@ fn found_in(directory: &Path) -> Binaries {
 fn built() -> Binaries {
     let mut command = cargo();
     command
-        .args(["build", "-p", "poller", "-p", "server", "--bins"])
+        .args([
+            "build", "--locked", "-p", "poller", "-p", "server", "--bins",
+        ])
         .arg("--message-format=json-render-diagnostics")
         .args((!cfg!(debug_assertions)).then_some("--release"))
         .stdin(Stdio::null());

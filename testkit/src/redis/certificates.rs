@@ -1,8 +1,8 @@
-//! An authority made for one test, and the certificate that it signed for 127.0.0.1.
+//! An authority made for one test, and the certificate that it signed for a server on 127.0.0.1.
 
 use std::path::PathBuf;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use tempfile::TempDir;
 
 /// Files in PEM, removed when dropped.
@@ -18,6 +18,31 @@ impl Certificates {
     ///
     /// When there is nowhere to write to.
     pub fn make() -> Self {
+        Self::make_for("127.0.0.1", |_| {})
+    }
+
+    /// As [`make`](Self::make), for another host.
+    ///
+    /// # Panics
+    ///
+    /// As [`make`](Self::make), and when it is no host.
+    pub fn of_another_host(host: &str) -> Self {
+        Self::make_for(host, |_| {})
+    }
+
+    /// As [`make`](Self::make), but the server's certificate has run out.
+    ///
+    /// # Panics
+    ///
+    /// As [`make`](Self::make).
+    pub fn expired() -> Self {
+        Self::make_for("127.0.0.1", |server| {
+            server.not_before = date_time_ymd(2020, 1, 1);
+            server.not_after = date_time_ymd(2021, 1, 1);
+        })
+    }
+
+    fn make_for(host: &str, alter: impl FnOnce(&mut CertificateParams)) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory for certificates");
         let write = |name: &str, pem: String| {
             std::fs::write(directory.path().join(name), pem).expect("a directory to write to");
@@ -33,7 +58,8 @@ impl Certificates {
 
         let issuer = Issuer::new(authority, authority_key);
         let key = KeyPair::generate().expect("a key");
-        let server = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("an address");
+        let mut server = CertificateParams::new(vec![host.to_owned()]).expect("a host");
+        alter(&mut server);
         let signed = server.signed_by(&key, &issuer).expect("a certificate");
         write("server.pem", signed.pem());
         write("server.key", key.serialize_pem());
@@ -43,6 +69,16 @@ impl Certificates {
     /// The authority's certificate, for clients.
     pub fn authority(&self) -> PathBuf {
         self.directory.path().join("authority.pem")
+    }
+
+    /// The server's certificate.
+    pub fn server(&self) -> PathBuf {
+        self.directory.path().join("server.pem")
+    }
+
+    /// The server's private key.
+    pub fn key(&self) -> PathBuf {
+        self.directory.path().join("server.key")
     }
 
     /// Arguments for a Redis that offers TLS on this port, and asks clients for no certificate.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use brotli::CompressorWriter;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -55,8 +56,20 @@ pub enum Fault {
     },
     /// 302 to exactly this location.
     RedirectTo(String),
+    /// The honest body, with this status and these headers besides.
+    Answer {
+        /// The status.
+        status: u16,
+        /// Names and values.
+        headers: Vec<(&'static str, String)>,
+    },
     /// A JSON list of nothing but blanks, in gzip: small on the wire, large when unpacked.
     GzipBomb {
+        /// The size after decompression.
+        decompressed_bytes: usize,
+    },
+    /// The same in Brotli.
+    BrotliBomb {
         /// The size after decompression.
         decompressed_bytes: usize,
     },
@@ -146,7 +159,35 @@ pub(super) async fn answer<B>(
             response.headers_mut().insert(LOCATION, location);
             response
         }
-        Fault::GzipBomb { decompressed_bytes } => bomb(state, request, decompressed_bytes),
+        Fault::Answer { status, headers } => {
+            let mut response = ok(JSON, &pretty(&honest()));
+            *response.status_mut() = StatusCode::from_u16(status).expect("a status");
+            for (name, value) in headers {
+                let value = value.parse().expect("a value that fits into a header");
+                response.headers_mut().append(name, value);
+            }
+            response
+        }
+        Fault::GzipBomb { decompressed_bytes } => {
+            let encoder = GzEncoder::new(Vec::new(), Compression::best());
+            bomb(
+                state,
+                request,
+                "gzip",
+                Encoder::Gzip(encoder),
+                decompressed_bytes,
+            )
+        }
+        Fault::BrotliBomb { decompressed_bytes } => {
+            let encoder = CompressorWriter::new(Vec::new(), 4096, 5, 22);
+            bomb(
+                state,
+                request,
+                "br",
+                Encoder::Brotli(Box::new(encoder)),
+                decompressed_bytes,
+            )
+        }
         Fault::DuplicateIds => ok(JSON, &pretty(&with_duplicate(honest()))),
         Fault::DeeplyNested { depth } => ok(JSON, &with_nesting(&honest(), depth)),
     })
@@ -217,10 +258,44 @@ fn half(
     }))
 }
 
+enum Encoder {
+    Gzip(GzEncoder<Vec<u8>>),
+    Brotli(Box<CompressorWriter<Vec<u8>>>),
+}
+
+impl Encoder {
+    /// Takes more in, and returns what is ready to be sent.
+    fn write(&mut self, chunk: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Gzip(encoder) => encoder
+                .write_all(chunk)
+                .map(|()| std::mem::take(encoder.get_mut())),
+            Self::Brotli(encoder) => encoder
+                .write_all(chunk)
+                .map(|()| std::mem::take(encoder.get_mut())),
+        }
+        .expect("compressing into memory does not fail")
+    }
+
+    fn finish(self) -> Vec<u8> {
+        match self {
+            Self::Gzip(encoder) => encoder
+                .finish()
+                .expect("compressing into memory does not fail"),
+            Self::Brotli(encoder) => encoder.into_inner(),
+        }
+    }
+}
+
 /// Compresses blanks as the client reads them, so that the bomb harms no one on this side.
-fn bomb<B>(state: &Arc<State>, request: &Request<B>, size: usize) -> Response<Body> {
+fn bomb<B>(
+    state: &Arc<State>,
+    request: &Request<B>,
+    coding: &'static str,
+    encoder: Encoder,
+    size: usize,
+) -> Response<Body> {
     const CHUNK: usize = 1 << 20;
-    let encoder = GzEncoder::new(Vec::new(), Compression::best());
     let body = stream::unfold((Some(encoder), 0), move |(encoder, written)| async move {
         let mut encoder = encoder?;
         let end = size.min(written + CHUNK);
@@ -231,23 +306,18 @@ fn bomb<B>(state: &Arc<State>, request: &Request<B>, size: usize) -> Response<Bo
         if let (true, Some(last)) = (end == size, chunk.last_mut()) {
             *last = b']';
         }
-        encoder
-            .write_all(&chunk)
-            .expect("compressing into memory does not fail");
+        let mut ready = encoder.write(&chunk);
         // Lets the connection write, and the client give up, between two chunks.
         tokio::task::yield_now().await;
         if end == size {
-            let rest = encoder
-                .finish()
-                .expect("compressing into memory does not fail");
-            return Some((Ok(Bytes::from(rest)), (None, end)));
+            ready.extend(encoder.finish());
+            return Some((Ok(Bytes::from(ready)), (None, end)));
         }
-        let ready = std::mem::take(encoder.get_mut());
         Some((Ok(Bytes::from(ready)), (Some(encoder), end)))
     });
     let response = Response::builder()
         .header(CONTENT_TYPE, JSON)
-        .header(CONTENT_ENCODING, "gzip");
+        .header(CONTENT_ENCODING, coding);
     finish(response, streamed(state, request, body))
 }
 

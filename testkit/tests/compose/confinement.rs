@@ -1,5 +1,7 @@
 //! What the containers cannot do, asked of Docker, of the kernel and of Redis.
 
+use std::io::ErrorKind;
+
 use serde_json::{Value, json};
 
 use super::stack::Stack;
@@ -37,6 +39,74 @@ pub(crate) async fn holds_for_every_container(stack: &Stack) {
         networks("server").await,
         [stack.edge(), stack.named("cache")]
     );
+}
+
+/// Tries, as root of this machine, to write through each container's own mounts: what fails for root
+/// because a file system cannot be written fails for everybody in there. Of what the kernel lets a
+/// container write to there are only its volumes and what is gone with it.
+pub(crate) async fn nothing_can_be_written_outside_of_volumes(stack: &Stack) {
+    for service in SERVICES.into_iter().filter(|service| *service != "keys") {
+        for id in stack.containers(service).await {
+            let container = stack.docker.inspect(&id).await;
+            let process = format!("/proc/{}", container["State"]["Pid"]);
+            let root = format!("{process}/root");
+            let volumes: &[&str] = if service == "redis" { &["/data"] } else { &[] };
+            for folder in folders(&root) {
+                let is_volume = volumes.iter().any(|volume| folder.starts_with(volume));
+                let file = format!("{root}{folder}/written-by-a-test");
+                match std::fs::write(&file, "") {
+                    Ok(()) => {
+                        std::fs::remove_file(&file).expect("what was written can be removed");
+                        assert!(is_volume, "{service} can write to {folder}");
+                    }
+                    Err(error) => {
+                        assert!(!is_volume, "{service} cannot write to {folder}: {error}");
+                        let kind = error.kind();
+                        assert_eq!(kind, ErrorKind::ReadOnlyFilesystem, "{service} {folder}");
+                    }
+                }
+            }
+            let mounts = std::fs::read_to_string(format!("{process}/mounts")).expect("mounts");
+            let writable = writable_mounts(&mounts);
+            assert_eq!(writable, volumes, "{service}:\n{mounts}");
+        }
+    }
+}
+
+/// The folders at the top and one below, without those in which the kernel shows itself.
+fn folders(root: &str) -> Vec<String> {
+    let below = |folder: &str| -> Vec<String> {
+        let entries = std::fs::read_dir(format!("{root}{folder}")).expect("a folder");
+        entries
+            .filter_map(Result::ok)
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+            .map(|entry| format!("{folder}/{}", entry.file_name().to_string_lossy()))
+            .filter(|folder| !["/proc", "/sys", "/dev"].contains(&folder.as_str()))
+            .collect()
+    };
+    let top = below("");
+    let deeper = top.iter().flat_map(|folder| below(folder));
+    let mut all: Vec<_> = deeper.collect();
+    all.extend(top);
+    all.push(String::new());
+    all
+}
+
+/// Where a list of mounts has a writable one. Not counted are the kernel's own, and devices and
+/// what hides parts of /proc and /sys: in memory, and root's alone.
+fn writable_mounts(mounts: &str) -> Vec<&str> {
+    const KERNELS: [&str; 6] = ["proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2"];
+    let mounts = mounts
+        .lines()
+        .map(|line| line.split(' ').collect::<Vec<_>>());
+    mounts
+        .filter(|mount| {
+            let (kind, options) = (mount[2], mount[3]);
+            let has = |wanted: &str| options.split(',').any(|option| option == wanted);
+            has("rw") && !KERNELS.contains(&kind) && !(kind == "tmpfs" && has("mode=755"))
+        })
+        .map(|mount| mount[1])
+        .collect()
 }
 
 fn is_confined(service: &str, container: &Value) {
@@ -112,11 +182,15 @@ pub(crate) async fn redis_knows_who_may_do_what(stack: &Stack) {
     let redis = stack.container("redis").await;
     let ask = async |who: &str, command: &str| {
         let log_in = match who {
-            "nobody" => String::new(),
-            who => format!("-u \"$(cat /run/keys/{who}-url)\" --no-auth-warning"),
+            "nobody" => (String::new(), String::new()),
+            // In the environment, because everybody sees command lines.
+            who => (
+                format!("REDISCLI_AUTH=$(sed 's/.*:\\(.*\\)@.*/\\1/' /run/keys/{who}-url)"),
+                format!("--user {who}"),
+            ),
         };
         // Nothing may subscribe for ever.
-        let line = format!("timeout 5 redis-cli {log_in} {command}");
+        let line = format!("{} timeout 5 redis-cli {} {command}", log_in.0, log_in.1);
         let exec = ["exec", &redis, "sh", "-c", &line];
         stack.docker.attempt(&exec).await.1
     };
@@ -145,6 +219,8 @@ pub(crate) async fn redis_knows_who_may_do_what(stack: &Stack) {
 
     // Each of the two can read how it logs in itself, and not how the other does.
     let keys = format!("{}:/keys:ro", stack.named("keys"));
+    let image = stack.docker.inspect(&redis).await["Config"]["Image"].take();
+    let image = image.as_str().expect("an image");
     for (user, file, may) in [
         ("65532:65532", "poller-url", true),
         ("65532:65532", "server-url", false),
@@ -154,7 +230,7 @@ pub(crate) async fn redis_knows_who_may_do_what(stack: &Stack) {
     ] {
         let file = format!("/keys/{file}");
         let run = ["run", "--rm", "--network", "none", "--user", user];
-        let look = ["--volume", &keys, "redis:7.2-alpine", "test", "-r", &file];
+        let look = ["--volume", &keys, image, "test", "-r", &file];
         let (can, said) = stack.docker.attempt(&[&run[..], &look[..]].concat()).await;
         assert_eq!(can, may, "{user} {file}: {said}");
     }

@@ -5,6 +5,7 @@
 
 mod confinement;
 mod docker;
+mod secrets;
 mod stack;
 
 use std::collections::BTreeSet;
@@ -43,6 +44,7 @@ async fn the_whole_mirror_runs_on_one_machine() {
         }
     }
     confinement::holds_for_every_container(&stack).await;
+    confinement::nothing_can_be_written_outside_of_volumes(&stack).await;
     confinement::redis_knows_who_may_do_what(&stack).await;
     confinement::started_in_order(&stack).await;
     the_edge_serves_the_mirror_and_nothing_else(&stack).await;
@@ -81,6 +83,8 @@ async fn the_whole_mirror_runs_on_one_machine() {
     .await;
 
     a_second_up_changes_nothing(&stack).await;
+    // Last, when everything has been through something.
+    secrets::are_in_their_volume_and_nowhere_else(&stack).await;
 }
 
 async fn the_edge_serves_the_mirror_and_nothing_else(stack: &Stack) {

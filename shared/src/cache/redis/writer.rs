@@ -7,8 +7,7 @@ use ::redis::{Script, cmd};
 
 use super::{CHANGED, LEASE, Link, Request, SNAPSHOT, STATUS};
 use crate::cache::write::Commit;
-use crate::cache::{CacheError, RedisUrl, Stored, snapshot_from, status_from};
-use crate::snapshot::Snapshot;
+use crate::cache::{CacheError, RedisUrl, Stored, snapshot_from, snapshot_to, status_from};
 
 /// Takes the lease if it is free or ours. Returns who has it now.
 ///
@@ -83,6 +82,7 @@ impl Writer {
     }
 
     pub(in crate::cache) async fn commit(&mut self, commit: Commit<'_>) -> Result<(), CacheError> {
+        let snapshot = commit.snapshot.map(snapshot_to).transpose()?;
         self.wake().await?;
         let mut script = COMMIT.key(LEASE);
         script
@@ -91,7 +91,7 @@ impl Writer {
             .arg(&self.holder)
             .arg(commit.expected)
             .arg(commit.status.generation)
-            .arg(commit.snapshot.map(Snapshot::to_json).unwrap_or_default())
+            .arg(snapshot.unwrap_or_default())
             .arg(commit.status.to_json())
             .arg(CHANGED);
         let found: i64 = self.link.run(Request::Script(&script)).await?;

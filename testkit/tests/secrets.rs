@@ -1,0 +1,435 @@
+//! Passwords are nowhere but where they were given: not in logs, not on command lines, not in
+//! answers, not in the cache, whatever goes well or wrong, with everything logged that can be.
+
+use std::fs;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+use testkit::client::{get, raw};
+use testkit::process::{Poller, Process, RunningPoller, RunningServer, Server};
+use testkit::redis::{Certificates, Redis};
+use testkit::tls::Tls;
+use testkit::upstream::{Fault, Upstream};
+use testkit::{PATIENCE, catalogue, eventually, free_port};
+
+/// In every form of a password below, and left as it is by every percent-encoding.
+const CORE: &str = "Kiki-1989-Jiji";
+
+/// Needs percent-encoding, all of it that is not the core.
+const PASSWORD: &str = "p@:/?#[é%Kiki-1989-Jiji\"' \\x";
+
+fn encoded(password: &str) -> String {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
+    let encode = |byte: u8| {
+        if is_plain(&byte) {
+            char::from(byte).to_string()
+        } else {
+            format!("%{byte:02X}")
+        }
+    };
+    password.bytes().map(encode).collect()
+}
+
+/// What must not be seen: the password as text, in Base64 wherever it begins, and as the list of
+/// bytes that a careless debug line prints.
+fn forms() -> Vec<String> {
+    let in_base64 = |offset: usize| {
+        let text = STANDARD.encode([&b"xx"[..offset], CORE.as_bytes()].concat());
+        // Its ends depend on what stands around it.
+        text[4..text.len() - 4].to_owned()
+    };
+    let bytes: Vec<_> = CORE.bytes().map(|byte| byte.to_string()).collect();
+    let mut forms = vec![CORE.to_owned(), bytes.join(", "), bytes.join(",")];
+    forms.extend((0..3).map(in_base64));
+    forms
+}
+
+/// The password in a text, with what stands around it.
+fn find(text: &str) -> Option<&str> {
+    let at = forms().iter().find_map(|form| text.find(form))?;
+    let start = text.floor_char_boundary(at.saturating_sub(200));
+    let end = text.ceil_char_boundary((at + 60).min(text.len()));
+    Some(&text[start..end])
+}
+
+/// Checks one thing that others may see.
+fn is_clean(what: &str, text: &str) {
+    assert_eq!(find(text), None, "the password is in {what}");
+}
+
+/// Checks what a process says and how it was called.
+fn process_is_clean(name: &str, process: &Process) {
+    let (stdout, stderr) = (process.stdout(), process.stderr());
+    assert!(
+        stdout.len() + stderr.len() < 10_000,
+        "{name}: some lines are lost"
+    );
+    is_clean(name, &[stdout, stderr].concat().join("\n"));
+    // Empty for one that has ended.
+    let command_line = fs::read(format!("/proc/{}/cmdline", process.pid())).unwrap_or_default();
+    is_clean(name, &String::from_utf8_lossy(&command_line));
+}
+
+/// Checks every answer there is, headers included.
+async fn answers_are_clean(base: &str, paths: &[&str]) {
+    for path in paths {
+        let answer = get(&format!("{base}{path}")).await;
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        is_clean(path, &format!("{:?}\n{text}", answer.headers));
+    }
+}
+
+const PUBLIC: [&str; 9] = [
+    "/",
+    "/movies",
+    "/films",
+    "/db",
+    "/docs",
+    "/openapi.json",
+    "/nothing",
+    "/films?_limit=x",
+    "/films?_embed=people",
+];
+const ADMIN: [&str; 3] = ["/livez", "/readyz", "/nothing"];
+
+async fn all_is_clean(poller: &RunningPoller, server: &RunningServer) {
+    process_is_clean("the poller", &poller.process);
+    process_is_clean("the server", &server.process);
+    answers_are_clean(&server.url(), &PUBLIC).await;
+    answers_are_clean(&server.admin_url(), &ADMIN).await;
+    answers_are_clean(&poller.admin_url(), &ADMIN).await;
+}
+
+fn poller(upstream: &str, cache: &str) -> Poller {
+    Poller::new(upstream, cache)
+        .schedule("* * * * * *")
+        .env("UPSTREAM_TIMEOUT", "1s")
+        .env("LOG_LEVEL", "trace")
+}
+
+fn server(cache: &str) -> Server {
+    Server::new(cache).env("LOG_LEVEL", "trace")
+}
+
+/// A Redis whose two users have the password. They are told over a connection and not on a command
+/// line, where everybody would see it.
+async fn redis_with_users(extra: &[&str]) -> Redis {
+    let redis = Redis::start_with(extra).await;
+    let mut orders = Vec::new();
+    for user in ["poller", "server"] {
+        let words = [
+            "ACL",
+            "SETUSER",
+            user,
+            "on",
+            &format!(">{PASSWORD}"),
+            "~*",
+            "&*",
+            "+@all",
+        ];
+        orders.extend(format!("*{}\r\n", words.len()).into_bytes());
+        for word in words {
+            orders.extend(format!("${}\r\n{word}\r\n", word.len()).into_bytes());
+        }
+    }
+    orders.extend(b"QUIT\r\n");
+    let told = raw(("127.0.0.1", redis.port()), &orders, PATIENCE).await;
+    assert_eq!(told, b"+OK\r\n+OK\r\n+OK\r\n");
+    redis
+}
+
+fn url(user: &str, password: &str, port: u16) -> String {
+    format!("redis://{user}:{}@127.0.0.1:{port}", encoded(password))
+}
+
+async fn is_ready(server: &RunningServer) {
+    let ready = format!("{}/readyz", server.admin_url());
+    eventually("ready", PATIENCE, async || get(&ready).await.status == 200).await;
+}
+
+async fn synced(poller: &RunningPoller) {
+    let committed = |line: &Value| line["outcome"] == "committed";
+    poller
+        .process
+        .wait_for_log("sync finished", committed)
+        .await;
+}
+
+#[test]
+fn every_form_of_the_password_is_recognised() {
+    for text in [
+        PASSWORD.to_owned(),
+        encoded(PASSWORD),
+        STANDARD.encode(PASSWORD),
+        STANDARD.encode(format!("poller:{PASSWORD}")),
+        STANDARD.encode(format!("server1:{PASSWORD}")),
+        STANDARD.encode(format!("{PASSWORD}:")),
+        format!("{:?}", PASSWORD.as_bytes()),
+        serde_json::to_string(PASSWORD).unwrap(),
+    ] {
+        assert!(find(&text).is_some(), "{text}");
+    }
+    is_clean("a text", "Kiki's Delivery Service, 1989");
+}
+
+/// Directly, and from files.
+#[tokio::test(flavor = "multi_thread")]
+async fn good_operation_tells_no_password() {
+    let redis = redis_with_users(&[]).await;
+    let upstream = Upstream::start(catalogue());
+    let of = |user| url(user, PASSWORD, redis.port());
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str| directory.path().join(name).display().to_string();
+    for name in ["poller", "server"] {
+        fs::write(file(name), format!("{}\n", of(name))).unwrap();
+    }
+    for from_files in [false, true] {
+        redis.cli(&["FLUSHALL"]).await;
+        let (poller, server) = if from_files {
+            (
+                poller(&upstream.url(), "").env("CACHE_URL_FILE", file("poller")),
+                server("").env("CACHE_URL_FILE", file("server")),
+            )
+        } else {
+            (
+                poller(&upstream.url(), &of("poller")),
+                server(&of("server")),
+            )
+        };
+        let (poller, server) = (poller.start().await, server.start().await);
+        synced(&poller).await;
+        is_ready(&server).await;
+        all_is_clean(&poller, &server).await;
+    }
+    for key in ["snapshot", "status", "lease"] {
+        is_clean(
+            key,
+            &redis.cli(&["GET", &format!("{{ghibli}}:{key}")]).await,
+        );
+    }
+}
+
+/// A cache that does not let anybody in, is not there, or is not who it should be.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cache_in_trouble_tells_no_password() {
+    let (certificates, port) = (Certificates::make(), free_port());
+    let arguments = certificates.arguments(port);
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let redis = redis_with_users(&arguments).await;
+    // Answers that it does not know the command, and repeats its arguments.
+    let parrot = Redis::start_with(&["--rename-command", "AUTH", ""]).await;
+    let (upstream, nobody) = (Upstream::start(catalogue()), free_port());
+    let plain = |user: &str| url(user, PASSWORD, redis.port());
+    let wrong = format!("{PASSWORD}-");
+    let sentinel = |of: &str| of.replacen("redis://", "redis+sentinel://", 1) + "/main";
+    for (what, cache) in [
+        ("wrong password", url("poller", &wrong, redis.port())),
+        ("wrong user", url(&encoded(&wrong), PASSWORD, redis.port())),
+        ("nobody there", url("poller", PASSWORD, nobody)),
+        (
+            "no such host",
+            plain("poller").replace("127.0.0.1", "ghibli.invalid"),
+        ),
+        ("not TLS", plain("poller").replace("redis://", "rediss://")),
+        (
+            "a stranger",
+            url("poller", PASSWORD, port).replace("redis://", "rediss://"),
+        ),
+        ("no sentinel", sentinel(&url("poller", PASSWORD, nobody))),
+        ("a Redis as the sentinel", sentinel(&plain("poller"))),
+        ("a parrot", url("poller", PASSWORD, parrot.port())),
+        ("no such database", plain("poller") + "/9999"),
+    ] {
+        let server = server(&cache).start().await;
+        let poller = poller(&upstream.url(), &cache).start().await;
+        let unreadable = "cache unreadable, serving what is in memory";
+        server.process.wait_for_log(unreadable, |_| true).await;
+        poller.process.wait_for_log("sync failed", |_| true).await;
+        println!(
+            "{what}: {}",
+            poller.process.wait_for_log("sync failed", |_| true).await["reason"]
+        );
+        all_is_clean(&poller, &server).await;
+    }
+}
+
+/// What cannot be used is refused without being repeated.
+#[tokio::test(flavor = "multi_thread")]
+async fn mistakes_in_the_configuration_tell_no_password() {
+    let password = encoded(PASSWORD);
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &[u8]| {
+        let path = directory.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let port = format!("redis://poller:{password}@127.0.0.1:port");
+    let mistakes = [
+        ("CACHE_URL", port.clone()),
+        ("CACHE_URL", PASSWORD.to_owned()),
+        ("CACHE_URL", format!("redis://poller:{PASSWORD}@127.0.0.1")),
+        ("CACHE_URL", format!("http://poller:{password}@127.0.0.1")),
+        (
+            "CACHE_URL",
+            format!("redis://poller:{password}%FF@127.0.0.1"),
+        ),
+        ("CACHE_URL_FILE", file("malformed", port.as_bytes())),
+        (
+            "CACHE_URL_FILE",
+            file("binary", &[CORE.as_bytes(), &[0xff]].concat()),
+        ),
+        // The value itself where the file's name belongs.
+        (
+            "CACHE_URL_FILE",
+            format!("redis://poller:{password}@127.0.0.1"),
+        ),
+        ("GHIBLI_API", format!("ghibli://user:{password}@127.0.0.1")),
+        (
+            "GHIBLI_API",
+            format!("https://user:{password}@127.0.0.1/?query"),
+        ),
+        ("GHIBLI_API", format!("https://user:{password}@")),
+        ("PUBLIC_URL", format!("ftp://user:{password}@127.0.0.1")),
+    ];
+    for (variable, value) in mistakes {
+        let cache = if variable == "CACHE_URL_FILE" {
+            ""
+        } else {
+            "file:unused"
+        };
+        let mut processes = Vec::new();
+        if variable != "PUBLIC_URL" {
+            let poller = poller("http://127.0.0.1:1", cache).env(variable, &value);
+            processes.push(poller.spawn());
+        }
+        if variable != "GHIBLI_API" {
+            processes.push(server(cache).env(variable, &value).spawn());
+        }
+        for mut process in processes {
+            assert_eq!(process.wait().await.code(), Some(64), "{variable}");
+            let told = process.stderr().join("\n");
+            assert!(told.contains(variable.trim_end_matches("_FILE")), "{told}");
+            process_is_clean(variable, &process);
+        }
+    }
+}
+
+/// The upstream may want a password as well: it gets it, and nobody else.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_upstreams_password_reaches_the_upstream_alone() {
+    let upstream = Upstream::start(catalogue());
+    let directory = tempfile::tempdir().unwrap();
+    let cache = format!("file:{}", directory.path().display());
+    let with_password =
+        |scheme: &str, port: u16| format!("{scheme}://user:{}@127.0.0.1:{port}", encoded(PASSWORD));
+    let api = with_password("http", upstream.port());
+    let running = poller(&api, &cache).start().await;
+    let server = server(&cache).start().await;
+    synced(&running).await;
+    is_ready(&server).await;
+    let expected = format!("Basic {}", STANDARD.encode(format!("user:{PASSWORD}")));
+    for request in upstream.requests() {
+        assert_eq!(request.headers["authorization"], expected.as_str());
+    }
+    all_is_clean(&running, &server).await;
+
+    // The page names the upstream, and so it does here.
+    let page = get(&format!("{}/movies", server.url())).await.text();
+    assert!(
+        page.contains(&format!("Source: {}", upstream.url())),
+        "{page}"
+    );
+
+    let away = format!("http://127.0.0.1:{}/films", free_port());
+    for fault in [
+        Fault::Status(401),
+        Fault::Html,
+        Fault::Refuse,
+        Fault::Stall,
+        Fault::RedirectTo(away),
+        Fault::RedirectTo("/people".into()),
+    ] {
+        let mark = running.process.mark();
+        upstream.misbehave_on("films", fault);
+        let is_told = |line: &Value| line["films.result"] != "not modified";
+        running
+            .process
+            .wait_for_log_since(mark, "sync finished", is_told)
+            .await;
+    }
+    all_is_clean(&running, &server).await;
+    for name in ["snapshot.json", "status.json", "lease"] {
+        is_clean(
+            name,
+            &fs::read_to_string(directory.path().join(name)).unwrap(),
+        );
+    }
+
+    // Nobody there, and a stranger there.
+    let tls = Tls::in_front_of(upstream.port(), &Certificates::make()).await;
+    let stranger = tls.url().rsplit(':').next().unwrap().parse().unwrap();
+    for api in [
+        with_password("http", free_port()),
+        with_password("https", stranger),
+    ] {
+        let elsewhere = tempfile::tempdir().unwrap();
+        let cache = format!("file:{}", elsewhere.path().display());
+        let poller = poller(&api, &cache).start().await;
+        let failed = |line: &Value| line["outcome"] == "failed";
+        poller.process.wait_for_log("sync finished", failed).await;
+        process_is_clean(&api, &poller.process);
+        let status = fs::read_to_string(elsewhere.path().join("status.json")).unwrap();
+        is_clean("status.json", &status);
+    }
+}
+
+/// A proxy's password, in the usual variables: the proxy gets it, and nobody else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxys_password_reaches_the_proxy_alone() {
+    // Answers requests for any host, as a proxy is sent them.
+    let proxy = Upstream::start(catalogue());
+    let directory = tempfile::tempdir().unwrap();
+    let cache = format!("file:{}", directory.path().display());
+    let of = |port: u16| format!("http://user:{}@127.0.0.1:{port}", encoded(PASSWORD));
+    let through =
+        |variable: &str, api: &str, value: String| poller(api, &cache).env(variable, value);
+    let api = "http://ghibli.invalid";
+    let running = through("HTTP_PROXY", api, of(proxy.port())).start().await;
+    let server = server(&cache).start().await;
+    synced(&running).await;
+    is_ready(&server).await;
+    all_is_clean(&running, &server).await;
+    let expected = format!("Basic {}", STANDARD.encode(format!("user:{PASSWORD}")));
+    for request in proxy.requests() {
+        assert_eq!(request.headers["proxy-authorization"], expected.as_str());
+        assert!(!request.headers.contains_key("authorization"));
+    }
+    drop(running);
+    for (variable, api, value) in [
+        ("HTTP_PROXY", api, of(free_port())),
+        ("HTTPS_PROXY", "https://ghibli.invalid", of(free_port())),
+        ("HTTPS_PROXY", "https://ghibli.invalid", of(proxy.port())),
+        ("ALL_PROXY", api, format!("nonsense://{PASSWORD}")),
+        (
+            "ALL_PROXY",
+            api,
+            format!("http://user:{PASSWORD}@127.0.0.1:port"),
+        ),
+    ] {
+        let poller = through(variable, api, value).start().await;
+        let failed = |line: &Value| line["outcome"] == "failed";
+        poller.process.wait_for_log("sync finished", failed).await;
+        process_is_clean(variable, &poller.process);
+        tokio::time::timeout(Duration::from_secs(20), async { drop(poller) })
+            .await
+            .unwrap();
+    }
+    for name in ["snapshot.json", "status.json", "lease"] {
+        is_clean(
+            name,
+            &fs::read_to_string(directory.path().join(name)).unwrap(),
+        );
+    }
+}

@@ -1,0 +1,157 @@
+//! What this is built from is what was looked at: images by an explicit name, crates by the lock
+//! file. And what `SECURITY.md` says is tested by a test that is there.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use regex::Regex;
+
+fn top() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(top().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The images that a Dockerfile and a Compose file name and that are not made here.
+fn foreign_images(dockerfile: &str, compose: &str) -> Vec<String> {
+    let mut stages = BTreeSet::new();
+    let mut images = Vec::new();
+    for line in dockerfile.lines() {
+        let words: Vec<_> = line.split_whitespace().collect();
+        if let ["FROM", image, rest @ ..] = words.as_slice() {
+            if !stages.contains(image) {
+                images.push((*image).to_owned());
+            }
+            if let ["AS", stage] = rest {
+                stages.insert(*stage);
+            }
+        }
+    }
+    for line in compose.lines() {
+        let Some(image) = line.trim().strip_prefix("image:") else {
+            continue;
+        };
+        // `&redis ${REDIS_IMAGE:-redis:7.2}` names one, and `*redis` the same again.
+        let image = image.split_whitespace().last().unwrap();
+        let default = image.split_once(":-").map(|(_, default)| default);
+        let image = default.map_or(image, |image| image.trim_end_matches('}'));
+        if !image.starts_with('*') && !image.starts_with("ghibli-") {
+            images.push(image.to_owned());
+        }
+    }
+    images
+}
+
+/// Whether a name says which image it means: by a tag other than `latest`, or by a digest.
+fn is_explicit(image: &str) -> bool {
+    let digest = Regex::new("@sha256:[0-9a-f]{64}$").unwrap();
+    let tag = Regex::new(r"^[^@]*[^@/:]:([A-Za-z0-9_][A-Za-z0-9_.-]*)$").unwrap();
+    let has_tag = tag
+        .captures(image)
+        .is_some_and(|found| &found[1] != "latest");
+    digest.is_match(image) || has_tag
+}
+
+#[test]
+fn every_foreign_image_is_named_once_and_explicitly() {
+    let images = foreign_images(&read("Dockerfile"), &read("docker-compose.yml"));
+    assert_eq!(images.len(), 4, "{images:?}");
+    let different: BTreeSet<_> = images.iter().collect();
+    assert_eq!(different.len(), images.len(), "{images:?}");
+    for image in &images {
+        assert!(is_explicit(image), "{image}");
+    }
+
+    for vague in [
+        "redis",
+        "redis:latest",
+        "registry:5000/redis",
+        "redis@sha256:12",
+    ] {
+        assert!(!is_explicit(vague), "{vague}");
+    }
+    let digest = format!("redis:7.2@sha256:{}", "0".repeat(64));
+    assert!(is_explicit(&digest) && is_explicit("registry:5000/redis:7.2"));
+    let found = foreign_images(
+        "FROM a:1 AS b\nFROM b AS c\nFROM d",
+        "  image: *x\n  image: e:2",
+    );
+    assert_eq!(found, ["a:1", "d", "e:2"]);
+}
+
+/// Without `--locked` Cargo would quietly resolve anew where manifest and lock file disagree.
+#[test]
+fn whatever_is_built_is_built_from_the_lock_file() {
+    let calls = Regex::new(r"cargo (\+\S+ )?(build|install|run|test|clippy|doc)\b.*").unwrap();
+    // Package managers are told to `install` as well, and have no lock file.
+    let arguments = Regex::new(
+        r#"(?s)(\[\s*"(build|run|test|clippy|doc|tree)"|args\(\[\s*"install"),[^\]]*\]"#,
+    )
+    .unwrap();
+    let mut found = 0;
+    for path in [
+        "Dockerfile",
+        ".ci/run",
+        ".github/workflows/test.yml",
+        "xtask/src/test.rs",
+        "xtask/src/up.rs",
+        "xtask/src/sbom.rs",
+        "testkit/src/process/binaries.rs",
+        "testkit/tests/boundaries.rs",
+    ] {
+        let text = read(path);
+        let is_rust = path.rsplit('.').next() == Some("rs");
+        let shell = if is_rust { "" } else { &text };
+        for call in calls.find_iter(shell).chain(arguments.find_iter(&text)) {
+            assert!(
+                call.as_str().contains("--locked"),
+                "{path}: {}",
+                call.as_str()
+            );
+            found += 1;
+        }
+    }
+    assert!(found >= 10, "{found} calls");
+    assert!(read(".cargo/config.toml").contains("\"run --locked "));
+}
+
+/// The tests that a text names as `path/to/file.rs::function`.
+fn named_tests(text: &str) -> Vec<(String, String)> {
+    let name = Regex::new(r"`([a-z0-9_/]+\.rs)::([a-z0-9_]+)`").unwrap();
+    name.captures_iter(text)
+        .map(|found| (found[1].to_owned(), found[2].to_owned()))
+        .collect()
+}
+
+/// Whether a file has a function with this name; one that is no test itself is called by one.
+fn has_function(path: &str, function: &str) -> bool {
+    let code = std::fs::read_to_string(top().join(path)).unwrap_or_default();
+    code.contains(&format!("fn {function}("))
+}
+
+#[test]
+fn every_test_that_security_md_names_is_there() {
+    let text = read("SECURITY.md");
+    let named = named_tests(&text);
+    assert!(named.len() > 30, "{}", named.len());
+    assert_eq!(
+        text.matches(".rs::").count(),
+        named.len(),
+        "some are misspelt"
+    );
+    for (path, function) in &named {
+        assert!(has_function(path, function), "{path}::{function}");
+    }
+
+    // And the check can fail.
+    assert!(!has_function("testkit/tests/supply.rs", "no_such_test"));
+    assert!(!has_function("testkit/tests/no_such_file.rs", "read"));
+}
+
+#[test]
+fn people_find_security_md() {
+    assert!(read("README.md").contains("](SECURITY.md)"));
+}

@@ -1,0 +1,124 @@
+//! What an upstream sends cannot exhaust the poller's memory, nor, by way of the cache, the
+//! readers': both stay within what `docker-compose.yml` gives them.
+
+use std::fmt::Write as _;
+
+use poller::limits::{MAX_BYTES, MAX_VALUES};
+use serde_json::{Value, json};
+use testkit::client::get;
+use testkit::process::{Mark, Process, Server};
+use testkit::upstream::{Fault, Upstream};
+use testkit::{PATIENCE, catalogue, eventually};
+
+use super::{polling, reason};
+
+const COLLECTIONS: [&str; 5] = ["films", "people", "locations", "species", "vehicles"];
+
+/// What a service may use, from `docker-compose.yml`, in KiB.
+fn memory_limit(service: &str) -> u64 {
+    let stack = include_str!("../../../docker-compose.yml");
+    let (_, section) = stack.split_once(&format!("\n  {service}:\n")).unwrap();
+    let (_, limit) = section.split_once("mem_limit: ").unwrap();
+    let (mebibytes, _) = limit.split_once("m\n").unwrap();
+    mebibytes.parse::<u64>().unwrap() << 10
+}
+
+/// The most memory that a process has had so far, in KiB.
+fn peak(process: &Process) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let (kibibytes, _) = line.unwrap().trim().split_once(' ').unwrap();
+    kibibytes.parse().unwrap()
+}
+
+/// A record as large in memory as its JSON is small.
+fn dense(values: usize) -> Value {
+    json!({"id": "dense", "title": "Dense", "x": vec![0; values]})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_answer_exhausts_the_pollers_memory() {
+    const GIBIBYTE: usize = 1 << 30;
+    let upstream = Upstream::start(catalogue());
+    let directory = tempfile::tempdir().unwrap();
+    let cache = format!("file:{}", directory.path().display());
+    upstream.misbehave(Fault::Status(500));
+    let poller = polling(&upstream.url(), &cache).await;
+    reason(&poller, Mark::default()).await;
+
+    let bombs = [
+        Fault::GzipBomb {
+            decompressed_bytes: GIBIBYTE,
+        },
+        Fault::BrotliBomb {
+            decompressed_bytes: GIBIBYTE,
+        },
+    ];
+    let mut told = String::new();
+    for bomb in bombs {
+        upstream.misbehave(bomb.clone());
+        let mark = poller.process.mark();
+        let reason = reason(&poller, mark).await;
+        let _ = writeln!(told, "{bomb:?}: {reason}, {} KiB", peak(&poller.process));
+        assert!(reason.contains("larger than 1048576 bytes"), "{told}");
+    }
+    upstream.behave();
+    for (values, expected) in [
+        (1_000_000, "larger than"),
+        (60_000, "more than 20000 values"),
+    ] {
+        for collection in COLLECTIONS {
+            upstream.replace(collection, vec![dense(values)]);
+        }
+        let mark = poller.process.mark();
+        let reason = reason(&poller, mark).await;
+        let _ = writeln!(
+            told,
+            "{values} values: {reason}, {} KiB",
+            peak(&poller.process)
+        );
+        assert!(reason.contains(expected), "{told}");
+    }
+    println!("{told}");
+    assert!(peak(&poller.process) < memory_limit("poller"), "{told}");
+}
+
+/// The most that is accepted, in every collection at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_largest_catalogue_fits_into_every_processes_memory() {
+    let upstream = Upstream::start(catalogue());
+    let directory = tempfile::tempdir().unwrap();
+    let cache = format!("file:{}", directory.path().display());
+    let poller = polling(&upstream.url(), &cache).await;
+    let reader = Server::new(&cache).start().await;
+    let committed = |line: &Value| line["outcome"] == "committed";
+    poller
+        .process
+        .wait_for_log("sync finished", committed)
+        .await;
+    for collection in COLLECTIONS {
+        // What is known is kept, and takes room as well.
+        upstream.edit(|all| {
+            let records = all[collection].as_array_mut().unwrap();
+            records.push(dense(MAX_VALUES - 2_000));
+            records.push(json!({"id": "long", "text": "x".repeat(MAX_BYTES / 2)}));
+        });
+    }
+    let shown = async || {
+        let url = format!("{}/vehicles", reader.url());
+        get(&url).await.text().contains("\"dense\"")
+    };
+    eventually("the large catalogue", PATIENCE, shown).await;
+    for path in [
+        "movies",
+        "db",
+        "films?q=x&_sort=title",
+        "films?_embed=people",
+    ] {
+        get(&format!("{}/{path}", reader.url())).await;
+    }
+    let peaks = [peak(&poller.process), peak(&reader.process)];
+    println!("poller and server: {peaks:?} KiB");
+    assert!(peaks[0] < memory_limit("poller"), "{peaks:?}");
+    assert!(peaks[1] < memory_limit("server"), "{peaks:?}");
+}

@@ -1,0 +1,239 @@
+//! No request leaves the upstream's origin, whatever redirects, headers and records say.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+use testkit::client::get;
+use testkit::process::Server;
+use testkit::upstream::{Fault, Upstream};
+use testkit::{PATIENCE, catalogue, eventually};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::{polling, reason};
+
+/// Listens where nobody should ever connect to: on the port of a neighbour, over IPv4 and IPv6.
+struct Canary {
+    port: u16,
+    visits: Arc<AtomicUsize>,
+}
+
+impl Canary {
+    async fn start() -> Self {
+        let visits = Arc::new(AtomicUsize::new(0));
+        let four = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = four.local_addr().unwrap().port();
+        let six = TcpListener::bind(("::1", port)).await.ok();
+        for listener in [Some(four), six].into_iter().flatten() {
+            let visits = visits.clone();
+            tokio::spawn(async move {
+                while listener.accept().await.is_ok() {
+                    visits.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        Self { port, visits }
+    }
+
+    fn visits(&self) -> usize {
+        self.visits.load(Ordering::Relaxed)
+    }
+
+    /// Shows that it would have noticed.
+    async fn is_alive(&self) {
+        let before = self.visits();
+        TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
+        let noticed = async || self.visits() == before + 1;
+        eventually("the canary's own visitor", PATIENCE, noticed).await;
+    }
+}
+
+/// Where a redirect may point, for an upstream and a canary at these ports.
+fn elsewhere(upstream: u16, canary: u16) -> Vec<String> {
+    vec![
+        format!("http://127.0.0.1:{canary}/films"),
+        format!("//127.0.0.1:{canary}/films"),
+        format!("\\\\127.0.0.1:{canary}\\films"),
+        format!("/\\127.0.0.1:{canary}/films"),
+        format!("http:\\\\127.0.0.1:{canary}/films"),
+        format!("http://user:secret@127.0.0.1:{canary}/films"),
+        format!("http://127.0.0.1:{upstream}@127.0.0.1:{canary}/films"),
+        format!("http://2130706433:{canary}/films"),
+        format!("http://[::1]:{canary}/films"),
+        format!("http://[::ffff:127.0.0.1]:{canary}/films"),
+        // The upstream itself, by another scheme or name: other origins as well.
+        format!("https://127.0.0.1:{upstream}/films"),
+        format!("http://localhost:{upstream}/films"),
+        format!("http://[::ffff:127.0.0.1]:{upstream}/films"),
+        "http://169.254.169.254/latest/meta-data".to_owned(),
+        "file:///etc/passwd".to_owned(),
+        "data:application/json,[]".to_owned(),
+        format!("ftp://127.0.0.1:{canary}/films"),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redirects_are_not_followed_to_another_origin() {
+    let (upstream, canary) = (Upstream::start(catalogue()), Canary::start().await);
+    let directory = tempfile::tempdir().unwrap();
+    let cache = format!("file:{}", directory.path().display());
+    // Wrong from the start, so that there is no validator yet.
+    upstream.misbehave(Fault::RedirectTo(format!(
+        "http://127.0.0.1:{}/",
+        canary.port
+    )));
+    let poller = polling(&upstream.url(), &cache).await;
+    for location in elsewhere(upstream.port(), canary.port) {
+        for status in [301, 302, 303, 307, 308] {
+            let redirect = Fault::Answer {
+                status,
+                headers: vec![("location", location.clone())],
+            };
+            upstream.misbehave_on("films", redirect);
+            if status == 302 || location.starts_with("//") {
+                let (mark, before) = (poller.process.mark(), upstream.counts().requests);
+                let reason = reason(&poller, mark).await;
+                assert!(
+                    reason.contains("away from the upstream's origin"),
+                    "{status} {location}: {reason}"
+                );
+                // Five a cycle and nothing on top of them; a cycle may have begun meanwhile.
+                let asked = upstream.counts().requests - before;
+                assert!(asked <= 15, "{status} {location}: {asked} requests");
+            }
+        }
+    }
+    // Within the origin first, and away from it then.
+    upstream.misbehave_on("films", Fault::RedirectTo("/people".into()));
+    upstream.misbehave_on(
+        "people",
+        Fault::RedirectTo(format!("http://127.0.0.1:{}/people", canary.port)),
+    );
+    let reason_of_chain = reason(&poller, poller.process.mark()).await;
+    assert!(reason_of_chain.contains("away from the upstream's origin"));
+
+    assert_eq!(canary.visits(), 0);
+    canary.is_alive().await;
+}
+
+/// A loop ends after a few rounds, and an honest redirect within the origin is followed.
+#[tokio::test(flavor = "multi_thread")]
+async fn redirects_within_the_origin_are_followed_a_few_times() {
+    let upstream = Upstream::start(catalogue());
+    let directory = tempfile::tempdir().unwrap();
+    let cache = format!("file:{}", directory.path().display());
+    upstream.misbehave(Fault::RedirectTo("/films".into()));
+    let poller = testkit::process::Poller::new(&upstream.url(), &cache)
+        .schedule("0 0 0 1 1 *")
+        .start()
+        .await;
+    let told = reason(&poller, testkit::process::Mark::default()).await;
+    assert!(told.contains("redirected too often"), "{told}");
+    let asked = upstream.counts().requests;
+    assert_eq!(asked, 5 * 4, "five collections, each followed three times");
+
+    upstream.behave();
+    upstream.misbehave_on("films", Fault::RedirectTo("/db".into()));
+    let mut sync = testkit::process::Process::spawn(
+        "sync",
+        testkit::process::binaries().poller,
+        &["sync"],
+        &[
+            ("GHIBLI_API", upstream.url()),
+            ("CACHE_URL", format!("{cache}/other")),
+        ],
+    );
+    sync.wait().await;
+    let told = sync.stdout().join("\n");
+    assert!(
+        told.contains("expected an array of records, got an object"),
+        "{told}"
+    );
+}
+
+/// Text that names the canary, in each of the ways in which a URL is written in data.
+fn bait(canary: u16) -> impl Fn(&mut Value) {
+    move |value| *value = format!("http://127.0.0.1:{canary}/{}", value.as_str().unwrap()).into()
+}
+
+/// Applies a change to every text below a value but the ids.
+fn each_text(value: &mut Value, change: &impl Fn(&mut Value)) {
+    match value {
+        Value::String(_) => change(value),
+        Value::Array(items) => items.iter_mut().for_each(|item| each_text(item, change)),
+        Value::Object(fields) => fields
+            .iter_mut()
+            .filter(|(name, _)| *name != "id")
+            .for_each(|(_, field)| each_text(field, change)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn urls_in_records_and_headers_are_never_fetched() {
+    let canary = Canary::start().await;
+    let mut hostile = catalogue();
+    each_text(&mut hostile, &bait(canary.port));
+    let upstream = Upstream::start(hostile);
+    let url = format!("http://127.0.0.1:{}/films", canary.port);
+    let headers = [
+        (
+            "link",
+            format!("<{url}>; rel=\"next\", <{url}>; rel=preload"),
+        ),
+        ("refresh", format!("0; url={url}")),
+        (
+            "alt-svc",
+            format!("h2=\"127.0.0.1:{0}\", h3=\":{0}\"; ma=9999", canary.port),
+        ),
+        ("location", url.clone()),
+        ("content-location", url.clone()),
+        ("strict-transport-security", "max-age=9999".to_owned()),
+        ("set-cookie", "a=b".to_owned()),
+        ("proxy-authenticate", "Basic realm=x".to_owned()),
+        ("x-forwarded-host", format!("127.0.0.1:{}", canary.port)),
+    ];
+    let directory = tempfile::tempdir().unwrap();
+    let cache = format!("file:{}", directory.path().display());
+    for status in [200, 300, 305, 401, 407, 201] {
+        upstream.misbehave(Fault::Answer {
+            status,
+            headers: headers.to_vec(),
+        });
+        let environment = [("GHIBLI_API", upstream.url()), ("CACHE_URL", cache.clone())];
+        let poller = testkit::process::binaries().poller;
+        let mut sync = testkit::process::Process::spawn("sync", poller, &["sync"], &environment);
+        let is_good = sync.wait().await.success();
+        assert_eq!(is_good, status == 200, "{status}: {:?}", sync.stdout());
+    }
+    let cookies = upstream.requests();
+    assert!(
+        cookies
+            .iter()
+            .all(|request| !request.headers.contains_key("cookie"))
+    );
+    assert_eq!(
+        upstream.counts().requests,
+        6 * 5,
+        "none on top of five a sync"
+    );
+
+    // And nothing that a client does makes a server fetch them.
+    let server = Server::new(&cache).start().await;
+    let shown = async || get(&format!("{}/films", server.url())).await.text();
+    eventually("the hostile films", Duration::from_secs(20), async || {
+        shown().await.contains("Castle in the Sky")
+    })
+    .await;
+    for path in [
+        "/movies",
+        "/db",
+        "/films?_embed=people",
+        "/people?_expand=film",
+    ] {
+        get(&format!("{}{path}", server.url())).await;
+    }
+    assert_eq!(canary.visits(), 0);
+    canary.is_alive().await;
+}
