@@ -1,5 +1,6 @@
 //! What people do with this repository: `cargo xtask up`, `test`, `chaos` and `fuzz`.
 
+mod attack;
 mod chaos;
 mod fuzz;
 mod test;
@@ -26,6 +27,8 @@ enum Command {
     Test,
     /// Run the mirror under random troubles and check what it promises
     Chaos(chaos::Options),
+    /// Measure what attacks cost a server, and what other clients notice
+    Attack(attack::Options),
     /// Look for inputs that break something, with cargo-fuzz
     Fuzz(fuzz::Options),
 }
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         Command::Up(options) => up::up(&options),
         Command::Test => test::test(),
         Command::Chaos(options) => chaos::chaos(&options),
+        Command::Attack(options) => attack::attack(&options),
         Command::Fuzz(options) => fuzz::fuzz(&options),
     };
     match outcome {
