@@ -72,7 +72,7 @@ async fn run(config: Config) -> Result<()> {
     telemetry::start(config.log_format, &config.log_level);
     let shutdown = shutdown::requested()?;
     let syncer = syncer(&config)?;
-    let admin = http::listen(config.admin_addr, "ADMIN_ADDR").await?;
+    let admin = http::listen(config.admin_addr, "ADMIN_ADDR")?;
     tracing::info!(
         upstream = %config.ghibli_api,
         cache = %config.cache_url,

@@ -11,6 +11,7 @@
 //! | [`relations`] | which records belong to which, from both sides of a link |
 //! | [`routes`] | paths, as a warp filter, and what stands before it |
 //! | `answer` | what each kind of path answers |
+//! | `desk` | threads for answers that have to be computed |
 //! | [`respond`] | one HTTP answer: conditional requests, content coding, headers |
 //! | `policy` | what browsers are told to refuse on every page |
 //! | [`config`] | the environment variables |
@@ -19,6 +20,7 @@
 
 mod answer;
 pub mod config;
+mod desk;
 pub mod follow;
 pub mod pages;
 mod policy;

@@ -62,8 +62,8 @@ async fn run(config: &Config) -> Result<()> {
     let shutdown = shutdown::requested()?;
     let cache = config.cache_url.clone();
     let reader = Reader::new(&cache.trusting(config.cache_ca_file.clone()))?;
-    let listener = http::listen(config.listen_addr, "LISTEN_ADDR").await?;
-    let admin = http::listen(config.admin_addr, "ADMIN_ADDR").await?;
+    let listener = http::listen(config.listen_addr, "LISTEN_ADDR")?;
+    let admin = http::listen(config.admin_addr, "ADMIN_ADDR")?;
     let address: SocketAddr = listener.local_addr()?;
     let links = config.link_policy(address);
     tracing::info!(
@@ -103,7 +103,7 @@ async fn run(config: &Config) -> Result<()> {
     let public = tokio::spawn(http::serve(
         listener,
         service,
-        Limits::default(),
+        Limits::default().within_open_files(),
         until_stop(),
     ));
 

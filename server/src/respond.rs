@@ -22,6 +22,9 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 /// How soon to ask again when nothing has been loaded yet, in seconds.
 const RETRY_SOON: HeaderValue = HeaderValue::from_static("2");
 
+/// How many codings a client may say something about; browsers name five.
+const MOST_CODINGS: usize = 32;
+
 /// What scripts on other origins may read beside the body.
 const EXPOSED: HeaderValue =
     HeaderValue::from_static("Age, Cache-Status, ETag, Link, Server-Timing, X-Total-Count");
@@ -199,7 +202,7 @@ fn negotiate(request: &HeaderMap, body: &Body) -> (Option<&'static str>, Bytes) 
 /// How much the client likes a coding, in thousandths. `identity` is acceptable unless refused.
 fn quality(request: &HeaderMap, coding: Option<&str>) -> u16 {
     let mut any = None;
-    for offer in list(request, &ACCEPT_ENCODING) {
+    for offer in list(request, &ACCEPT_ENCODING).take(MOST_CODINGS) {
         let (name, parameters) = offer.split_once(';').unwrap_or((offer, ""));
         let weight = parameters.split(';').find_map(weight).unwrap_or(1000);
         let (name, wanted) = (name.trim(), coding.unwrap_or("identity"));
@@ -275,6 +278,9 @@ mod tests {
         ] {
             assert_eq!(chosen(accept), coding, "Accept-Encoding: {accept}");
         }
+        let many = |unknown| "x, ".repeat(unknown) + "gzip";
+        assert_eq!(chosen(&many(MOST_CODINGS - 1)), "gzip");
+        assert_eq!(chosen(&many(MOST_CODINGS)), "identity");
     }
 
     #[test]

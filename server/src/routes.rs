@@ -12,8 +12,9 @@
 //! | `/style.css`, `/icon.svg` | what the pages need |
 //! | anything else | 404 `{}` |
 //!
-//! Everything is answered from memory. Names of collections are read without regard to case, and
-//! one trailing slash is ignored, as the upstream does.
+//! Everything is answered from memory; queries beside the threads that serve connections. Names of
+//! collections are read without regard to case, and one trailing slash is ignored, as the upstream
+//! does.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -35,6 +36,7 @@ use warp::reply::Reply;
 
 use crate::answer::Context;
 use crate::config::prefix;
+use crate::desk::Desk;
 use crate::pages::{ICON, STYLE};
 use crate::publish::Published;
 use crate::reference::Reference;
@@ -139,14 +141,23 @@ fn table(context: &BoxedFilter<(Context,)>, setup: &Setup) -> Vec<Route> {
     let param = || warp::path::param::<String>();
     let collection = || warp::path::param::<Collection>();
 
-    let all = collection().and(end()).and(context());
-    let all = all.map(|from, context: Context| context.collection(from));
-    let one = collection().and(param()).and(end()).and(context());
-    let one = one.map(|from, id: String, context: Context| context.record(from, &id));
+    let desk = Desk::new();
+    let all = collection().and(end()).and(context()).then({
+        let desk = desk.clone();
+        move |from, context: Context| answer(desk.clone(), context, move |it| it.collection(from))
+    });
+    let one = collection().and(param()).and(end()).and(context()).then({
+        let desk = desk.clone();
+        move |from, id: String, context: Context| {
+            answer(desk.clone(), context, move |it| it.record(from, &id))
+        }
+    });
     let related = collection().and(param()).and(collection()).and(end());
     let related = related
         .and(context())
-        .map(|from, id: String, to, context: Context| context.related(from, &id, to));
+        .then(move |from, id: String, to, context: Context| {
+            answer(desk.clone(), context, move |it| it.related(from, &id, to))
+        });
     let movies = warp::path("movies").and(end()).and(context());
     let movies = movies.map(|context: Context| context.movies());
 
@@ -179,6 +190,19 @@ fn table(context: &BoxedFilter<(Context,)>, setup: &Setup) -> Vec<Route> {
         ("/icon.svg", asset("icon.svg", "image/svg+xml", ICON)),
         ("/db", db.boxed()),
     ]
+}
+
+/// What is ready is answered at once, and what a query asks for is computed at the desk.
+async fn answer(
+    desk: Desk,
+    context: Context,
+    answer: impl FnOnce(&Context) -> Response<Bytes> + Send + 'static,
+) -> Response<Bytes> {
+    if context.query.is_empty() {
+        answer(&context)
+    } else {
+        desk.compute(move || answer(&context)).await
+    }
 }
 
 fn asset(

@@ -277,6 +277,9 @@ fn everything_has_a_longest_size() {
     assert!(Plan::parse(&patterns(8)).is_ok());
     assert!(problem(&patterns(9)).starts_with("`title_like` goes beyond 8 patterns"));
     assert!(problem(&format!("q={}", "a".repeat(4095))).starts_with("`query` string is longer"));
+    let large = |count| vec!["title_like=[ -Z]{1,1000}"; count].join("&");
+    assert!(Plan::parse(&large(2)).is_ok());
+    assert!(problem(&large(3)).starts_with("`title_like` is too large a pattern"));
     assert!(
         problem(&format!("title_like={}", "a".repeat(257)))
             .starts_with("`title_like` is a pattern of more")

@@ -3,6 +3,8 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +12,8 @@ use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use shared::http::{Limits, serve};
+use shared::http::{Limits, listen, serve};
+use testkit::attack::usage::unsent;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -34,6 +37,10 @@ struct Listener {
 
 async fn listener(limits: Limits, body_bytes: usize) -> Listener {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener_on(listener, limits, body_bytes)
+}
+
+fn listener_on(listener: TcpListener, limits: Limits, body_bytes: usize) -> Listener {
     let address = listener.local_addr().unwrap();
     let body = Bytes::from(vec![b'x'; body_bytes]);
     let service = service_fn(move |_: Request<Incoming>| {
@@ -128,6 +135,55 @@ async fn a_client_that_does_not_read_is_closed() {
         rest.len() < 64 << 20,
         "cut off, not served to the end: {}",
         rest.len()
+    );
+}
+
+/// What answers lie in the kernel cost memory that no limit of a process sees.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_kernel_keeps_little_for_a_client_that_does_not_read() {
+    let bound = listen("127.0.0.1:0".parse().unwrap(), "ANY").unwrap();
+    let listener = listener_on(bound, LIMITS, 64 << 20);
+    let mut stream = listener.connect().await;
+    stream.write_all(GET).await.unwrap();
+    let (mut before, mut waiting) = (usize::MAX, 0);
+    // Until the client's own buffer is full and nothing moves any more.
+    while before != waiting || waiting == 0 {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        (before, waiting) = (waiting, unsent(listener.address));
+    }
+    assert!(waiting <= 128 << 10, "{waiting} bytes unsent");
+}
+
+/// A single thread serves both: a connection with thousands of requests in store does not get all
+/// of them answered before the other's one.
+#[tokio::test]
+async fn a_connection_with_many_requests_does_not_keep_others_waiting() {
+    let answered = Arc::new(AtomicUsize::new(0));
+    let (bound, counter) = (
+        TcpListener::bind("127.0.0.1:0").await.unwrap(),
+        answered.clone(),
+    );
+    let address = bound.local_addr().unwrap();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let before = counter.fetch_add(1, Ordering::Relaxed);
+        let waited = (request.uri() == "/patient").then(|| before.to_string());
+        let body = Bytes::from(waited.unwrap_or_default());
+        std::future::ready(Ok::<_, Infallible>(Response::new(Full::new(body))))
+    });
+    tokio::spawn(serve(bound, service, LIMITS, std::future::pending()));
+    let mut greedy = TcpStream::connect(address).await.unwrap();
+    let mut patient = TcpStream::connect(address).await.unwrap();
+    let patient_get = b"GET /patient HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    greedy.write_all(&GET.repeat(400)).await.unwrap();
+    patient.write_all(patient_get).await.unwrap();
+    let mut answer = String::new();
+    patient.read_to_string(&mut answer).await.unwrap();
+    let (_, before) = answer.rsplit_once("\r\n\r\n").unwrap();
+    // Both may have to be accepted first, which takes some turns of the greedy one.
+    assert!(
+        before.parse::<usize>().unwrap() < 16,
+        "{before} went before"
     );
 }
 

@@ -5,6 +5,7 @@
 //! | [`upstream`] | a stand-in Ghibli API that counts its requests and fails on demand |
 //! | [`process`] | the project's real binaries: start, read their logs, signal, kill |
 //! | [`mirror`] | a whole mirror in one line, for tests of what servers answer |
+//! | [`attack`] | attacks on a server, and what they cost it |
 //! | [`oracle`] | the software that the upstream runs, where node is installed |
 //! | [`redis`] | a private Redis server that can be killed, paused and restarted |
 //! | [`proxy`] | a way to a server that can be cut |
@@ -16,6 +17,7 @@
 //! Everything that waits has a bound. Nothing here depends on `shared`, `poller` or `server`: a
 //! mistake there must not be able to hide itself by changing its own test.
 
+pub mod attack;
 pub mod chaos;
 pub mod client;
 pub mod mirror;

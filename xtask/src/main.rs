@@ -1,5 +1,7 @@
-//! What people do with this repository: `cargo xtask up`, `test`, `chaos`, `fuzz` and `sbom`.
+//! What people do with this repository: `cargo xtask up`, `test`, `chaos`, `attack`, `fuzz` and
+//! `sbom`.
 
+mod attack;
 mod chaos;
 mod fuzz;
 mod install;
@@ -28,6 +30,8 @@ enum Command {
     Test,
     /// Run the mirror under random troubles and check what it promises
     Chaos(chaos::Options),
+    /// Measure what attacks cost a server, and what other clients notice
+    Attack(attack::Options),
     /// Look for inputs that break something, with cargo-fuzz
     Fuzz(fuzz::Options),
     /// Write what each program is made of into target/sbom, as `CycloneDX`
@@ -39,6 +43,7 @@ fn main() -> ExitCode {
         Command::Up(options) => up::up(&options),
         Command::Test => test::test(),
         Command::Chaos(options) => chaos::chaos(&options),
+        Command::Attack(options) => attack::attack(&options),
         Command::Fuzz(options) => fuzz::fuzz(&options),
         Command::Sbom => sbom::sbom(),
     };

@@ -34,7 +34,8 @@ enum Test {
 
 impl Condition {
     /// The suffix counts wherever it stands in the name, but only at the end is it cut off.
-    pub(super) fn parse(name: &str, value: Param) -> Result<Self, BadQuery> {
+    /// `patterns` is how many of them the whole query has.
+    pub(super) fn parse(name: &str, value: Param, patterns: usize) -> Result<Self, BadQuery> {
         let values = value.into_items();
         let no_text = |NoText| BadQuery::no_text(name);
         let test = if name.contains("_gte") || name.contains("_lte") {
@@ -48,8 +49,10 @@ impl Condition {
         } else if name.contains("_ne") {
             Test::Differs(values)
         } else if name.contains("_like") {
-            let patterns: Result<Vec<_>, _> =
-                values.iter().map(|value| pattern(name, value)).collect();
+            let patterns: Result<Vec<_>, _> = values
+                .iter()
+                .map(|value| pattern(name, value, patterns))
+                .collect();
             Test::Like(patterns?)
         } else {
             Test::Equals(values)
@@ -121,7 +124,7 @@ fn bound(value: &Param) -> Result<Primitive<'static>, NoText> {
     })
 }
 
-fn pattern(name: &str, value: &Param) -> Result<Pattern, BadQuery> {
+fn pattern(name: &str, value: &Param, patterns: usize) -> Result<Pattern, BadQuery> {
     let bad = |problem: String| BadQuery::new(name, problem);
     let source = match value.text() {
         // Numbers are written as a script writes them: `1e3` looks for 1000.
@@ -132,7 +135,7 @@ fn pattern(name: &str, value: &Param) -> Result<Pattern, BadQuery> {
         Ok(text) => text,
         Err(NoText) => return Err(BadQuery::no_text(name)),
     };
-    Pattern::parse(&source)
+    Pattern::parse(&source, patterns)
         .map_err(|problem| bad(format!("{problem}; it is `{}`", shorten(&source))))
 }
 

@@ -78,22 +78,28 @@ pub(super) fn full_text(param: Option<&Param>) -> Result<Option<String>, BadQuer
 }
 
 pub(super) fn conditions(params: &Tree) -> Result<Vec<Condition>, BadQuery> {
-    let (mut values, mut patterns) = (0, 0);
-    let named = params.iter().filter(|(name, _)| !RESERVED.contains(name));
-    named
+    let named = || params.iter().filter(|(name, _)| !RESERVED.contains(name));
+    let count = |value: &Param| value.clone().into_items().len();
+    let patterns = named().filter(|(name, _)| has_patterns(name));
+    let patterns = patterns.map(|(_, value)| count(value)).sum();
+    let (mut values, mut patterns_so_far) = (0, 0);
+    named()
         .map(|(name, value)| {
-            let count = value.clone().into_items().len();
-            values += count;
-            patterns += if name.contains("_like") { count } else { 0 };
-            let most = match (values > MOST_CONDITIONS, patterns > MOST_PATTERNS) {
+            values += count(value);
+            patterns_so_far += if has_patterns(name) { count(value) } else { 0 };
+            let most = match (values > MOST_CONDITIONS, patterns_so_far > MOST_PATTERNS) {
                 (true, _) => format!("{MOST_CONDITIONS} conditions"),
                 (_, true) => format!("{MOST_PATTERNS} patterns"),
-                _ => return Condition::parse(name, value.clone()),
+                _ => return Condition::parse(name, value.clone(), patterns),
             };
             let problem = format!("goes beyond {most}; ask for less at once");
             Err(BadQuery::new(name, problem))
         })
         .collect()
+}
+
+fn has_patterns(name: &str) -> bool {
+    name.contains("_like")
 }
 
 pub(super) fn order(params: &Tree) -> Result<Option<Order>, BadQuery> {

@@ -5,7 +5,9 @@
 mod connections;
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +18,8 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::interval;
@@ -25,6 +28,19 @@ use connections::Connections;
 
 /// How often connections are looked over for clients that do not read what they asked for.
 const SWEEP: Duration = Duration::from_secs(5);
+
+/// How many connections may wait to be accepted. Who finds the queue full is not told, and tries
+/// again a second later.
+const BACKLOG: u32 = 4096;
+
+/// How many bytes of its answers the kernel keeps for each client, which Linux takes twice to have
+/// room for its own notes. Left to itself it keeps megabytes for a client that does not read. A
+/// client a tenth of a second away still gets the largest answer in under a second.
+const SEND_BUFFER: u32 = 32 << 10;
+
+/// Files that are left for everything but connections: the cache, the admin address with its own
+/// connections, and what the runtime needs.
+const OTHER_FILES: usize = 128;
 
 /// What a listener allows its clients.
 #[derive(Clone, Copy, Debug)]
@@ -57,14 +73,58 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// The same with so many connections that the process cannot run out of files: it raises the
+    /// number that it may have open as far as it is allowed to, and leaves some of them for its
+    /// cache and its admin address.
+    #[must_use]
+    pub fn within_open_files(self) -> Self {
+        let limit = getrlimit(Resource::Nofile);
+        let raised = Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        };
+        // What is refused stays as it was.
+        let _ = setrlimit(Resource::Nofile, raised);
+        let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let sockets = usize::try_from(files).unwrap_or(usize::MAX);
+        let sockets = sockets.saturating_sub(OTHER_FILES).max(1);
+        if sockets < self.connections {
+            tracing::warn!(files, connections = sockets, "few files may be open");
+        }
+        Self {
+            connections: self.connections.min(sockets),
+            ..self
+        }
+    }
+
+    /// How many places are kept free for those who come next, once all the others are taken.
+    fn room(&self) -> usize {
+        (self.connections / 64).max(1)
+    }
+}
+
 /// Listens on an address.
 ///
 /// # Errors
 /// An error that names the address and the variable that sets it.
-pub async fn listen(address: SocketAddr, variable: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| {
+pub fn listen(address: SocketAddr, variable: &str) -> anyhow::Result<TcpListener> {
+    bind(address).map_err(|error| {
         anyhow::anyhow!("cannot listen on {address}: {error}; {variable} sets the address")
     })
+}
+
+fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    // Or else a restart would have to wait for the connections of the server before.
+    socket.set_reuseaddr(true)?;
+    // Connections inherit it.
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Serves until `shutdown` resolves, then lets open requests finish within the limits' drain
@@ -91,13 +151,13 @@ pub async fn serve<S, B>(
         .half_close(false);
     let mut sweeper = JoinSet::new();
     sweeper.spawn(sweep(connections.clone(), limits));
-    let mut shutdown = std::pin::pin!(shutdown);
+    let mut shutdown = pin!(shutdown);
 
     loop {
         let accepted = tokio::select! {
             biased;
             () = &mut shutdown => break,
-            accepted = accept(&listener, &permits, &connections) => accepted,
+            accepted = accept(&listener, &permits, &connections, limits) => accepted,
         };
         let Ok((stream, permit)) = accepted else {
             // Out of file descriptors, most likely.
@@ -109,14 +169,22 @@ pub async fn serve<S, B>(
         let service = {
             let (service, entry) = (service.clone(), entry.clone());
             service_fn(move |request| {
-                entry.request();
-                service.call(request)
+                let (answer, entry) = (service.call(request), entry.clone());
+                async move {
+                    entry.request().await;
+                    answer.await
+                }
             })
         };
         let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
+            let mut connection = pin!(connection);
+            let in_turns = poll_fn(|context| {
+                entry.turn();
+                connection.as_mut().poll(context)
+            });
             tokio::select! {
-                outcome = connection => if let Err(error) = outcome {
+                outcome = in_turns => if let Err(error) = outcome {
                     tracing::debug!(%error, "connection ended with an error");
                 },
                 () = entry.told_to_close() => tracing::debug!("connection closed to make room"),
@@ -149,18 +217,14 @@ async fn accept(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
     connections: &Connections,
+    limits: Limits,
 ) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
     let (stream, _) = listener.accept().await?;
     stream.set_nodelay(true)?;
-    let permit = if let Ok(permit) = permits.clone().try_acquire_owned() {
-        permit
-    } else {
+    // Room is made ahead, so that a crowd at the door does not wait for each that has to leave.
+    if permits.available_permits() < limits.room() {
         connections.close_idlest();
-        permits
-            .clone()
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed")
-    };
-    Ok((stream, permit))
+    }
+    let permit = permits.clone().acquire_owned().await;
+    Ok((stream, permit.expect("the semaphore is never closed")))
 }

@@ -1,0 +1,226 @@
+//! Attacks on the real server: it stays up, within its bounds, and others are served as ever.
+//!
+//! What attacks cost is measured by `cargo xtask attack`; nothing here is a matter of speed.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use testkit::attack::force::Manner;
+use testkit::attack::steady::Steady;
+use testkit::attack::usage::{Usage, unsent};
+use testkit::attack::{Attack, Force, list, raise_open_files};
+use testkit::client::{get, raw};
+use testkit::mirror::Mirror;
+use testkit::process::{Process, RunningServer, binaries};
+use testkit::{PATIENCE, eventually};
+
+/// How many connections the server accepts.
+const MOST_CONNECTIONS: usize = 4096;
+
+/// What a connection may cost in memory: a head of 16 KiB, which the buffer may hold twice while it
+/// grows, and as much for everything else that belongs to a connection.
+const CONNECTION_BYTES: usize = 48 << 10;
+
+/// What the kernel may keep of one connection's answers: twice the 32 KiB of its send buffer, and
+/// the segment that was begun below that.
+const UNSENT_BYTES: usize = 128 << 10;
+
+/// Sockets of the attackers, of the well-behaved client, and of the server.
+const FILES: u64 = 12_000;
+
+/// How many requests of the well-behaved client end while an attack is under way, at least.
+const REQUESTS: usize = 12;
+
+/// How long an attack goes on at least, once it is under way.
+const A_WHILE: Duration = Duration::from_secs(1);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_attack_is_bounded_and_others_are_served() {
+    let files = raise_open_files();
+    if files < FILES {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "{files} files may be open, {FILES} are needed"
+        );
+        println!("skipped: {files} files may be open, {FILES} are needed");
+        return;
+    }
+    let mirror = Mirror::of(testkit::catalogue()).await;
+    let mut server = mirror.server(&[]).await;
+    let at_rest = Usage::of(server.process.pid());
+    for attack in list::all() {
+        bounded(&server, at_rest, &attack).await;
+        assert!(server.process.is_running(), "{}", attack.name);
+    }
+}
+
+/// One attack, from its first connection until the server is at rest again.
+async fn bounded(server: &RunningServer, at_rest: Usage, attack: &Attack) {
+    let (name, pid) = (attack.name, server.process.pid());
+    let address: SocketAddr = server.address.parse().unwrap();
+    let expected = get(&format!("{}/films", server.url())).await.body;
+    let steady = Steady::start(&server.url(), expected);
+    let force = Force::start(address, attack.connections, attack.manner.clone());
+    let is_under_way = async || {
+        let counts = force.counts();
+        match attack.manner {
+            // All of them came, and the server had to choose.
+            Manner::Hold { .. } => counts.connections > MOST_CONNECTIONS as u64,
+            Manner::Flood { .. } => counts.requests > 100,
+            Manner::Knock { .. } => counts.connections > 1_000,
+        }
+    };
+    eventually(name, PATIENCE, is_under_way).await;
+    let asked = steady.asked();
+    let is_served = async || steady.asked() >= asked + REQUESTS;
+    let what = format!("requests beside {name}");
+    eventually(&what, PATIENCE, is_served).await;
+    tokio::time::sleep(A_WHILE).await;
+
+    let (usage, waiting) = (Usage::of(pid), unsent(address));
+    let seen = steady.stop().await;
+    drop(force);
+    let held = usage.sockets.saturating_sub(at_rest.sockets);
+    // One more is accepted and waits for a place.
+    assert!(held <= MOST_CONNECTIONS + 1, "{name}: {held} connections");
+    let grown = usage.peak_resident.saturating_sub(at_rest.peak_resident);
+    let allowed = MOST_CONNECTIONS * CONNECTION_BYTES;
+    assert!(grown <= allowed, "{name}: {grown} bytes of memory");
+    let allowed = MOST_CONNECTIONS * UNSENT_BYTES;
+    assert!(waiting <= allowed, "{name}: {waiting} bytes unsent");
+    assert_eq!(seen.failed, 0, "{name}: {:?}", seen.first_failure);
+
+    let is_at_rest = async || Usage::of(pid).sockets <= at_rest.sockets;
+    let what = format!("the connections of {name} to be gone");
+    eventually(&what, PATIENCE, is_at_rest).await;
+}
+
+/// Out of files, a server could neither read its cache nor say that it is well.
+#[tokio::test(flavor = "multi_thread")]
+async fn few_files_are_few_connections_and_no_trouble() {
+    let mirror = Mirror::of(testkit::sample::catalogue()).await;
+    let script = format!("ulimit -n 200; exec {}", binaries().server.display());
+    let environment = [
+        ("CACHE_URL", mirror.cache_url()),
+        ("LISTEN_ADDR", "127.0.0.1:0".to_owned()),
+        ("ADMIN_ADDR", "127.0.0.1:0".to_owned()),
+    ];
+    let process = Process::spawn("the server", "/bin/sh", &["-c", &script], &environment);
+    let server = RunningServer::ready(process).await;
+    let told = server
+        .process
+        .wait_for_log("few files may be open", |_| true);
+    assert_eq!(told.await["connections"], 72);
+    let mark = server.process.mark();
+
+    let address: SocketAddr = server.address.parse().unwrap();
+    let silent = Manner::Hold {
+        opening: "".into(),
+        drip: "".into(),
+        reads: 0,
+    };
+    let force = Force::start(address, 300, silent);
+    let all_came = async || force.counts().connections > 300;
+    eventually("silent connections", PATIENCE, all_came).await;
+    mirror.upstream.release("The Red Turtle");
+    mirror.sync().await;
+    let films = format!("{}/films", server.url());
+    let shows_it = async || get(&films).await.text().contains("The Red Turtle");
+    eventually("the release", PATIENCE, shows_it).await;
+    assert_eq!(
+        get(&format!("{}/readyz", server.admin_url())).await.status,
+        200
+    );
+    drop(force);
+    let (said, _) = server.process.stderr_since(mark);
+    assert!(!said.iter().any(|line| line.contains("WARN")), "{said:?}");
+}
+
+const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/// The statuses of all answers to what is sent on one connection.
+async fn statuses(server: &RunningServer, sent: &str) -> Vec<u16> {
+    /// Enough for answers from memory; a connection that stays open is read for so long.
+    const SHORT: Duration = Duration::from_secs(2);
+    let answers = raw(&server.address, sent.as_bytes(), SHORT).await;
+    let answers = String::from_utf8_lossy(&answers);
+    let statuses = answers.split("HTTP/1.1 ").skip(1);
+    statuses.map(|it| it[..3].parse().unwrap()).collect()
+}
+
+/// A request is either understood as every proxy understands it, and then what follows it is the
+/// next one, or it is the last on its connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_smuggled() {
+    let mirror = Mirror::of(testkit::sample::catalogue()).await;
+    let server = &mirror.server(&[]).await;
+    let chunked = "Transfer-Encoding: chunked\r\n";
+    let cases: &[(&str, &str, &[u16])] = &[
+        ("Content-Length: 1\r\nContent-Length: 2\r\n", "", &[400]),
+        ("Content-Length: 2, 2\r\n", "ab", &[400]),
+        ("Content-Length: +5\r\n", "", &[400]),
+        ("Content-Length: 0x5\r\n", "", &[400]),
+        ("Content-Length: \r\n", "", &[400]),
+        ("Content-Length: 18446744073709551616\r\n", "", &[400]),
+        ("Transfer-Encoding: xchunked\r\n", "", &[400]),
+        ("Transfer-Encoding: chunked, identity\r\n", "", &[400]),
+        ("Transfer-Encoding: identity\r\n", "", &[400]),
+        ("Transfer-Encoding: \x0bchunked\r\n", "", &[400]),
+        ("Transfer-Encoding : chunked\r\n", "", &[400]),
+        ("X: folded\r\n Content-Length: 5\r\n", "", &[400]),
+        ("X: a\rContent-Length: 5\r\n", "", &[400]),
+        // Both: the chunks count (RFC 9112, section 6.3), and the connection ends.
+        ("BOTH", "0\r\n\r\n", &[200]),
+        ("CHUNKED", "zz\r\n", &[200]),
+        ("CHUNKED", "-1\r\n", &[200]),
+        ("CHUNKED", "0x1\r\nx\r\n0\r\n\r\n", &[200]),
+        ("CHUNKED", "ffffffffffffffff1\r\n", &[200]),
+        ("CHUNKED", "1\nx\r\n0\r\n\r\n", &[200]),
+        ("CHUNKED", "1\r\nxx\r\n0\r\n\r\n", &[200]),
+        // A body that does not come is not waited for.
+        ("Content-Length: 500\r\n", "", &[200]),
+        // These end where they seem to end.
+        ("CHUNKED", "1;extension=x\r\nx\r\n0\r\n\r\n", &[200, 404]),
+        ("Content-Length: 5\r\n", "hello", &[200, 404]),
+    ];
+    for (fields, body, expected) in cases {
+        let both = format!("Content-Length: 4\r\n{chunked}");
+        let fields = fields.replace("BOTH", &both).replace("CHUNKED", chunked);
+        let sent = format!("GET /films HTTP/1.1\r\nHost: a\r\n{fields}\r\n{body}{SMUGGLED}");
+        assert_eq!(&statuses(server, &sent).await, expected, "{sent:?}");
+    }
+    let old = format!("GET /films HTTP/1.0\r\n{chunked}\r\n0\r\n\r\n{SMUGGLED}");
+    assert_eq!(statuses(server, &old).await, [400]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_nobodys_proxy() {
+    let mirror = Mirror::of(testkit::sample::catalogue()).await;
+    let server = &mirror.server(&[]).await;
+    for (line, expected) in [
+        // Whatever host is named, the path is looked up here.
+        ("GET http://elsewhere.example/films", 200),
+        ("GET http://user:password@elsewhere.example/nothing", 404),
+        ("GET https://elsewhere.example/", 302),
+        ("GET elsewhere.example:443", 302),
+        ("CONNECT elsewhere.example:443", 405),
+        ("CONNECT /films", 405),
+        ("TRACE /films", 405),
+        ("OPTIONS *", 204),
+        ("GET *", 404),
+    ] {
+        let sent = format!("{line} HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(statuses(server, &sent).await, [expected], "{line}");
+    }
+    // What follows a refused CONNECT is no tunnel's.
+    let sent = format!("CONNECT elsewhere.example:443 HTTP/1.1\r\nHost: a\r\n\r\n{SMUGGLED}");
+    assert_eq!(statuses(server, &sent).await, [405, 404]);
+    let upgrade = "GET /films HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\n\
+                   Upgrade: h2c\r\nHTTP2-Settings: AAAA\r\n\r\n";
+    assert_eq!(statuses(server, upgrade).await, [200]);
+    assert_eq!(
+        statuses(server, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await,
+        [0; 0]
+    );
+}

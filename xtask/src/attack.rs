@@ -1,0 +1,90 @@
+//! `cargo xtask attack`: what attacks cost a server, and what a well-behaved client notices.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
+use clap::Args;
+use testkit::attack::{list, measure, raise_open_files};
+use testkit::mirror::Mirror;
+use testkit::process::cargo;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// What can be chosen.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// How long each attack goes on
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    seconds: u64,
+    /// Only attacks whose names contain one of these; all of them unless named
+    #[arg(value_name = "ATTACK")]
+    attacks: Vec<String>,
+}
+
+/// Builds, attacks, and prints a table.
+pub(crate) fn attack(options: &Options) -> Result<()> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    // Whatever is interrupted is dropped, and what is dropped is killed.
+    runtime.block_on(async {
+        let (mut interrupt, mut terminate) = (
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+        );
+        tokio::select! {
+            outcome = table(options) => outcome,
+            _ = interrupt.recv() => bail!("interrupted"),
+            _ = terminate.recv() => bail!("terminated"),
+        }
+    })
+}
+
+async fn table(options: &Options) -> Result<()> {
+    if cfg!(debug_assertions) {
+        return optimised(options);
+    }
+    let files = raise_open_files();
+    println!("{files} files may be open; building the binaries");
+    tokio::task::spawn_blocking(testkit::process::binaries).await?;
+    let mirror = Mirror::of(testkit::catalogue()).await;
+    let time = Duration::from_secs(options.seconds);
+    println!(
+        "{} s for each attack\n\n{}",
+        options.seconds,
+        measure::header()
+    );
+    let is_wanted = |name: &str| {
+        let wanted = &options.attacks;
+        wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str()))
+    };
+    println!("{}", measure::measure(&mirror, None, time).await.markdown());
+    for attack in list::all() {
+        if is_wanted(attack.name) {
+            let row = measure::measure(&mirror, Some(&attack), time).await;
+            println!("{}", row.markdown());
+            if let Some(failure) = row.seen.first_failure {
+                eprintln!("{}: first failure: {failure}", attack.name);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The same with an optimised attacker, which then builds optimised binaries to attack.
+fn optimised(options: &Options) -> Result<()> {
+    println!("building optimised binaries; the first time this takes some minutes");
+    let mut run = cargo();
+    run.args([
+        "run",
+        "--release",
+        "--locked",
+        "--quiet",
+        "--package",
+        "xtask",
+        "--",
+        "attack",
+    ])
+    .args(["--seconds", &options.seconds.to_string()])
+    .args(&options.attacks);
+    let status = run.status()?;
+    ensure!(status.success(), "the attack ended with {status}");
+    Ok(())
+}
