@@ -6,25 +6,41 @@
 
 use std::sync::Arc;
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+/// Hundreds of the costliest queries are computed in this time.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Does so many computations at once that half of the machine is left for everything else.
 #[derive(Clone, Debug)]
 pub(crate) struct Desk {
     seats: Arc<Semaphore>,
+    /// How long a caller waits for its turn.
+    patience: Duration,
 }
+
+/// The turn did not come in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Busy;
 
 impl Desk {
     pub(crate) fn new() -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
         Self {
             seats: Arc::new(Semaphore::new(cores.div_ceil(2))),
+            patience: PATIENCE,
         }
     }
 
     /// Computes once those are done who came before. A caller that goes away while it waits is
     /// forgotten.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`], when there were too many of them.
     ///
     /// # Panics
     ///
@@ -32,8 +48,9 @@ impl Desk {
     pub(crate) async fn compute<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> T {
-        let seat = self.seats.clone().acquire_owned().await;
+    ) -> Result<T, Busy> {
+        let seat = timeout(self.patience, self.seats.clone().acquire_owned()).await;
+        let seat = seat.map_err(|_| Busy)?;
         let seat = seat.expect("the semaphore is never closed");
         let work = tokio::task::spawn_blocking(move || {
             // Kept to the end even when the caller goes away.
@@ -41,7 +58,7 @@ impl Desk {
             work()
         });
         match work.await {
-            Ok(result) => result,
+            Ok(result) => Ok(result),
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
     }
@@ -50,14 +67,14 @@ impl Desk {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
-    use std::time::Duration;
 
     use super::*;
 
     #[tokio::test]
-    async fn computations_wait_for_each_other_and_for_nobody_who_went_away() {
+    async fn computations_wait_for_each_other_and_not_for_ever_nor_for_who_went_away() {
         let desk = Desk {
             seats: Arc::new(Semaphore::new(1)),
+            patience: Duration::from_millis(100),
         };
         let (release, released) = mpsc::channel::<()>();
         let first = tokio::spawn({
@@ -67,10 +84,11 @@ mod tests {
         while desk.seats.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
-        let waiting = tokio::time::timeout(Duration::from_millis(20), desk.compute(|| ()));
+        let waiting = timeout(Duration::from_millis(20), desk.compute(|| ()));
         assert!(waiting.await.is_err(), "there is one seat");
+        assert_eq!(desk.compute(|| ()).await, Err(Busy));
         release.send(()).unwrap();
-        assert!(first.await.unwrap());
-        assert_eq!(desk.compute(|| 7).await, 7);
+        assert_eq!(first.await.unwrap(), Ok(true));
+        assert_eq!(desk.compute(|| 7).await, Ok(7));
     }
 }

@@ -19,7 +19,7 @@ use crate::render::Body;
 /// The methods that exist here.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
-/// How soon to ask again when nothing has been loaded yet, in seconds.
+/// How soon to ask again when there is no answer yet, in seconds.
 const RETRY_SOON: HeaderValue = HeaderValue::from_static("2");
 
 /// How many codings a client may say something about; browsers name five.
@@ -129,7 +129,15 @@ fn problem_with(status: StatusCode, members: &serde_json::Value) -> Response<Byt
 
 /// Nothing has been loaded yet.
 pub fn not_ready() -> Response<Bytes> {
-    let detail = "no catalogue has been loaded yet; the poller fills the cache at its start";
+    not_now("no catalogue has been loaded yet; the poller fills the cache at its start")
+}
+
+/// Too many queries are being computed. What is no query is answered all the same.
+pub fn busy() -> Response<Bytes> {
+    not_now("too many queries wait to be computed; without a query the answer is ready")
+}
+
+fn not_now(detail: &str) -> Response<Bytes> {
     let mut response = problem(StatusCode::SERVICE_UNAVAILABLE, detail);
     response.headers_mut().insert(RETRY_AFTER, RETRY_SOON);
     response

@@ -36,7 +36,7 @@ use warp::reply::Reply;
 
 use crate::answer::Context;
 use crate::config::prefix;
-use crate::desk::Desk;
+use crate::desk::{Busy, Desk};
 use crate::pages::{ICON, STYLE};
 use crate::publish::Published;
 use crate::reference::Reference;
@@ -201,7 +201,8 @@ async fn answer(
     if context.query.is_empty() {
         answer(&context)
     } else {
-        desk.compute(move || answer(&context)).await
+        let computed = desk.compute(move || answer(&context)).await;
+        computed.unwrap_or_else(|Busy| respond::busy())
     }
 }
 
