@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use clap::Args;
 use testkit::attack::{list, measure, raise_open_files};
 use testkit::mirror::Mirror;
 use testkit::process::cargo;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// What can be chosen.
 #[derive(Args)]
@@ -22,19 +21,7 @@ pub(crate) struct Options {
 
 /// Builds, attacks, and prints a table.
 pub(crate) fn attack(options: &Options) -> Result<()> {
-    let runtime = tokio::runtime::Runtime::new()?;
-    // Whatever is interrupted is dropped, and what is dropped is killed.
-    runtime.block_on(async {
-        let (mut interrupt, mut terminate) = (
-            signal(SignalKind::interrupt())?,
-            signal(SignalKind::terminate())?,
-        );
-        tokio::select! {
-            outcome = table(options) => outcome,
-            _ = interrupt.recv() => bail!("interrupted"),
-            _ = terminate.recv() => bail!("terminated"),
-        }
-    })
+    crate::until_interrupted(table(options))
 }
 
 async fn table(options: &Options) -> Result<()> {

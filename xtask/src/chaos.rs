@@ -6,7 +6,6 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use testkit::chaos::disk::{self, Ran};
 use testkit::chaos::{left_out, run};
-use tokio::signal::unix::{SignalKind, signal};
 
 /// What can be chosen.
 #[derive(Args)]
@@ -28,19 +27,7 @@ fn minutes(text: &str) -> Result<f64, String> {
 
 /// Builds, runs, tells what happens, and fails if a promise was broken.
 pub(crate) fn chaos(options: &Options) -> Result<()> {
-    let runtime = tokio::runtime::Runtime::new()?;
-    // Whatever is interrupted is dropped, and what is dropped is killed.
-    runtime.block_on(async {
-        let (mut interrupt, mut terminate) = (
-            signal(SignalKind::interrupt())?,
-            signal(SignalKind::terminate())?,
-        );
-        tokio::select! {
-            outcome = storm(options) => outcome,
-            _ = interrupt.recv() => bail!("interrupted"),
-            _ = terminate.recv() => bail!("terminated"),
-        }
-    })
+    crate::until_interrupted(storm(options))
 }
 
 async fn storm(options: &Options) -> Result<()> {

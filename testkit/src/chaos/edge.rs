@@ -1,7 +1,9 @@
 //! The edge: Traefik in front of the readers, where it is installed.
 //!
-//! Set up as `docker-compose.yml` sets it up, except that readers are listed in a file and that
-//! their health is asked for where they serve: on one machine they cannot share an admin port.
+//! Set up as `docker-compose.yml` sets it up, except for what Docker is not there to do: readers are
+//! listed in a file; their health is asked for where they serve, because on one machine they cannot
+//! share an admin port; and one that has just started is asked before it has loaded anything, so
+//! that its 503 is a reason to ask another.
 
 use std::path::Path;
 use std::time::Duration;
@@ -75,7 +77,7 @@ fn routing<'a>(readers: impl Iterator<Item = &'a str>) -> serde_json::Value {
             "attempts": 10,
             "initialInterval": "10ms",
             "timeout": "8s",
-            "status": ["502", "504"],
+            "status": ["502", "503", "504"],
         }}},
         "services": {"mirror": {"loadBalancer": {
             "servers": servers,
