@@ -80,19 +80,23 @@ impl Syncer {
     /// A cache that is lost has lost the lease as well. Whoever held it knows most, so a poller
     /// that only stood by leaves the restoring to that one for as long as a lease lasts.
     async fn lead(&mut self) -> Result<Result<(), String>, CacheError> {
-        if let Some((leader, seen)) = &self.leader
-            && seen.elapsed() < LEASE_TIME
+        let recent = |(_, seen): &&(String, Instant)| seen.elapsed() < LEASE_TIME;
+        let leader = self.leader.as_ref().filter(recent);
+        let leader = leader.map(|(leader, _)| leader.clone());
+        if let Some(leader) = &leader
+            && is_lost(&self.writer.load().await, self.memory.as_ref())
         {
-            let leader = leader.clone();
-            let stored = self.writer.load().await.ok();
-            if stored.is_some_and(|stored| stored.snapshot.is_none() || self.is_older(&stored)) {
-                return Ok(Err(leader));
-            }
+            return Ok(Err(leader.clone()));
         }
         let taken = self.writer.lease(LEASE_TIME).await?;
-        match &taken {
-            Ok(()) => self.leader = None,
-            Err(holder) => self.follow(holder).await,
+        match (&taken, leader) {
+            // It was lost just now, and that is why the lease was free.
+            (Ok(()), Some(leader)) if is_lost(&self.writer.load().await, self.memory.as_ref()) => {
+                self.writer.release().await?;
+                return Ok(Err(leader));
+            }
+            (Ok(()), _) => self.leader = None,
+            (Err(holder), _) => self.follow(holder).await,
         }
         Ok(taken)
     }
@@ -101,7 +105,7 @@ impl Syncer {
     /// and the cache be lost.
     async fn follow(&mut self, leader: &str) {
         let stored = match self.writer.load().await {
-            Ok(stored) if !self.is_older(&stored) => stored,
+            Ok(stored) if !is_older(&stored, self.memory.as_ref()) => stored,
             // Whoever leads now cannot know more than this poller does; or nobody can tell.
             _ => return,
         };
@@ -117,12 +121,6 @@ impl Syncer {
             );
             self.memory = Some(snapshot);
         }
-    }
-
-    /// Whether what is stored is older than what this poller remembers.
-    fn is_older(&self, stored: &Stored) -> bool {
-        let generation = stored.snapshot.as_ref().map(|stored| stored.generation);
-        generation < self.memory.as_ref().map(|held| held.generation)
     }
 
     /// Removes the withdrawn records and commits. Returns their ids, by collection.
@@ -235,6 +233,18 @@ impl Syncer {
         }
         Ok((before, generation, stored.status))
     }
+}
+
+/// Whether the cache certainly holds less than a poller has seen in it.
+fn is_lost(found: &Result<Stored, CacheError>, memory: Option<&Snapshot>) -> bool {
+    let is_less = |stored: &Stored| stored.snapshot.is_none() || is_older(stored, memory);
+    found.as_ref().is_ok_and(is_less)
+}
+
+/// Whether what is stored is older than what a poller remembers.
+fn is_older(stored: &Stored, memory: Option<&Snapshot>) -> bool {
+    let generation = |snapshot: &Snapshot| snapshot.generation;
+    stored.snapshot.as_ref().map(generation) < memory.map(generation)
 }
 
 /// Renews the lease until another poller has it; returns that one's name.
