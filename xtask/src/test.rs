@@ -16,7 +16,8 @@ use crate::install::{install, is_installed, run};
 /// How many random queries are compared with the software that the upstream runs.
 const ORACLE_QUERIES: &str = "5000";
 
-/// How long troubles go on where nobody waits for the end.
+/// How long troubles go on where nobody waits for the end. Always the same ones: what nobody touched
+/// must not fail by the luck of a draw.
 const CHAOS_MINUTES: &str = "5";
 
 /// Runs everything, and stops at the first thing that does not hold.
@@ -68,9 +69,7 @@ pub(crate) fn test() -> Result<()> {
             .env("ORACLE_SEEDS", seed.to_string())
             .env("ORACLE_QUERIES", ORACLE_QUERIES);
         if is_ci() {
-            tests
-                .env("GHIBLI_CHAOS_MINUTES", CHAOS_MINUTES)
-                .env("GHIBLI_CHAOS_SEED", seed.to_string());
+            tests.env("GHIBLI_CHAOS_MINUTES", CHAOS_MINUTES);
         }
         run(&mut tests)
     })?;

@@ -74,8 +74,8 @@ fn routing<'a>(readers: impl Iterator<Item = &'a str>) -> serde_json::Value {
             "service": "mirror",
         }},
         "middlewares": {"retry": {"retry": {
-            "attempts": 10,
-            "initialInterval": "10ms",
+            "attempts": 30,
+            "initialInterval": "50ms",
             "timeout": "8s",
             "status": ["502", "503", "504"],
         }}},
