@@ -33,6 +33,8 @@ struct Reader {
     life: u64,
     /// Counts starts, interruptions and resumptions.
     presence: u64,
+    /// It has been killed or frozen, or is about to be.
+    away: bool,
     /// It runs, and has answered since it started or resumed.
     serves: bool,
 }
@@ -45,6 +47,7 @@ impl Readers {
             generation: 0,
             life: reader.life + 1,
             presence: reader.presence + 1,
+            away: false,
             serves: false,
         };
     }
@@ -54,13 +57,16 @@ impl Readers {
         if !others.any(|other| self.readers[other].serves) {
             return false;
         }
-        self.readers[reader].presence += 1;
-        self.readers[reader].serves = false;
+        let reader = &mut self.readers[reader];
+        reader.presence += 1;
+        reader.away = true;
+        reader.serves = false;
         true
     }
 
     pub(super) fn resumed(&mut self, reader: usize) {
         self.readers[reader].presence += 1;
+        self.readers[reader].away = false;
     }
 
     pub(super) fn expect(&self, reader: usize) -> Expected {
@@ -97,8 +103,9 @@ impl Readers {
 
     pub(super) fn answered(&mut self, reader: usize, expected: Expected) {
         let reader = &mut self.readers[reader];
-        // An answer to a question from before an interruption says nothing of the time after it.
-        reader.serves |= reader.presence == expected.presence;
+        // An answer to a question from before an interruption says nothing of the time after it, nor
+        // does one that came between the word and the deed.
+        reader.serves |= !reader.away && reader.presence == expected.presence;
     }
 
     pub(super) fn has_shown(&mut self, reader: usize, expected: Expected, films: usize) {

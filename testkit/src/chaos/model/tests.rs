@@ -196,3 +196,16 @@ fn the_last_reader_is_never_interrupted_and_failures_without_any_are_nobodys_fau
     mirror.model.request_failed(&since, "nobody answered");
     assert_eq!(mirror.promises(), [Promise::Answered]);
 }
+
+#[test]
+fn an_answer_between_the_word_and_the_deed_does_not_bring_a_reader_back() {
+    let mut mirror = Mirror::new();
+    for reader in [1, 2] {
+        assert!(mirror.model.interrupt_reader(reader));
+    }
+    mirror.look(1);
+    assert!(!mirror.model.interrupt_reader(0), "it is the last");
+    mirror.model.reader_resumed(1);
+    mirror.look(1);
+    assert!(mirror.model.interrupt_reader(0));
+}
