@@ -6,6 +6,7 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use shared::catalogue::{Answer, Changes, Collection, PerCollection, Records};
+use shared::lineage::Lineage;
 use shared::snapshot::{FORMAT, Held, Release, Snapshot, Source};
 
 use crate::builtin;
@@ -80,6 +81,7 @@ pub fn built_in(upstream: &str, at: DateTime<Utc>) -> Snapshot {
     Snapshot {
         format: FORMAT,
         generation: u64::try_from(at.timestamp()).unwrap_or_default(),
+        lineage: Lineage::default(),
         committed_at: at,
         upstream: upstream.to_owned(),
         releases: Vec::new(),

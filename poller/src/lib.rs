@@ -8,6 +8,7 @@
 //! | [`orders`] | what a person can tell a running poller to do: accept, prune |
 //! | [`sync`] | one cycle: fetch, advance, commit, report |
 //! | [`advance`] | the pure middle of a cycle: a snapshot and five outcomes give the next snapshot |
+//! | [`restore`] | what becomes of a cache that has lost what a poller remembers |
 //! | [`limits`] | how much a collection may be |
 //! | [`upstream`] | HTTP to the Ghibli API, with a limit on everything |
 //! | [`report`] | what a cycle did, as a log line and as text |
@@ -22,6 +23,7 @@ pub mod limits;
 pub mod orders;
 pub mod patience;
 pub mod report;
+pub mod restore;
 pub mod schedule;
 pub mod sync;
 pub mod upstream;

@@ -1,28 +1,28 @@
 //! One cycle: take the lease, look at what is stored, fetch five collections, advance, commit.
 //!
-//! [`Syncer::sync_once`] does one and reports on it. When to do the next is the daemon's affair.
+//! [`Syncer::sync_once`] does one and reports on it. When to do the next is the daemon's affair; who
+//! may do it is `lead`'s.
+
+mod lead;
 
 use std::time::Duration;
 
 use anyhow::{Context, Result as Anyhow, bail};
 use chrono::{DateTime, SubsecRound, Utc};
 use shared::cache::write::{Commit, Writer};
-use shared::cache::{CacheError, Stored};
 use shared::catalogue::{Collection, PerCollection};
-use shared::snapshot::{FORMAT, Snapshot};
+use shared::snapshot::{FORMAT, Release, Snapshot};
 use shared::status::{Confirmation, Status};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
+
+pub use lead::{LEASE_TIME, RENEWAL};
 
 use crate::advance::{self, Step, Trust};
 use crate::limits;
 use crate::report::{Outcome, Report};
+use crate::restore::{knows, restore, without_validators};
 use crate::upstream::{FetchError, Fetched, Upstream};
-
-/// How long the lease is held without renewal, and so how long a standby waits for a dead holder.
-pub const LEASE_TIME: Duration = Duration::from_secs(15);
-
-/// How often the lease is renewed, during a sync and between syncs, so that one renewal may fail.
-pub const RENEWAL: Duration = Duration::from_secs(LEASE_TIME.as_secs() / 3);
+use lead::hold;
 
 /// How long fetching may take with everything that is tried again.
 const FETCH_TIME: Duration = Duration::from_secs(30);
@@ -66,63 +66,6 @@ impl Syncer {
         self.memory.as_ref()
     }
 
-    /// Takes or renews the lease. Returns whether it is ours.
-    ///
-    /// # Errors
-    /// When the cache cannot be asked.
-    pub async fn renew(&mut self) -> Result<bool, CacheError> {
-        Ok(self.lead().await?.is_ok())
-    }
-
-    /// Takes or renews the lease. Returns the other poller's name when that one has it, or is to
-    /// have it.
-    ///
-    /// A cache that is lost has lost the lease as well. Whoever held it knows most, so a poller
-    /// that only stood by leaves the restoring to that one for as long as a lease lasts.
-    async fn lead(&mut self) -> Result<Result<(), String>, CacheError> {
-        let recent = |(_, seen): &&(String, Instant)| seen.elapsed() < LEASE_TIME;
-        let leader = self.leader.as_ref().filter(recent);
-        let leader = leader.map(|(leader, _)| leader.clone());
-        if let Some(leader) = &leader
-            && is_lost(&self.writer.load().await, self.memory.as_ref())
-        {
-            return Ok(Err(leader.clone()));
-        }
-        let taken = self.writer.lease(LEASE_TIME).await?;
-        match (&taken, leader) {
-            // It was lost just now, and that is why the lease was free.
-            (Ok(()), Some(leader)) if is_lost(&self.writer.load().await, self.memory.as_ref()) => {
-                self.writer.release().await?;
-                return Ok(Err(leader));
-            }
-            (Ok(()), _) => self.leader = None,
-            (Err(holder), _) => self.follow(holder).await,
-        }
-        Ok(taken)
-    }
-
-    /// Remembers what the leader has committed, so that it can be restored should both the leader
-    /// and the cache be lost.
-    async fn follow(&mut self, leader: &str) {
-        let stored = match self.writer.load().await {
-            Ok(stored) if !is_older(&stored, self.memory.as_ref()) => stored,
-            // Whoever leads now cannot know more than this poller does; or nobody can tell.
-            _ => return,
-        };
-        self.leader = Some((leader.to_owned(), Instant::now()));
-        let remembered = self.memory.as_ref().map(|held| held.generation);
-        if let Some(snapshot) = stored.snapshot
-            && Some(snapshot.generation) > remembered
-        {
-            tracing::debug!(
-                generation = snapshot.generation,
-                films.count = snapshot.records(Collection::Films).len(),
-                "remembered what another poller committed"
-            );
-            self.memory = Some(snapshot);
-        }
-    }
-
     /// Removes the withdrawn records and commits. Returns their ids, by collection.
     ///
     /// # Errors
@@ -133,17 +76,21 @@ impl Syncer {
             bail!("{holder} is syncing this cache");
         }
         let at = Utc::now().trunc_subsecs(3);
-        let (before, expected, status) = self.look(at).await?;
-        let status = status.context("nothing has been synced yet, so there is nothing to prune")?;
-        let Some((after, pruned)) = advance::prune(&before, at) else {
+        let found = self.look(at).await?;
+        let status = found
+            .status
+            .filter(|_| found.is_stored)
+            .context("nothing has been synced yet, so there is nothing to prune")?;
+        let Some((mut after, pruned)) = advance::prune(&found.snapshot, at) else {
             return Ok(PerCollection::default());
         };
+        after.lineage.sign(self.writer.holder(), after.generation);
         let status = Status {
             generation: after.generation,
             ..status
         };
         let commit = Commit {
-            expected,
+            expected: found.snapshot.generation,
             snapshot: Some(&after),
             status: &status,
         };
@@ -175,87 +122,99 @@ impl Syncer {
         if let Err(holder) = lease {
             return Ok(Cycle::Standby { holder });
         }
-        let (before, stored_generation, last_status) = self.look(started_at).await?;
+        let found = self.look(started_at).await?;
         let (outcomes, heard) = tokio::select! {
-            fetched = fetch(&self.upstream, &before) => fetched,
+            fetched = fetch(&self.upstream, &found.snapshot) => fetched,
             holder = hold(&mut self.writer) => return Ok(Cycle::Standby { holder }),
         };
         let next_attempt_at = next_attempt(heard);
         let finished_at = Utc::now().trunc_subsecs(3);
         let upstream = self.upstream.base().to_string();
-        let step = limits::advance_within(&before, &upstream, outcomes, trust, finished_at);
+        let before = &found.snapshot;
+        let mut step = limits::advance_within(before, &upstream, outcomes, trust, finished_at);
         let status = status(
             &step,
-            last_status.as_ref(),
+            found.status.as_ref(),
             started_at,
             finished_at,
             next_attempt_at,
         );
-        let must_store = step.must_store || stored_generation != before.generation;
+        let must_store = step.must_store || !found.is_stored || before.lineage.is_empty();
+        if must_store {
+            let Snapshot {
+                lineage,
+                generation,
+                ..
+            } = &mut step.snapshot;
+            lineage.sign(self.writer.holder(), *generation);
+        }
         let commit = Commit {
-            expected: stored_generation,
+            expected: found.generation,
             snapshot: must_store.then_some(&step.snapshot),
             status: &status,
         };
         self.writer.commit(commit).await.context("cannot commit")?;
-        let report = report(&step, started.elapsed(), next_attempt_at);
+        step.released.splice(0..0, found.unannounced);
+        let mut report = report(&step, started.elapsed(), next_attempt_at);
+        if !found.is_stored && report.outcome == Outcome::Unchanged {
+            // The upstream has nothing new, but the cache has.
+            report.outcome = Outcome::Committed;
+        }
         self.memory = Some(step.snapshot);
         Ok(Cycle::Finished(Box::new(report)))
     }
 
-    /// Finds the snapshot to go on from: the stored one, or what this poller still holds when the
-    /// cache lost it or fell back to an older one (sync rule 12), or the built-in catalogue.
-    /// Returns it with the generation that is really stored.
-    async fn look(&mut self, at: DateTime<Utc>) -> Anyhow<(Snapshot, u64, Option<Status>)> {
+    /// Finds the snapshot to go on from: the stored one, or what this poller remembers when the
+    /// cache lost that (sync rule 12), or the built-in catalogue.
+    async fn look(&mut self, at: DateTime<Utc>) -> Anyhow<Found> {
         let stored = self.writer.load().await.context("cannot read the cache")?;
-        let generation = stored
-            .snapshot
-            .as_ref()
-            .map_or(0, |snapshot| snapshot.generation);
-        // What is not committed yet must not pass for something that the cache has lost.
-        let mut before = match (stored.snapshot, &self.memory) {
-            (_, Some(held)) if held.generation > generation => {
-                tracing::warn!(
-                    stored_generation = generation,
-                    generation = held.generation,
-                    "cache lost, restoring it from memory"
-                );
-                restored(held, at)
-            }
-            (Some(stored), _) => {
-                self.memory = Some(stored.clone());
-                stored
-            }
-            (None, _) => advance::built_in(&self.upstream.base().to_string(), at),
+        let stored_snapshot = stored.snapshot.as_ref();
+        let generation = stored_snapshot.map_or(0, |snapshot| snapshot.generation);
+        let mut unannounced = Vec::new();
+        let lost = self.memory.as_ref();
+        let lost = lost.filter(|memory| !knows(stored_snapshot, Some(memory)));
+        let (mut snapshot, is_stored) = if let Some(memory) = lost {
+            tracing::warn!(
+                stored_generation = generation,
+                generation = memory.generation,
+                "cache lost, restoring it from memory"
+            );
+            let restored = restore(memory, stored_snapshot, at);
+            unannounced = restored.unannounced;
+            (restored.snapshot, false)
+        } else if let Some(stored) = stored.snapshot {
+            self.memory = Some(stored.clone());
+            (stored, true)
+        } else {
+            // Not remembered before it is committed, or the cache would seem to have lost it.
+            let built_in = advance::built_in(&self.upstream.base().to_string(), at);
+            (built_in, false)
         };
-        if before.upstream != self.upstream.base().to_string() {
-            before = without_validators(before);
+        if snapshot.upstream != self.upstream.base().to_string() {
+            snapshot = without_validators(snapshot);
         }
-        Ok((before, generation, stored.status))
+        Ok(Found {
+            snapshot,
+            is_stored,
+            generation,
+            status: stored.status,
+            unannounced,
+        })
     }
 }
 
-/// Whether the cache certainly holds less than a poller has seen in it.
-fn is_lost(found: &Result<Stored, CacheError>, memory: Option<&Snapshot>) -> bool {
-    let is_less = |stored: &Stored| stored.snapshot.is_none() || is_older(stored, memory);
-    found.as_ref().is_ok_and(is_less)
-}
-
-/// Whether what is stored is older than what a poller remembers.
-fn is_older(stored: &Stored, memory: Option<&Snapshot>) -> bool {
-    let generation = |snapshot: &Snapshot| snapshot.generation;
-    stored.snapshot.as_ref().map(generation) < memory.map(generation)
-}
-
-/// Renews the lease until another poller has it; returns that one's name.
-async fn hold(writer: &mut Writer) -> String {
-    loop {
-        sleep(RENEWAL).await;
-        // A cache that cannot be asked may be back for the commit, which looks for itself.
-        if let Ok(Err(holder)) = writer.lease(LEASE_TIME).await {
-            return holder;
-        }
-    }
+/// What a cycle starts from.
+struct Found {
+    /// What to go on from.
+    snapshot: Snapshot,
+    /// Whether that is what is stored.
+    is_stored: bool,
+    /// The generation that is really stored; 0 for an empty cache.
+    generation: u64,
+    /// The status that is stored.
+    status: Option<Status>,
+    /// The releases that are to be told of once the snapshot is committed.
+    unannounced: Vec<Release>,
 }
 
 async fn fetch(upstream: &Upstream, before: &Snapshot) -> (PerCollection<advance::Outcome>, Heard) {
@@ -314,24 +273,6 @@ fn outcome(fetched: Result<Fetched, FetchError>) -> advance::Outcome {
         }
         Err(error) => advance::Outcome::Failed(error.to_string()),
     }
-}
-
-/// What is left of a lost cache, under a generation of its own.
-///
-/// Another poller may have committed more than this one remembers. Readers that saw it, and that
-/// poller, must not take what is committed from here on for the older.
-fn restored(held: &Snapshot, at: DateTime<Utc>) -> Snapshot {
-    let mut snapshot = without_validators(held.clone());
-    let now = u64::try_from(at.timestamp()).unwrap_or_default();
-    snapshot.generation = held.generation.max(now);
-    snapshot
-}
-
-fn without_validators(mut snapshot: Snapshot) -> Snapshot {
-    for collection in Collection::ALL {
-        snapshot.collections[collection].etag = None;
-    }
-    snapshot
 }
 
 fn status(

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`catalogue`] | records, collections and the pure merge |
 //! | [`snapshot`] | everything the mirror knows, as one immutable document |
+//! | [`lineage`] | which commits a snapshot builds on |
 //! | [`status`] | what the last syncs did |
 //! | [`cache`] | where both rest: Redis, or a directory of files |
 //! | [`config`] | typed configuration from the environment |
@@ -19,6 +20,7 @@ pub mod cache;
 pub mod catalogue;
 pub mod config;
 pub mod http;
+pub mod lineage;
 pub mod shutdown;
 pub mod snapshot;
 pub mod status;

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{Collection, PerCollection, Record, Records};
+use crate::lineage::Lineage;
 
 /// The version of the format that this build writes, and the newest it can read.
 pub const FORMAT: u32 = 1;
@@ -30,6 +31,9 @@ pub struct Snapshot {
     /// never sees the number go back or stand for something else.
     // Stands second in the document: the commit script reads it from the first bytes.
     pub generation: u64,
+    /// Which commits it builds on, its own included.
+    #[serde(default)]
+    pub lineage: Lineage,
     /// When this generation was committed.
     pub committed_at: DateTime<Utc>,
     /// The base URL that the poller syncs with.
@@ -179,6 +183,7 @@ mod tests {
         Snapshot {
             format: FORMAT,
             generation: 7,
+            lineage: Lineage::default(),
             committed_at: at,
             upstream: "https://ghibliapi.example".into(),
             releases: vec![],

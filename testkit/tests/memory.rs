@@ -118,3 +118,51 @@ async fn rule_12_readers_follow_a_poller_that_restores_less_than_they_have_seen(
     late.process.signal(Signal::Cont);
     shows(&reader, "How Do You Live?").await;
 }
+
+/// A poller that starts over a lost cache cannot know that there ever was a release log. One that
+/// does takes the lease from it, and nothing that either has told is lost or told again.
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_12_a_poller_that_remembers_takes_over_from_one_that_began_anew() {
+    let redis = Redis::start().await;
+    let upstream = Upstream::start(catalogue());
+    let old = poller(&upstream, &redis).await;
+    let reader = Server::new(&redis.url()).start().await;
+    shows(&reader, "Totoro").await;
+    upstream.release("Known to the old");
+    old.process.wait_for_log("film released", |_| true).await;
+
+    old.process.signal(Signal::Stop);
+    redis.cli(&["FLUSHALL"]).await;
+    upstream.release("Taken for old");
+    let new = poller(&upstream, &redis).await;
+    let begins = |line: &Value| line["films.result"] == "baseline";
+    new.process.wait_for_log("sync finished", begins).await;
+    upstream.release("Known to the new");
+    new.process.wait_for_log("film released", |_| true).await;
+    assert_eq!(
+        release_log(&redis).await,
+        [(1, "Known to the new".to_owned())]
+    );
+
+    old.process.signal(Signal::Cont);
+    let expected = ["Known to the old", "Taken for old", "Known to the new"];
+    let expected: Vec<_> = (1..).zip(expected.map(str::to_owned)).collect();
+    let restored = async || release_log(&redis).await == expected;
+    eventually("the release log", PATIENCE, restored).await;
+    let standing_by = "standing by, another poller syncs";
+    new.process.wait_for_log(standing_by, |_| true).await;
+    let told = |poller: &RunningPoller| {
+        let mut lines = poller.process.logs();
+        lines.retain(|line| line["message"] == "film released");
+        let title = |line: &Value| line["title"].as_str().unwrap().to_owned();
+        lines.iter().map(title).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&old), ["Known to the old", "Taken for old"]);
+    assert_eq!(told(&new), ["Known to the new"]);
+    for title in ["Known to the old", "Taken for old", "Known to the new"] {
+        shows(&reader, title).await;
+        let films = get(&format!("{}/films", reader.url())).await.text();
+        let listed = format!("\"title\": \"{title}\"");
+        assert_eq!(films.matches(&listed).count(), 1, "{title}");
+    }
+}

@@ -98,6 +98,10 @@ impl Writer {
         }
     }
 
+    pub(super) fn holder(&self) -> &str {
+        &self.holder
+    }
+
     pub(super) async fn lease(&mut self) -> Result<Result<(), String>, CacheError> {
         if self.holds_lease() {
             return Ok(Ok(()));

@@ -42,6 +42,14 @@ impl Writer {
         }))
     }
 
+    /// The name of this poller among all.
+    pub fn holder(&self) -> &str {
+        match &self.0 {
+            Kind::File(writer) => writer.holder(),
+            Kind::Redis(writer) => writer.holder(),
+        }
+    }
+
     /// Takes the lease, or renews it for another `time_to_live`. Returns the other holder's name
     /// when somebody else has it.
     ///
@@ -56,6 +64,22 @@ impl Writer {
         match &mut self.0 {
             Kind::File(writer) => writer.lease().await,
             Kind::Redis(writer) => writer.lease(time_to_live).await,
+        }
+    }
+
+    /// Takes the lease whoever has it, for a poller that knows more. What the other one is about to
+    /// commit will be refused. Returns its name if its lease cannot be taken: a file cache's lock
+    /// stays with the process that has it.
+    ///
+    /// # Errors
+    /// [`CacheError`] when the cache cannot be asked.
+    pub async fn claim(
+        &mut self,
+        time_to_live: Duration,
+    ) -> Result<Result<(), String>, CacheError> {
+        match &mut self.0 {
+            Kind::File(writer) => writer.lease().await,
+            Kind::Redis(writer) => writer.claim(time_to_live).await.map(Ok),
         }
     }
 

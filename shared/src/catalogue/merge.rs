@@ -111,6 +111,48 @@ impl Records {
         (merged, changes)
     }
 
+    /// Joins two copies that have gone apart: the records of this one keep their places, those that
+    /// only the other one knows follow in its order. Of two contents the one that was sent later
+    /// counts; a record is withdrawn unless a copy that knows it says otherwise.
+    #[must_use]
+    pub fn join(&self, other: &Self) -> Self {
+        let theirs: HashMap<&str, &Record> = other
+            .records
+            .iter()
+            .map(|record| (record.id(), record))
+            .collect();
+        let mut joined = self.clone();
+        for known in &mut joined.records {
+            let Some(their) = theirs.get(known.id()) else {
+                continue;
+            };
+            if !other.withdrawn.contains_key(known.id()) {
+                joined.withdrawn.remove(known.id());
+            }
+            if other.changed_at(known.id()) > self.changed_at(known.id()) {
+                *known = (*their).clone();
+                let (id, at) = (known.id(), other.changed[known.id()]);
+                joined.changed.insert(id.to_owned(), at);
+            }
+        }
+        let ours: HashSet<&str> = self.records.iter().map(Record::id).collect();
+        for their in &other.records {
+            let id = their.id();
+            if ours.contains(id) {
+                continue;
+            }
+            joined.records.push(their.clone());
+            let mark = |from: &BTreeMap<_, _>, to: &mut BTreeMap<_, _>| {
+                if let Some(at) = from.get(id) {
+                    to.insert(id.to_owned(), *at);
+                }
+            };
+            mark(&other.changed, &mut joined.changed);
+            mark(&other.withdrawn, &mut joined.withdrawn);
+        }
+        joined
+    }
+
     /// Removes the withdrawn records, and returns their ids.
     pub fn prune(&mut self) -> Vec<String> {
         self.records

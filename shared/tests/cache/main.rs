@@ -12,6 +12,7 @@ use shared::cache::read::Reader;
 use shared::cache::write::{Commit, Writer};
 use shared::cache::{CacheError, CacheUrl};
 use shared::catalogue::{Answer, Collection, PerCollection, Records};
+use shared::lineage::Lineage;
 use shared::snapshot::{FORMAT, Held, MAX_BYTES, Snapshot, Source};
 use shared::status::{Confirmation, Status};
 
@@ -29,6 +30,7 @@ fn snapshot(generation: u64, films: usize) -> Snapshot {
     Snapshot {
         format: FORMAT,
         generation,
+        lineage: Lineage::default(),
         committed_at: at(),
         upstream: "https://ghibliapi.example".into(),
         releases: vec![],

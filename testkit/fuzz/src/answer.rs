@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use poller::advance::{Outcome, Result, Step, Trust, advance};
 use serde_json::{Map, Value};
 use shared::catalogue::{Answer, Collection, PerCollection, Record, Records};
+use shared::lineage::Lineage;
 use shared::snapshot::{FORMAT, Held, Snapshot, Source};
 
 const UPSTREAM: &str = "https://upstream.example";
@@ -80,6 +81,7 @@ fn cold_start(at: DateTime<Utc>) -> Snapshot {
     Snapshot {
         format: FORMAT,
         generation: 1_800_000_000,
+        lineage: Lineage::default(),
         committed_at: at,
         upstream: UPSTREAM.into(),
         releases: Vec::new(),

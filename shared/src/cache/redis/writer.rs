@@ -60,16 +60,29 @@ impl Writer {
         })
     }
 
+    pub(in crate::cache) fn holder(&self) -> &str {
+        &self.holder
+    }
+
     pub(in crate::cache) async fn lease(
         &mut self,
         time_to_live: Duration,
     ) -> Result<Result<(), String>, CacheError> {
         self.wake().await?;
         let mut take = TAKE.key(LEASE);
-        take.arg(&self.holder)
-            .arg(u64::try_from(time_to_live.as_millis()).unwrap_or(u64::MAX));
+        take.arg(&self.holder).arg(milliseconds(time_to_live));
         let now: String = self.link.run(Request::Script(&take)).await?;
         Ok(if now == self.holder { Ok(()) } else { Err(now) })
+    }
+
+    pub(in crate::cache) async fn claim(
+        &mut self,
+        time_to_live: Duration,
+    ) -> Result<(), CacheError> {
+        let mut claim = cmd("SET");
+        claim.arg(LEASE).arg(&self.holder);
+        claim.arg("PX").arg(milliseconds(time_to_live));
+        self.link.ask(&claim).await
     }
 
     pub(in crate::cache) async fn load(&mut self) -> Result<Stored, CacheError> {
@@ -120,4 +133,8 @@ impl Writer {
         }
         self.link.ask(&cmd("PING")).await
     }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -117,7 +117,51 @@ fn any_answer() -> impl Strategy<Value = Answer> {
     })
 }
 
+#[test]
+fn rule_12_of_two_copies_the_later_content_counts_and_what_either_lists_is_listed() {
+    let both = known(&json!([{"id": "a", "n": 1}, {"id": "b", "n": 1}]));
+    let ours = both.merge(&answer(&json!([{"id": "a", "n": 2}])), at(1)).0;
+    let theirs = both
+        .merge(
+            &answer(&json!([{"id": "b", "n": 3}, {"id": "a", "n": 3}])),
+            at(2),
+        )
+        .0;
+    let joined = ours.join(&theirs);
+    assert_eq!(
+        joined.records,
+        known(&json!([{"id": "a", "n": 3}, {"id": "b", "n": 3}])).records
+    );
+    assert!(joined.withdrawn.is_empty());
+    assert_eq!(joined.changed_at("a"), Some(at(2)));
+    assert_eq!(theirs.join(&ours), joined);
+
+    let neither = both.merge(&answer(&json!([{"id": "b", "n": 1}])), at(1)).0;
+    assert!(
+        neither
+            .join(&ours.merge(&answer(&json!([])), at(2)).0)
+            .withdrawn
+            .contains_key("a")
+    );
+}
+
 proptest! {
+    #[test]
+    fn joining_copies_keeps_every_record_once_and_the_first_ones_order(
+        mine in any_answer(), theirs in any_answer(),
+    ) {
+        let mine = Records::default().merge(&mine, at(1)).0;
+        let theirs = Records::default().merge(&theirs, at(2)).0;
+        let joined = mine.join(&theirs);
+        let new = ids(&theirs).into_iter().filter(|id| !ids(&mine).contains(id));
+        prop_assert_eq!(ids(&joined), ids(&mine).into_iter().chain(new).collect::<Vec<_>>());
+        for record in &theirs.records {
+            prop_assert!(joined.records.contains(record), "theirs is later");
+        }
+        prop_assert_eq!(joined.join(&theirs), joined.clone());
+        prop_assert_eq!(joined.join(&mine), joined);
+    }
+
     #[test]
     fn merging_twice_is_merging_once(first in any_answer(), second in any_answer()) {
         let known = Records::default().merge(&first, at(0)).0;

@@ -1,0 +1,113 @@
+//! Who may sync: taking the lease, keeping it, and what a poller without it remembers meanwhile
+//! (sync rules 12 and 13).
+
+use std::time::Duration;
+
+use shared::cache::write::Writer;
+use shared::cache::{CacheError, Stored};
+use shared::catalogue::Collection;
+use shared::snapshot::Snapshot;
+use tokio::time::{Instant, sleep};
+
+use super::Syncer;
+use crate::restore::knows;
+
+/// How long the lease is held without renewal, and so how long a standby waits for a dead holder.
+pub const LEASE_TIME: Duration = Duration::from_secs(15);
+
+/// How often the lease is renewed, during a sync and between syncs, so that one renewal may fail.
+pub const RENEWAL: Duration = Duration::from_secs(LEASE_TIME.as_secs() / 3);
+
+impl Syncer {
+    /// Takes or renews the lease. Returns whether it is ours.
+    ///
+    /// # Errors
+    /// When the cache cannot be asked.
+    pub async fn renew(&mut self) -> Result<bool, CacheError> {
+        Ok(self.lead().await?.is_ok())
+    }
+
+    /// Takes or renews the lease. Returns the other poller's name when that one has it, or is to
+    /// have it.
+    ///
+    /// A cache that is lost has lost the lease as well. Whoever held it knows most, so a poller
+    /// that only stood by leaves the restoring to that one for as long as a lease lasts. But from
+    /// one that has just come, and has begun anew, a poller that remembers takes the lease.
+    pub(super) async fn lead(&mut self) -> Result<Result<(), String>, CacheError> {
+        let recent = |(_, seen): &&(String, Instant)| seen.elapsed() < LEASE_TIME;
+        let leader = self.leader.as_ref().filter(recent);
+        let leader = leader.map(|(leader, _)| leader.clone());
+        if let Some(leader) = &leader
+            && is_lost(&self.writer.load().await, self.memory.as_ref())
+        {
+            return Ok(Err(leader.clone()));
+        }
+        let Err(holder) = self.writer.lease(LEASE_TIME).await? else {
+            return self.keep(leader).await;
+        };
+        let stored = self.writer.load().await;
+        if !is_lost(&stored, self.memory.as_ref()) {
+            self.follow(&holder, stored.ok());
+        } else if leader.as_ref() != Some(&holder) {
+            let taken = self.writer.claim(LEASE_TIME).await?;
+            if taken.is_ok() {
+                tracing::warn!(
+                    holder,
+                    "took the lease, its holder does not know what was lost"
+                );
+                self.leader = None;
+            }
+            return Ok(taken);
+        }
+        Ok(Err(holder))
+    }
+
+    /// Keeps the lease that was free, unless that is so because the cache was lost just now.
+    async fn keep(&mut self, leader: Option<String>) -> Result<Result<(), String>, CacheError> {
+        if let Some(leader) = leader
+            && is_lost(&self.writer.load().await, self.memory.as_ref())
+        {
+            self.writer.release().await?;
+            return Ok(Err(leader));
+        }
+        self.leader = None;
+        Ok(Ok(()))
+    }
+
+    /// Remembers what the leader has committed, so that it can be restored should both the leader
+    /// and the cache be lost.
+    fn follow(&mut self, leader: &str, stored: Option<Stored>) {
+        let Some(stored) = stored else {
+            return;
+        };
+        self.leader = Some((leader.to_owned(), Instant::now()));
+        let remembered = self.memory.as_ref().map(|held| held.generation);
+        if let Some(snapshot) = stored.snapshot
+            && Some(snapshot.generation) != remembered
+        {
+            tracing::debug!(
+                generation = snapshot.generation,
+                films.count = snapshot.records(Collection::Films).len(),
+                "remembered what another poller committed"
+            );
+            self.memory = Some(snapshot);
+        }
+    }
+}
+
+/// Whether the cache certainly lacks what a poller remembers.
+fn is_lost(found: &Result<Stored, CacheError>, memory: Option<&Snapshot>) -> bool {
+    let is_less = |stored: &Stored| !knows(stored.snapshot.as_ref(), memory);
+    found.as_ref().is_ok_and(is_less)
+}
+
+/// Renews the lease until another poller has it; returns that one's name.
+pub(super) async fn hold(writer: &mut Writer) -> String {
+    loop {
+        sleep(RENEWAL).await;
+        // A cache that cannot be asked may be back for the commit, which looks for itself.
+        if let Ok(Err(holder)) = writer.lease(LEASE_TIME).await {
+            return holder;
+        }
+    }
+}
