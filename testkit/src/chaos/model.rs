@@ -6,9 +6,11 @@
 //!   `n` in the upstream's order. So an answer is right if it is a beginning of that list, and
 //!   whoever holds a copy of the mirror's knowledge is described by a number.
 //! - A reader may be behind, but never goes back, and one that starts finds all that was committed.
+//! - The release log is forgotten only with the cache and the memory of every poller. A poller that
+//!   is away, or comes too late, brings it back, so that it is whole once the round has settled.
 //! - Only when the cache is lost, and no poller within reach remembers as much as was committed or
-//!   one starts that cannot know, may anything be forgotten: announcements at once, films until
-//!   the round has settled.
+//!   one starts that cannot know, may anything else be: numbers of announcements, and films until
+//!   the round has settled. What nobody within reach has heard of may be announced again.
 
 mod copies;
 mod readers;
@@ -29,10 +31,14 @@ pub struct Model {
     committed: usize,
     copies: Copies,
     readers: Readers,
-    /// Announced films with their numbers in the release log.
-    announced: BTreeMap<String, u64>,
+    /// Announced films with their numbers in the release log, as far as those still count.
+    announced: BTreeMap<String, Option<u64>>,
     /// The release log when it was last looked at, as far as it may not be forgotten.
     log: Vec<String>,
+    /// How many films the release log knew of, wherever it was.
+    logged: usize,
+    /// The release log was lost with good reason since everything had settled.
+    lost_the_log: bool,
     /// How many films there were when everything had settled.
     settled: usize,
     /// Something was forgotten with good reason since everything had settled.
@@ -51,6 +57,8 @@ impl Model {
             readers: Readers::default(),
             announced: BTreeMap::new(),
             log: Vec::new(),
+            logged: 0,
+            lost_the_log: false,
             forgetting: false,
             silent: 0,
             violations: Vec::new(),
@@ -117,12 +125,14 @@ impl Model {
             );
         }
         self.copies.committed(poller, films);
+        self.take_stock();
         self.committed = self.committed.max(films.min(self.released.len()));
     }
 
     /// A standing-by poller learnt from the cache that there are so many films.
     pub fn remembered(&mut self, poller: usize, films: usize) {
         self.copies.remembered(poller, films);
+        self.take_stock();
     }
 
     /// A poller announced a release.
@@ -133,13 +143,16 @@ impl Model {
                 format!("announced, and never released: {id}"),
             );
         }
-        let other = self.announced.iter().find(|(_, other)| **other == sequence);
+        // Of a log that may have been begun anew.
+        let number = (!self.forgetting).then_some(sequence);
+        let same_number = |other: &Option<u64>| number.is_some() && *other == number;
+        let other = self.announced.iter().find(|(_, other)| same_number(other));
         if let Some((other, _)) = other.filter(|(other, _)| *other != id) {
             let seen = format!("number {sequence} was given to {other} and to {id}");
             self.broken(Promise::AnnouncedOnce, seen);
         }
-        if let Some(before) = self.announced.insert(id.to_owned(), sequence) {
-            let seen = format!("{id} was announced as number {before} and as number {sequence}");
+        if self.announced.insert(id.to_owned(), number).is_some() {
+            let seen = format!("{id} was announced again, as number {sequence}");
             self.broken(Promise::AnnouncedOnce, seen);
         }
     }
@@ -176,39 +189,61 @@ impl Model {
         self.take_stock();
     }
 
-    /// What the release log in the cache says, once everything has settled.
-    pub fn release_log(&mut self, log: &[(u64, String)]) {
-        let gap = (1..)
-            .zip(log)
-            .find(|(wanted, (sequence, _))| wanted != sequence);
-        if let Some((wanted, (sequence, id))) = gap {
-            let seen = format!("number {sequence} ({id}) stands where {wanted} belongs");
-            self.broken(Promise::ReleaseLog, seen);
+    /// What is wrong with the release log in the cache, or not yet right, when everything else has
+    /// settled.
+    pub fn wrong_in_log(&self, log: &[(u64, String)]) -> Option<String> {
+        let mut numbered = (1..).zip(log);
+        if let Some((wanted, (sequence, id))) =
+            numbered.find(|(wanted, (sequence, _))| wanted != sequence)
+        {
+            return Some(format!(
+                "number {sequence} ({id}) stands where {wanted} belongs"
+            ));
         }
         let ids: Vec<String> = log.iter().map(|(_, id)| id.clone()).collect();
         if let Some(twice) = first_twice(&ids) {
-            self.broken(Promise::ReleaseLog, format!("{twice} is in the log twice"));
+            return Some(format!("{twice} is in the log twice"));
         }
         if !ids.starts_with(&self.log) {
-            let seen = format!("the log was {:?} and is {ids:?}", self.log);
+            return Some(format!("the log was {:?} and is {ids:?}", self.log));
+        }
+        let (since, wanted) = (&ids[self.log.len()..], &self.released[self.settled..]);
+        if !self.lost_the_log && since != wanted {
+            return Some(format!(
+                "released since the last look: {wanted:?}; logged: {since:?}"
+            ));
+        }
+        let places: BTreeMap<_, _> = log.iter().map(|(sequence, id)| (id, sequence)).collect();
+        self.announced
+            .iter()
+            .find_map(|(id, number)| match (places.get(id), number) {
+                (None, _) if self.lost_the_log => None,
+                (None, _) => Some(format!("{id} was announced and is not in the log")),
+                (Some(place), Some(number)) if *place != number => Some(format!(
+                    "{id} was announced as number {number} and is number {place} in the log"
+                )),
+                _ => None,
+            })
+    }
+
+    /// What the release log in the cache says, once everything has settled.
+    pub fn release_log(&mut self, log: &[(u64, String)]) {
+        if let Some(seen) = self.wrong_in_log(log) {
             self.broken(Promise::ReleaseLog, seen);
         }
         if !self.forgetting {
-            let since = ids.get(self.log.len()..).unwrap_or_default();
-            let wanted = self.released[self.settled..].to_vec();
-            let is_silent = |id: &&String| !self.announced.contains_key(*id);
-            self.silent += wanted.iter().filter(is_silent).count();
-            if since != wanted {
-                let seen = format!("released since the last look: {wanted:?}; logged: {since:?}");
-                self.broken(Promise::ReleaseLog, seen);
+            let since = self.released[self.settled..].iter();
+            self.silent += since.filter(|id| !self.announced.contains_key(*id)).count();
+        }
+        // From here on the log counts, whatever it was begun from.
+        self.announced
+            .retain(|id, _| log.iter().any(|(_, other)| other == id));
+        for (sequence, id) in log {
+            if let Some(number) = self.announced.get_mut(id) {
+                *number = Some(*sequence);
             }
         }
-        let missing = self.announced.keys().find(|id| !ids.contains(id));
-        if let Some(missing) = missing {
-            let seen = format!("{missing} was announced and is not in the log");
-            self.broken(Promise::ReleaseLog, seen);
-        }
-        self.log = ids;
+        self.log = log.iter().map(|(_, id)| id.clone()).collect();
     }
 
     // ---- readers
@@ -307,21 +342,34 @@ impl Model {
         self.settled = self.released.len();
         self.committed = self.released.len();
         self.forgetting = false;
+        self.lost_the_log = false;
+        self.copies.settled(self.settled);
+        self.logged = self.copies.logged();
         self.readers.all_show(self.settled);
     }
 
-    /// Once the cache is lost: forgets what nobody within reach can know.
+    /// Forgets what nobody can know any more, or nobody within reach once the cache is lost.
     fn take_stock(&mut self) {
-        let Some(best) = self.copies.best_without_cache() else {
+        let logged = self.copies.logged();
+        if logged < self.logged {
+            self.lost_the_log = true;
+            let known = &self.released[..logged.min(self.released.len())];
+            self.log.retain(|id| known.contains(id));
+            self.announced.retain(|id, _| known.contains(id));
+        }
+        self.logged = logged;
+        let Some(left) = self.copies.left() else {
             return;
         };
-        if best >= self.committed {
+        if left.for_sure >= self.committed {
             return;
         }
-        let known = &self.released[..best.min(self.released.len())];
+        let known = &self.released[..left.in_reach.min(self.released.len())];
         self.announced.retain(|id, _| known.contains(id));
-        self.log.retain(|id| known.contains(id));
-        self.committed = best;
+        for number in self.announced.values_mut() {
+            *number = None;
+        }
+        self.committed = left.for_sure;
         self.forgetting = true;
         self.readers.all_show(0);
     }

@@ -87,13 +87,14 @@ impl Record {
 
     /// Takes in what a process has logged.
     pub(super) fn logged(&self, node: Node, lines: Vec<String>) {
+        let now = self.now();
         self.with(|known| {
             for line in &lines {
                 let Ok(line) = serde_json::from_str::<Value>(line) else {
                     continue;
                 };
                 if let Node::Poller(poller) = node {
-                    known.poller_said(poller, &line);
+                    known.poller_said(poller, &line, now);
                 }
             }
             known
@@ -131,7 +132,7 @@ impl Record {
 }
 
 impl Known {
-    fn poller_said(&mut self, poller: usize, line: &Value) {
+    fn poller_said(&mut self, poller: usize, line: &Value, now: Duration) {
         let number = |field: &str| line[field].as_u64().unwrap_or_default();
         let films = usize::try_from(number("films.count")).unwrap_or_default();
         let text = |field: &str| line[field].as_str().unwrap_or_default();
@@ -149,6 +150,10 @@ impl Known {
                 self.model.sync_finished(poller, films);
             }
             "remembered what another poller committed" => self.model.remembered(poller, films),
+            "took the lease, its holder does not know what was lost" => {
+                self.figures.claimed += 1;
+                self.share.out_of_turn(now);
+            }
             _ => {}
         }
     }

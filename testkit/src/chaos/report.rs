@@ -12,8 +12,10 @@ use super::promise::Violation;
 pub struct Figures {
     /// Rounds that ended with every reader serving everything.
     pub rounds: usize,
-    /// Rounds in which cache and memory were lost at once, so that releases might be forgotten.
+    /// Rounds in which the cache was lost while nobody within reach remembered everything.
     pub forgetting: usize,
+    /// Times that a poller took the lease from one which had begun anew.
+    pub claimed: usize,
     /// Troubles by kind.
     pub troubles: BTreeMap<&'static str, usize>,
     /// Troubles that did not happen, because no other reader could have answered.
@@ -84,8 +86,13 @@ impl fmt::Display for Figures {
         writeln!(f, "syncs: {}", syncs.join(", "))?;
         writeln!(
             f,
-            "films: {} released, {} announced, {} in silence; {} rounds might forget announcements",
+            "films: {} released, {} announced, {} in silence; {} rounds might forget any",
             self.released, self.announced, self.silent, self.forgetting
+        )?;
+        writeln!(
+            f,
+            "leases taken from pollers that had begun anew: {}",
+            self.claimed
         )?;
         writeln!(f, "upstream: {} requests", self.upstream_requests)?;
         writeln!(

@@ -64,14 +64,12 @@ impl Schedule {
                 trouble: Trouble::LoseEverything,
             });
         } else {
-            // A poller that was just started cannot restore a cache, and one that is away is no
-            // help; so mostly one is spared and the other not killed.
+            // Where the cache is emptied, mostly one poller keeps its memory and its way to the cache.
             let spared = (character == Character::Flushed && random.below(3) > 0)
                 .then(|| random.below(POLLERS));
             for poller in (0..POLLERS).filter(|poller| Some(*poller) != spared) {
-                lane(random, &mut planned, |random| match spared {
-                    Some(_) => of_network(random, Node::Poller(poller)),
-                    None => of_poller(random, poller, character),
+                lane(random, &mut planned, |random| {
+                    of_poller(random, poller, character)
                 });
             }
             lane(random, &mut planned, |random| of_redis(random, character));

@@ -21,17 +21,25 @@ const INTERVAL: Duration = Duration::from_millis(200);
 /// Waits until all is well, and tells the model. Returns whether anything might be forgotten.
 pub(super) async fn settle(stack: &Stack, record: &Record) -> bool {
     let began = Instant::now();
-    loop {
-        match look(stack).await {
-            Ok(()) => break,
-            Err(reason) if began.elapsed() > RECOVERY => {
-                record.with(|known| known.model.broken(Promise::Recovers, reason));
-                return false;
+    let log = loop {
+        let wrong = match look(stack).await {
+            Ok(()) => {
+                // A poller that was away may yet bring something back.
+                let log = release_log(stack).await;
+                match record.with(|known| known.model.wrong_in_log(&log)) {
+                    None => break log,
+                    Some(wrong) => (Promise::ReleaseLog, wrong),
+                }
             }
-            Err(_) => sleep(INTERVAL).await,
+            Err(reason) => (Promise::Recovers, reason),
+        };
+        if began.elapsed() > RECOVERY {
+            let (promise, seen) = wrong;
+            record.with(|known| known.model.broken(promise, seen));
+            return false;
         }
-    }
-    let log = release_log(stack).await;
+        sleep(INTERVAL).await;
+    };
     record.with(|known| {
         known.model.release_log(&log);
         known.figures.silent = known.model.silent();

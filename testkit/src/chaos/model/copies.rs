@@ -1,40 +1,67 @@
-//! Who knows how many films: the cache, and each poller's memory.
+//! Who knows how many films, and with which release log: the cache, and each poller's memory.
 
 use crate::chaos::POLLERS;
 
 #[derive(Debug, Default)]
 pub(super) struct Copies {
     /// `None` once it is lost, until a sync has certainly written it again.
-    cache: Option<usize>,
+    cache: Option<Copy>,
     pollers: [Poller; POLLERS],
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Copy {
+    films: usize,
+    /// Whether it has the release log, and not one that was begun anew by who could not know of it.
+    has_log: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
 struct Poller {
     runs: bool,
-    memory: Option<usize>,
+    memory: Option<Copy>,
     away: bool,
     /// Its last sync before the loss may be told of after it.
     may_tell_of_the_past: bool,
 }
 
+/// While the cache is lost: how many films will be known once it is restored, at the least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Left {
+    /// By whichever poller within reach remembers most.
+    pub(super) in_reach: usize,
+    /// By whichever restores it first; nothing if one within reach has just started, which cannot
+    /// tell that the cache has ever been filled.
+    pub(super) for_sure: usize,
+}
+
 impl Copies {
     pub(super) fn memory(&self, poller: usize) -> Option<usize> {
-        self.pollers[poller].memory
+        self.pollers[poller].memory.map(|memory| memory.films)
     }
 
     pub(super) fn committed(&mut self, poller: usize, films: usize) {
+        // Of several that might, nobody can tell which log will be the one.
+        let mut others = (0..POLLERS).filter(|other| *other != poller);
+        let begins_the_log = self.with_log().next().is_none()
+            && others.all(|other| self.pollers[other].memory.is_none());
+        let in_cache = self.cache.is_some_and(|cache| cache.has_log);
         let poller = &mut self.pollers[poller];
+        let remembered = poller.memory.is_some_and(|memory| memory.has_log);
+        let has_log = begins_the_log || in_cache || remembered;
         poller.runs = true;
-        poller.memory = Some(films);
+        poller.memory = Some(Copy { films, has_log });
         if !std::mem::take(&mut poller.may_tell_of_the_past) {
-            self.cache = self.cache.max(Some(films));
+            let films = self.cache.map_or(films, |cache| cache.films.max(films));
+            self.cache = Some(Copy { films, has_log });
         }
     }
 
     pub(super) fn remembered(&mut self, poller: usize, films: usize) {
-        let memory = &mut self.pollers[poller].memory;
-        *memory = (*memory).max(Some(films));
+        let in_cache = self.cache.is_some_and(|cache| cache.has_log);
+        let memory = self.pollers[poller].memory.get_or_insert_default();
+        memory.films = memory.films.max(films);
+        memory.has_log |= in_cache;
     }
 
     pub(super) fn started(&mut self, poller: usize) {
@@ -59,11 +86,14 @@ impl Copies {
         }
     }
 
-    /// While the cache is lost: what will be known once it is restored, at the least.
-    ///
-    /// That is the most that a poller within reach remembers; but nothing if one has just started,
-    /// which may find the empty cache first and cannot tell that it has ever been filled.
-    pub(super) fn best_without_cache(&self) -> Option<usize> {
+    /// The cache has so many films, and its release log is the one that counts.
+    pub(super) fn settled(&mut self, films: usize) {
+        let has_log = true;
+        self.cache = Some(Copy { films, has_log });
+    }
+
+    /// What is left of a lost cache; nothing while it is not lost.
+    pub(super) fn left(&self) -> Option<Left> {
         if self.cache.is_some() {
             return None;
         }
@@ -72,10 +102,22 @@ impl Copies {
                 .iter()
                 .filter(|poller| poller.runs && !poller.away)
         };
-        if within_reach().any(|poller| poller.memory.is_none()) {
-            return Some(0);
-        }
-        let most = within_reach().filter_map(|poller| poller.memory).max();
-        Some(most.unwrap_or(0))
+        let films = within_reach().filter_map(|poller| poller.memory);
+        let in_reach = films.map(|memory| memory.films).max().unwrap_or(0);
+        let is_anyone_new = within_reach().any(|poller| poller.memory.is_none());
+        let for_sure = if is_anyone_new { 0 } else { in_reach };
+        Some(Left { in_reach, for_sure })
+    }
+
+    /// How many films the release log knows of, wherever it is: in the cache, or in the memory of
+    /// any poller that lives, away or not.
+    pub(super) fn logged(&self) -> usize {
+        self.with_log().map(|copy| copy.films).max().unwrap_or(0)
+    }
+
+    fn with_log(&self) -> impl Iterator<Item = Copy> {
+        let memories = self.pollers.iter().filter_map(|poller| poller.memory);
+        let all = memories.chain(self.cache);
+        all.filter(|copy| copy.has_log)
     }
 }

@@ -156,23 +156,53 @@ fn with_cache_and_every_memory_lost_releases_may_be_announced_again_and_films_re
 }
 
 #[test]
-fn a_poller_that_starts_over_a_lost_cache_cannot_know_what_others_remember() {
-    let mut mirror = Mirror::new().with_two_releases();
-    mirror.model.poller_died(1);
-    mirror.model.cache_lost();
-    assert!(!mirror.model.is_forgetting());
-    mirror.model.poller_started(1);
-    assert!(mirror.model.is_forgetting());
+fn a_poller_that_begins_anew_over_a_lost_cache_is_no_excuse_for_the_release_log() {
+    for sabotage in [true, false] {
+        let mut mirror = Mirror::new().with_two_releases();
+        mirror.live(&Event::BeginAnew(1));
+        assert!(
+            mirror.model.is_forgetting(),
+            "films may be missing for a moment"
+        );
+        mirror.live(&Event::Release);
+        mirror.sync(1);
+        let log = mirror.log();
+        assert_eq!(log.len(), 1, "a log of its own");
+        assert!(mirror.model.wrong_in_log(&log).is_some());
+        if sabotage {
+            // What one poller has told of, the other tells of again.
+            let (sequence, id) = log[0].clone();
+            mirror.model.announced(sequence + 2, &id);
+            assert_eq!(mirror.promises(), [Promise::AnnouncedOnce]);
+        } else {
+            mirror.settle();
+            assert_eq!(mirror.log().len(), 3);
+            assert_eq!(mirror.promises(), []);
+        }
+    }
 }
 
 #[test]
-fn a_frozen_poller_cannot_restore_what_only_it_remembers() {
+fn with_the_cache_and_the_poller_that_remembered_the_release_log_may_go() {
     let mut mirror = Mirror::new().with_two_releases();
-    mirror.model.poller_died(1);
-    mirror.model.poller_started(1);
+    mirror.live(&Event::BeginAnew(1));
+    mirror.live(&Event::RestartPoller(0));
+    mirror.settle();
+    assert_eq!(mirror.log(), []);
+    assert_eq!(mirror.promises(), []);
+}
+
+#[test]
+fn a_frozen_poller_keeps_the_release_log_and_not_films_from_being_missed() {
+    let mut mirror = Mirror::new().with_two_releases();
     mirror.model.poller_away(0);
-    mirror.model.cache_lost();
+    mirror.live(&Event::BeginAnew(1));
     assert!(mirror.model.is_forgetting());
+    assert!(mirror.model.wrong_in_log(&mirror.log()).is_some());
+    mirror.model.poller_back(0);
+    mirror.settle();
+    assert_eq!(mirror.log().len(), 2);
+    assert_eq!(mirror.promises(), []);
 }
 
 #[test]

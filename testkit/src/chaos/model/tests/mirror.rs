@@ -1,5 +1,7 @@
 //! A mirror that does as it should, in a few numbers, whatever happens to it.
 
+use std::cmp::Reverse;
+
 use proptest::prelude::*;
 
 use crate::chaos::model::{Model, Promise};
@@ -18,6 +20,7 @@ pub(super) enum Event {
     RestartReader(usize),
     FreezeReader(usize),
     Flush,
+    BeginAnew(usize),
     LoseEverything,
     Settle,
 }
@@ -31,7 +34,8 @@ pub(super) fn event() -> impl Strategy<Value = Event> {
         4 => reader.clone().prop_map(Event::Load),
         6 => reader.clone().prop_map(Event::Look),
         1 => poller.clone().prop_map(Event::RestartPoller),
-        1 => poller.prop_map(Event::AwayAndBack),
+        1 => poller.clone().prop_map(Event::AwayAndBack),
+        2 => poller.prop_map(Event::BeginAnew),
         1 => reader.clone().prop_map(Event::RestartReader),
         1 => reader.prop_map(Event::FreezeReader),
         1 => Just(Event::Flush),
@@ -44,6 +48,7 @@ pub(super) fn event() -> impl Strategy<Value = Event> {
 pub(super) struct Mirror {
     pub(super) model: Model,
     generation: u64,
+    begun: u32,
     pub(super) cache: Stored,
     pollers: [Stored; POLLERS],
     readers: [Stored; READERS],
@@ -51,6 +56,8 @@ pub(super) struct Mirror {
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Stored {
+    /// When what is known was begun: the first, the second, …; 0 when nothing is.
+    begun: u32,
     films: usize,
     generation: u64,
     pub(super) log: Vec<String>,
@@ -64,6 +71,7 @@ impl Mirror {
         let mut mirror = Self {
             model: Model::new(baseline),
             generation: 1,
+            begun: 0,
             cache: Stored::default(),
             pollers: Default::default(),
             readers: Default::default(),
@@ -124,6 +132,12 @@ impl Mirror {
                 let best = (0..POLLERS).max_by_key(|&poller| self.pollers[poller].films);
                 self.sync(best.unwrap());
             }
+            Event::BeginAnew(poller) => {
+                self.live(&Event::RestartPoller(poller));
+                self.cache = Stored::default();
+                self.model.cache_lost();
+                self.sync(poller);
+            }
             Event::LoseEverything => {
                 for poller in 0..POLLERS {
                     self.live(&Event::RestartPoller(poller));
@@ -136,20 +150,23 @@ impl Mirror {
         }
     }
 
+    /// Of two beginnings the first counts, and what was learnt after the other is added to it.
     pub(super) fn sync(&mut self, poller: usize) {
-        let own = &self.pollers[poller];
-        let before = if own.films > self.cache.films {
-            own
-        } else {
-            &self.cache
-        };
-        let mut after = before.clone();
         let released = self.model.released().to_vec();
-        if after.films > 0 {
+        let mut known = vec![self.pollers[poller].clone(), self.cache.clone()];
+        known.retain(|copy| copy.begun > 0);
+        let age = |copy: &&Stored| (copy.begun, Reverse(copy.films));
+        let mut after = known.iter().min_by_key(age).cloned().unwrap_or_default();
+        if after.begun == 0 {
+            self.begun += 1;
+            after.begun = self.begun;
+        } else {
             after.log.extend_from_slice(&released[after.films..]);
         }
-        for (index, id) in after.log.iter().enumerate().skip(before.log.len()) {
-            self.model.announced(index as u64 + 1, id);
+        let was_told = |id: &&String| known.iter().any(|copy| copy.log.contains(id));
+        let numbered = (1..).zip(&after.log);
+        for (number, id) in numbered.filter(|(_, id)| !was_told(id)) {
+            self.model.announced(number, id);
         }
         after.films = released.len();
         self.generation += 1;
@@ -160,7 +177,9 @@ impl Mirror {
     }
 
     pub(super) fn remember(&mut self, poller: usize) {
-        if self.cache.films > self.pollers[poller].films {
+        let own = &self.pollers[poller];
+        let is_known = own.begun == 0 || own.begun == self.cache.begun;
+        if is_known && self.cache.films > own.films {
             self.pollers[poller] = self.cache.clone();
             self.model.remembered(poller, self.cache.films);
         }
@@ -188,7 +207,9 @@ impl Mirror {
     }
 
     pub(super) fn settle(&mut self) {
-        self.sync(0);
+        for poller in 0..POLLERS {
+            self.sync(poller);
+        }
         for reader in 0..READERS {
             self.load(reader);
             self.look(reader);
