@@ -1,10 +1,13 @@
 //! Any stored document: what damage, another build or a person with an editor may leave behind.
 
+use std::collections::HashSet;
+
 use poller::advance::{Outcome, Trust, advance};
+use poller::restore::{knows, restore};
 use server::pages::MoviesPage;
 use server::render::{Links, Site};
-use shared::catalogue::{Answer, Collection, PerCollection};
-use shared::snapshot::{FORMAT, LAST_GENERATION, Snapshot, Unreadable};
+use shared::catalogue::{Answer, Collection, PerCollection, Record};
+use shared::snapshot::{FORMAT, LAST_GENERATION, Snapshot, Source, Unreadable};
 use shared::status::Status;
 
 /// Longer ones are ignored: rendering them takes longer and shows nothing new.
@@ -33,7 +36,8 @@ pub fn check(input: &[u8]) {
             assert_eq!(kept.as_ref(), Ok(&snapshot));
             renders(&snapshot, status.as_ref());
             if snapshot.generation < LAST_GENERATION {
-                goes_on(&snapshot);
+                let next = goes_on(&snapshot);
+                is_joined(&snapshot, &next);
             }
         }
         Err(refusal) => explains(&refusal),
@@ -49,7 +53,7 @@ fn explains(refusal: &Unreadable) {
 }
 
 /// The poller can sync on top of it, and what it makes of it can be read again.
-fn goes_on(snapshot: &Snapshot) {
+fn goes_on(snapshot: &Snapshot) -> Snapshot {
     let outcomes = PerCollection::from_fn(|_| Outcome::Sent {
         answer: Answer::read(br#"[{"id":"a","title":"A"},{"id":"new"}]"#).expect("a collection"),
         etag: None,
@@ -64,7 +68,47 @@ fn goes_on(snapshot: &Snapshot) {
     );
     assert!(step.snapshot.generation >= snapshot.generation);
     let kept = Snapshot::from_json(step.snapshot.to_json().as_bytes());
-    assert_eq!(kept, Ok(step.snapshot));
+    assert_eq!(kept.as_ref(), Ok(&step.snapshot));
+    step.snapshot
+}
+
+/// Whichever of two copies that have gone apart is restored over the other, every record of both is
+/// there, unless it is built in, and every entry of both logs.
+fn is_joined(one: &Snapshot, two: &Snapshot) {
+    let (mut one, mut two) = (one.clone(), two.clone());
+    // Nobody else signs like this, and no other commit is as late.
+    one.lineage.sign("one of two", u64::MAX);
+    two.lineage.sign("the other one", u64::MAX);
+    for (memory, stored) in [(&one, &two), (&two, &one)] {
+        if knows(Some(stored), Some(memory)) {
+            continue;
+        }
+        let restored = restore(memory, Some(stored), stored.committed_at).snapshot;
+        assert!(knows(Some(&restored), Some(memory)) && knows(Some(&restored), Some(stored)));
+        if restored.generation <= LAST_GENERATION {
+            let kept = Snapshot::from_json(restored.to_json().as_bytes());
+            assert_eq!(kept.as_ref(), Ok(&restored));
+        }
+        for source in [memory, stored] {
+            for collection in Collection::ALL {
+                if source.collections[collection].source == Source::BuiltIn {
+                    continue;
+                }
+                let ids: HashSet<_> = restored
+                    .records(collection)
+                    .iter()
+                    .map(Record::id)
+                    .collect();
+                for record in source.records(collection) {
+                    assert!(ids.contains(record.id()), "{collection}: {}", record.id());
+                }
+            }
+            let logged: HashSet<_> = restored.releases.iter().map(|one| &one.id).collect();
+            for release in &source.releases {
+                assert!(logged.contains(&release.id), "{}", release.id);
+            }
+        }
+    }
 }
 
 /// Renders without a panic, every record under its id, and again to the same bytes.
