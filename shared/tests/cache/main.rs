@@ -182,6 +182,15 @@ async fn a_directory_tells_readers_of_commits() {
     tells_readers(url.clone(), url).await;
 }
 
+#[tokio::test]
+async fn a_directorys_lock_stays_with_the_process_that_has_it() {
+    let (_directory, url) = directory();
+    let (mut one, mut other) = (writer(&url, "one"), writer(&url, "other"));
+    assert_eq!(one.lease(LEASE).await.unwrap(), Ok(()));
+    assert_eq!(other.claim(LEASE).await.unwrap(), Err("one".to_owned()));
+    commit(&mut one, 0, 1).await.unwrap();
+}
+
 /// What is too large to be read must not take the place of what is not.
 #[tokio::test]
 async fn a_snapshot_that_no_reader_would_take_is_not_stored() {

@@ -138,6 +138,22 @@ async fn rule_13_a_lease_that_ran_out_fences_its_holder_out() {
 }
 
 #[tokio::test]
+async fn rule_12_a_claimed_lease_fences_its_holder_out_at_once() {
+    let redis = Redis::start().await;
+    let url = redis.url().parse().unwrap();
+    let (mut anew, mut knowing) = (writer(&url, "anew"), writer(&url, "knowing"));
+    assert_eq!(anew.lease(LEASE).await.unwrap(), Ok(()));
+    assert_eq!(knowing.claim(LEASE).await.unwrap(), Ok(()));
+    assert!(matches!(
+        commit(&mut anew, 0, 1).await,
+        Err(CacheError::LeaseLost)
+    ));
+    let holder = Err("knowing".to_owned());
+    assert_eq!(anew.lease(LEASE).await.unwrap(), holder);
+    commit(&mut knowing, 0, 1).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_replica_tells_readers_of_commits_and_refuses_writers() {
     let master = Redis::start_with(&["--repl-diskless-sync-delay", "0"]).await;
     let port = master.port().to_string();
