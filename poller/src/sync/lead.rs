@@ -46,20 +46,27 @@ impl Syncer {
             return self.keep(leader).await;
         };
         let stored = self.writer.load().await;
-        if !is_lost(&stored, self.memory.as_ref()) {
-            self.follow(&holder, stored.ok());
-        } else if leader.as_ref() != Some(&holder) {
-            let taken = self.writer.claim(LEASE_TIME).await?;
-            if taken.is_ok() {
-                tracing::warn!(
-                    holder,
-                    "took the lease, its holder does not know what was lost"
-                );
-                self.leader = None;
+        if is_lost(&stored, self.memory.as_ref()) {
+            if leader.as_ref() != Some(&holder) {
+                return self.claim(holder).await;
             }
-            return Ok(taken);
+        } else if let Ok(stored) = stored {
+            self.follow(&holder, stored);
         }
         Ok(Err(holder))
+    }
+
+    /// Takes the lease from a poller that has begun anew.
+    async fn claim(&mut self, holder: String) -> Result<Result<(), String>, CacheError> {
+        let taken = self.writer.claim(LEASE_TIME).await?;
+        if taken.is_ok() {
+            tracing::warn!(
+                holder,
+                "took the lease, its holder does not know what was lost"
+            );
+            self.leader = None;
+        }
+        Ok(taken)
     }
 
     /// Keeps the lease that was free, unless that is so because the cache was lost just now.
@@ -76,10 +83,7 @@ impl Syncer {
 
     /// Remembers what the leader has committed, so that it can be restored should both the leader
     /// and the cache be lost.
-    fn follow(&mut self, leader: &str, stored: Option<Stored>) {
-        let Some(stored) = stored else {
-            return;
-        };
+    fn follow(&mut self, leader: &str, stored: Stored) {
         self.leader = Some((leader.to_owned(), Instant::now()));
         let remembered = self.memory.as_ref().map(|held| held.generation);
         if let Some(snapshot) = stored.snapshot
