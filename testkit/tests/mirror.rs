@@ -291,14 +291,10 @@ async fn an_upstream_that_withdraws_and_misbehaves_takes_nothing_away() {
 
     for (fault, reason) in faults() {
         let mark = log.mark();
-        // Validators would spare the upstream the chance to misbehave.
-        upstream.change(
-            "films",
-            films(&reader).await[0]["id"].as_str().unwrap(),
-            "rt_score",
-            reason,
-        );
         upstream.misbehave_on("films", fault.clone());
+        // Validators would spare the upstream the chance to misbehave.
+        let id = films(&reader).await[0]["id"].as_str().unwrap().to_owned();
+        upstream.change("films", &id, "rt_score", format!("{fault:?}"));
         let line = log
             .wait_for_log_since(mark, "sync finished", |line| {
                 line["reason"]

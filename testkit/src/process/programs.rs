@@ -1,6 +1,9 @@
 //! The poller and the server, configured for tests: JSON logs, free ports, everything else as
 //! the programs' own defaults have it.
 
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
 use super::{Process, binaries};
 
 /// A poller to be started.
@@ -80,6 +83,25 @@ impl RunningPoller {
             admin_address: text(&log, "admin_address"),
             process,
         }
+    }
+
+    /// What the first sync says that begins after this call. One that is under way may have asked
+    /// before the caller changed something, so it is not the one that is meant.
+    ///
+    /// # Panics
+    ///
+    /// With the last lines, when it does not come, or when a line does not tell its time.
+    pub async fn next_sync(&self) -> Value {
+        let (now, mark) = (Utc::now(), self.process.mark());
+        // Syncs follow one another: one begins after the line about the one before it.
+        let mut begins_later = false;
+        let is_it = |line: &Value| {
+            let ended: DateTime<Utc> = text(line, "timestamp").parse().expect("a timestamp");
+            std::mem::replace(&mut begins_later, ended > now)
+        };
+        self.process
+            .wait_for_log_since(mark, "sync finished", is_it)
+            .await
     }
 
     /// The base URL of the admin server.
@@ -173,7 +195,7 @@ impl Configuration {
     }
 }
 
-fn text(log: &serde_json::Value, field: &str) -> String {
+fn text(log: &Value, field: &str) -> String {
     log[field]
         .as_str()
         .unwrap_or_else(|| panic!("the start log has no text in {field}: {log}"))
