@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -16,7 +16,7 @@ use shared::http::{Limits, listen, serve};
 use testkit::attack::usage::unsent;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 
 const LIMITS: Limits = Limits {
@@ -95,10 +95,13 @@ async fn is_closed(stream: &mut TcpStream) -> bool {
 #[tokio::test]
 async fn silent_and_half_heads_are_closed_after_the_time_for_heads() {
     let listener = listener(LIMITS, 10).await;
+    let opened = Instant::now();
     let mut silent = listener.connect().await;
     let mut slow = listener.connect().await;
     slow.write_all(b"GET / HTTP/1.1\r\nHost:").await.unwrap();
     assert!(is_closed(&mut silent).await && is_closed(&mut slow).await);
+    // Not by the sweep for idle connections, which comes later.
+    assert!((LIMITS.head_time..LIMITS.head_time * 10).contains(&opened.elapsed()));
 }
 
 #[tokio::test]
@@ -290,7 +293,10 @@ async fn pipelined_requests_are_answered_in_order_and_bodies_of_requests_are_ign
 async fn draining_ends_even_with_clients_that_do_not_let_go() {
     let bound = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = bound.local_addr().unwrap();
-    let service = service_fn(|_: Request<Incoming>| {
+    let asked = Arc::new(Notify::new());
+    let asks = asked.clone();
+    let service = service_fn(move |_: Request<Incoming>| {
+        asks.notify_one();
         std::future::pending::<Result<Response<Full<Bytes>>, Infallible>>()
     });
     let (stop, stopped) = oneshot::channel::<()>();
@@ -302,9 +308,15 @@ async fn draining_ends_even_with_clients_that_do_not_let_go() {
     ));
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(GET).await.unwrap();
+    asked.notified().await;
+    let stopping = Instant::now();
     stop.send(()).unwrap();
     timeout(Duration::from_secs(5), serving)
         .await
         .expect("ends")
         .unwrap();
+    assert!(
+        stopping.elapsed() >= LIMITS.drain_time,
+        "not for its client"
+    );
 }

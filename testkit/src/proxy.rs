@@ -253,7 +253,7 @@ mod tests {
 
     async fn exchange(stream: &mut TcpStream) -> Option<u8> {
         stream.write_all(b"x").await.ok()?;
-        let answer = tokio::time::timeout(Duration::from_millis(300), stream.read_u8()).await;
+        let answer = tokio::time::timeout(Duration::from_secs(1), stream.read_u8()).await;
         answer.ok()?.ok()
     }
 

@@ -1,7 +1,6 @@
 //! The two binaries as a person meets them on the command line.
 
 use std::path::Path;
-use std::time::Duration;
 
 use testkit::catalogue;
 use testkit::client::{get, request};
@@ -194,7 +193,7 @@ async fn a_server_without_data_says_so_and_is_not_ready() {
         .wait_for_log("loaded a snapshot", |_| true)
         .await;
     let ready = async || get(&format!("{}/readyz", server.admin_url())).await.status == 200;
-    testkit::eventually("ready", Duration::from_secs(5), ready).await;
+    testkit::eventually("ready", testkit::PATIENCE, ready).await;
     assert_eq!(health(&server.admin_address).wait().await.code(), Some(0));
 
     // Done when 1, the part that is not `cargo xtask up`: the built-in catalogue, and marked.

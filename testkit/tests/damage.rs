@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -18,6 +18,13 @@ const WARNING: &str = "cache unreadable, serving what is in memory";
 
 fn file(mirror: &Mirror, name: &str) -> PathBuf {
     PathBuf::from(mirror.cache_url().strip_prefix("file:").unwrap()).join(name)
+}
+
+/// Replaces a file as a whole, so that nobody sees it half-written.
+fn put(path: &Path, contents: &[u8]) {
+    let new = path.with_extension("new");
+    fs::write(&new, contents).unwrap();
+    fs::rename(new, path).unwrap();
 }
 
 fn warnings(server: &RunningServer) -> Vec<Value> {
@@ -66,7 +73,7 @@ async fn damaged_documents_are_refused_with_a_reason_and_the_last_good_ones_kept
         let intact = fs::read_to_string(&path).unwrap();
         for (kind, damage, reason) in damages(&intact) {
             let mark = server.process.mark();
-            fs::write(&path, damage).unwrap();
+            put(&path, &damage);
             if document == "snapshot" {
                 // Without it, nothing says that the snapshot is no newer than the one in memory.
                 fs::rename(file(&mirror, "status.json"), file(&mirror, "away")).unwrap();
@@ -86,7 +93,7 @@ async fn damaged_documents_are_refused_with_a_reason_and_the_last_good_ones_kept
             assert_eq!(ready.status, 200, "{kind}");
 
             let mark = server.process.mark();
-            fs::write(&path, &intact).unwrap();
+            put(&path, intact.as_bytes());
             if document == "snapshot" {
                 fs::rename(file(&mirror, "away"), file(&mirror, "status.json")).unwrap();
             }

@@ -149,6 +149,8 @@ async fn rule_12_a_poller_that_remembers_takes_over_from_one_that_began_anew() {
     let expected: Vec<_> = (1..).zip(expected.map(str::to_owned)).collect();
     let restored = async || release_log(&redis).await == expected;
     eventually("the release log", PATIENCE, restored).await;
+    let is_last = |line: &Value| line["title"] == "Taken for old";
+    old.process.wait_for_log("film released", is_last).await;
     let standing_by = "standing by, another poller syncs";
     new.process.wait_for_log(standing_by, |_| true).await;
     let told = |poller: &RunningPoller| {

@@ -2,14 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use testkit::client::{Connection, get, hammer};
-use testkit::process::{Poller, Process, RunningServer, Server, binaries};
+use testkit::process::{Poller, Process, RunningServer, Server, Signal, binaries};
 use testkit::proxy::Proxy;
 use testkit::redis::Redis;
 use testkit::upstream::Upstream;
@@ -20,10 +20,7 @@ const EVERY_SECOND: &str = "* * * * * *";
 
 async fn ready(reader: &RunningServer) {
     let url = format!("{}/readyz", reader.admin_url());
-    eventually("ready", Duration::from_secs(20), async || {
-        get(&url).await.status == 200
-    })
-    .await;
+    eventually("ready", PATIENCE, async || get(&url).await.status == 200).await;
 }
 
 fn paths(readers: &[&RunningServer]) -> Vec<String> {
@@ -70,10 +67,13 @@ async fn with_the_upstream_dead_no_request_fails() {
     assert!(!page.text().contains("built-in"));
 
     upstream.come_back();
-    poller
-        .process
-        .wait_for_log("syncs succeed again", |_| true)
-        .await;
+    // How patient it is by now depends on how long all that took: five minutes at most.
+    let again = async || {
+        let logs = poller.process.logs();
+        logs.iter()
+            .any(|line| line["message"] == "syncs succeed again")
+    };
+    eventually("a sync that succeeds", Duration::from_mins(6), again).await;
 }
 
 /// Done when 3, second part.
@@ -94,9 +94,12 @@ async fn with_redis_dead_no_request_fails_and_afterwards_releases_arrive() {
     ready(&one).await;
     ready(&two).await;
 
+    let mark = one.process.mark();
     redis.kill().await;
     let unreadable = "cache unreadable, serving what is in memory";
-    one.process.wait_for_log(unreadable, |_| true).await;
+    one.process
+        .wait_for_log_since(mark, unreadable, |_| true)
+        .await;
     let tally = hammer(&paths(&[&one, &two]), 10_000, 16).await;
     assert!(tally.all_ok() && tally.answered == 10_000, "{tally:?}");
     assert_eq!(
@@ -104,13 +107,9 @@ async fn with_redis_dead_no_request_fails_and_afterwards_releases_arrive() {
         200,
         "stays ready"
     );
-    let warnings = one
-        .process
-        .logs()
-        .iter()
-        .filter(|line| line["message"] == unreadable)
-        .count();
-    assert_eq!(warnings, 1, "one warning when it starts");
+    let (said, _) = one.process.stderr_since(mark);
+    let warnings = said.iter().filter(|line| line.contains(unreadable));
+    assert_eq!(warnings.count(), 1, "one warning when it starts");
 
     redis.restart().await;
     upstream.release("The Boy and the Heron");
@@ -121,7 +120,7 @@ async fn with_redis_dead_no_request_fails_and_afterwards_releases_arrive() {
                 .text()
                 .contains("The Boy and the Heron")
         };
-        eventually("the release", Duration::from_secs(15), shown).await;
+        eventually("the release", PATIENCE, shown).await;
     }
 }
 
@@ -183,7 +182,7 @@ impl Watching {
     /// Waits until this version is read. Returns how often any was.
     async fn until(self, version: u64) -> u64 {
         let is_read = async || self.newest.load(Ordering::Relaxed) == version;
-        eventually("the last version", Duration::from_secs(10), is_read).await;
+        eventually("the last version", PATIENCE, is_read).await;
         self.stop.store(true, Ordering::Relaxed);
         self.reading.await.unwrap();
         self.reads.load(Ordering::Relaxed)
@@ -238,13 +237,8 @@ async fn pollers_killed_while_committing_to_a_directory_leave_it_whole() {
     for kill in 1..=KILLS {
         let mut poller = sync(&upstream, kill, &cache);
         // From its first byte to its last, after which it is brought to disk and renamed.
-        let written = until_written(new.clone(), whole * (kill - 1) / KILLS);
-        tokio::select! {
-            () = written => {}
-            // That was too quick to be seen.
-            _ = poller.wait() => {}
-        }
-        poller.kill().await;
+        kill_when_written(&mut poller, &new, whole * (kill - 1) / KILLS);
+        poller.wait().await;
         unfinished += u64::from(std::fs::remove_file(&new).is_ok());
         watching.goes_on().await;
         if kill % 20 == 0 {
@@ -262,17 +256,18 @@ fn length(file: &Path) -> Option<u64> {
     Some(std::fs::metadata(file).ok()?.len())
 }
 
-/// Waits until a file has so many bytes. It is there for a moment only, so a thread looks for it
-/// without a pause; it gives up when nobody waits any more.
-async fn until_written(file: PathBuf, bytes: u64) {
-    let waits = Arc::new(());
-    let waiting = Arc::downgrade(&waits);
-    let look = move || {
-        while waiting.strong_count() > 0 && length(&file).is_none_or(|length| length < bytes) {
-            std::hint::spin_loop();
+/// Kills a process as soon as a file has so many bytes, or was written too quickly to be seen. It is
+/// there for a moment only, so this looks for it without a pause, and kills from where it looks.
+fn kill_when_written(process: &mut Process, file: &Path, bytes: u64) {
+    let until = Instant::now() + PATIENCE;
+    tokio::task::block_in_place(|| {
+        while length(file).is_none_or(|length| length < bytes) {
+            if !process.is_running() || Instant::now() > until {
+                break;
+            }
         }
-    };
-    tokio::task::spawn_blocking(look).await.unwrap();
+        process.signal(Signal::Kill);
+    });
 }
 
 /// The same, killed after each hundredth of what it sends to Redis.

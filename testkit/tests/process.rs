@@ -34,15 +34,15 @@ async fn output_is_captured_and_the_environment_is_clean() {
 #[tokio::test]
 async fn log_lines_are_found_past_and_future() {
     let process = shell(
-        r#"echo 'not json' >&2
+        r#"trap "echo '{\"message\":\"synced\",\"films\":2}' >&2" TERM
+        echo 'not json' >&2
         echo '{"message":"synced","films":1}' >&2
-        sleep 0.2
-        echo '{"message":"synced","films":2}' >&2
-        exec sleep 60"#,
+        while :; do sleep 0.05; done"#,
     );
     let first = process.wait_for_log("synced", |_| true).await;
     assert_eq!(first["films"], 1);
     let mark = process.mark();
+    process.signal(Signal::Term);
     let second = process
         .wait_for_log("synced", |log| log["films"] == 2)
         .await;

@@ -124,8 +124,9 @@ async fn rule_13_a_lease_that_ran_out_fences_its_holder_out() {
     let url = redis.url().parse().unwrap();
     let (mut sleeper, mut other) = (writer(&url, "sleeper"), writer(&url, "other"));
     let short = Duration::from_millis(300);
-    assert_eq!(sleeper.lease(short).await.unwrap(), Ok(()));
+    assert_eq!(sleeper.lease(LEASE).await.unwrap(), Ok(()));
     commit(&mut sleeper, 0, 1).await.unwrap();
+    assert_eq!(sleeper.lease(short).await.unwrap(), Ok(()));
     let ran_out = async || redis.cli(&["EXISTS", "{ghibli}:lease"]).await == "0";
     eventually("the lease runs out", LEASE, ran_out).await;
     for _ in 0..2 {

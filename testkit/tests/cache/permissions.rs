@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use testkit::catalogue;
 use testkit::client::raw;
 use testkit::process::{Poller, Server};
 use testkit::redis::Redis;
 use testkit::upstream::Upstream;
+use testkit::{PATIENCE, catalogue, eventually};
 
 use super::{FILM, Mirror, times};
 
@@ -54,6 +54,11 @@ async fn these_permissions_are_enough_and_nothing_else_is_tried() {
     poller.signal(testkit::process::Signal::Term);
     assert!(poller.wait().await.success());
     assert_eq!(redis.cli(&["EXISTS", "{ghibli}:lease"]).await, "0");
+    // Without notices, readers make sure that they are still listening.
+    redis.cli(&["CONFIG", "RESETSTAT"]).await;
+    let commands = async || redis.cli(&["INFO", "commandstats"]).await;
+    let is_asked = async || commands().await.contains("cmdstat_ping:");
+    eventually("a heartbeat", PATIENCE, is_asked).await;
     assert_eq!(redis.cli(&["ACL", "LOG"]).await, "", "nothing was refused");
 }
 

@@ -41,13 +41,17 @@ async fn connections_that_fall_silent_are_replaced() {
     let redis = Redis::start().await;
     let proxy = Proxy::start(redis.port()).await;
     let mirror = Mirror::on(&format!("redis://127.0.0.1:{}", proxy.port()), 2).await;
+    let listeners = ["PUBSUB", "NUMSUB", "{ghibli}:changed"];
+    eventually("subscriptions", PATIENCE, async || {
+        redis.cli(&listeners).await.ends_with('2')
+    })
+    .await;
     proxy.silence();
     mirror.upstream.release(FILM);
     let shown = mirror.shows(FILM).await;
     println!("connections silent: shown {shown:?} later");
 
     // The notices' connections are replaced as well, beside the silent ones.
-    let listeners = ["PUBSUB", "NUMSUB", "{ghibli}:changed"];
     eventually("new subscriptions", PATIENCE, async || {
         redis.cli(&listeners).await.ends_with('4')
     })
@@ -184,10 +188,13 @@ async fn a_replica_serves_readers_and_tells_a_poller_that_it_cannot_be_written()
 
     // Readers outlive their replica, and catch up when it returns.
     let mut replica = replica;
+    let readers = mirror.readers.iter();
+    let marks: Vec<_> = readers.map(|reader| reader.process.mark()).collect();
     replica.kill().await;
     mirror.upstream.release("Earwig and the Witch");
-    for reader in &mirror.readers {
-        reader.process.wait_for_log(UNREADABLE, |_| true).await;
+    for (reader, mark) in mirror.readers.iter().zip(marks) {
+        let log = &reader.process;
+        log.wait_for_log_since(mark, UNREADABLE, |_| true).await;
         assert_eq!(get(&format!("{}/films", reader.url())).await.status, 200);
     }
     replica.restart().await;
