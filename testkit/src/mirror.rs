@@ -52,8 +52,9 @@ impl Mirror {
         let mirror = Self::empty(crate::catalogue());
         mirror.upstream.go_down();
         let poller = Poller::new(&mirror.upstream.url(), &mirror.cache_url());
-        let poller = poller.start().await;
+        let mut poller = poller.start().await;
         poller.process.wait_for_log("sync finished", |_| true).await;
+        poller.process.kill().await;
         mirror
     }
 

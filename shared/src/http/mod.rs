@@ -178,6 +178,8 @@ pub async fn serve<S, B>(
         };
         let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
+            // Declared first, so that its place is free when the connection is gone, not before.
+            let _place = permit;
             let mut connection = pin!(connection);
             let in_turns = poll_fn(|context| {
                 entry.turn();
@@ -189,7 +191,6 @@ pub async fn serve<S, B>(
                 },
                 () = entry.told_to_close() => tracing::debug!("connection closed to make room"),
             }
-            drop(permit);
         });
     }
     drop((listener, sweeper));

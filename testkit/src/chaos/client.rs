@@ -26,6 +26,9 @@ const AVOIDED: Duration = Duration::from_secs(1);
 /// Between two requests: this machine has other things to do as well.
 const THOUGHT: Duration = Duration::from_millis(15);
 
+/// How the client says that an answer ended before its end.
+const CUT: &str = "reading the body";
+
 /// What people and programs read; films most.
 const PATHS: [&str; 6] = ["/films", "/films", "/films", "/movies", "/movies", "/db"];
 
@@ -63,6 +66,10 @@ pub(super) async fn read_through(edge: &Edge, record: &Record, seed: u64) {
             connection = Connection::new();
         }
         record.with(|known| match answer {
+            // No edge can ask another reader for the second half of an answer.
+            Err(reason) if reason.contains(CUT) && known.model.was_interrupted(&ticket) => {
+                known.figures.retried += 1;
+            }
             Ok(answer) => {
                 known.figures.edge_answered += 1;
                 let longest = &mut known.figures.longest_answer;

@@ -329,6 +329,11 @@ impl Model {
         self.readers.ticket()
     }
 
+    /// Whether a reader that could answer a request was interrupted since.
+    pub fn was_interrupted(&self, ticket: &Ticket) -> bool {
+        self.readers.was_interrupted(ticket)
+    }
+
     /// Nobody answered a request.
     pub fn request_failed(&mut self, ticket: &Ticket, why: &str) {
         if let Some(reader) = self.readers.survivor(ticket) {

@@ -23,14 +23,15 @@ pub(super) async fn settle(stack: &Stack, record: &Record) -> bool {
     let began = Instant::now();
     let log = loop {
         let wrong = match look(stack).await {
-            Ok(()) => {
+            Ok(()) => match release_log(stack).await {
                 // A poller that was away may yet bring something back.
-                let log = release_log(stack).await;
-                match record.with(|known| known.model.wrong_in_log(&log)) {
+                Some(log) => match record.with(|known| known.model.wrong_in_log(&log)) {
                     None => break log,
                     Some(wrong) => (Promise::ReleaseLog, wrong),
-                }
-            }
+                },
+                // Flushed a moment ago, and readers serve from memory.
+                None => (Promise::Recovers, "the cache is empty".to_owned()),
+            },
             Err(reason) => (Promise::Recovers, reason),
         };
         if began.elapsed() > RECOVERY {
@@ -96,23 +97,23 @@ async fn ask(reader: &Slot, path: &str) -> Result<crate::client::Response, Strin
     }
 }
 
-/// The release log as it rests in the cache.
-async fn release_log(stack: &Stack) -> Vec<(u64, String)> {
+/// The release log as it rests in the cache, if anything does.
+async fn release_log(stack: &Stack) -> Option<Vec<(u64, String)>> {
     let snapshot = stack
         .redis
         .lock()
         .await
         .cli(&["GET", "{ghibli}:snapshot"])
         .await;
+    if snapshot.is_empty() {
+        return None;
+    }
     let snapshot: Value = serde_json::from_str(&snapshot).expect("the snapshot is JSON");
     let log = snapshot["releases"].as_array().expect("a list of releases");
-    log.iter()
-        .map(|release| {
-            let sequence = release["sequence"].as_u64().unwrap_or_default();
-            (
-                sequence,
-                release["id"].as_str().unwrap_or_default().to_owned(),
-            )
-        })
-        .collect()
+    let entry = |release: &Value| {
+        let sequence = release["sequence"].as_u64().unwrap_or_default();
+        let id = release["id"].as_str().unwrap_or_default();
+        (sequence, id.to_owned())
+    };
+    Some(log.iter().map(entry).collect())
 }

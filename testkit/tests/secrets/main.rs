@@ -64,7 +64,7 @@ async fn all_is_clean(poller: &RunningPoller, server: &RunningServer) {
 fn poller(upstream: &str, cache: &str) -> Poller {
     Poller::new(upstream, cache)
         .schedule("* * * * * *")
-        .env("UPSTREAM_TIMEOUT", "1s")
+        .env("UPSTREAM_TIMEOUT", "3s")
         .env("LOG_LEVEL", "trace")
 }
 

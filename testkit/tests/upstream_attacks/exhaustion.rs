@@ -112,7 +112,8 @@ async fn the_largest_catalogue_fits_into_every_processes_memory() {
         "films?q=x&_sort=title",
         "films?_embed=people",
     ] {
-        get(&format!("{}/{path}", reader.url())).await;
+        let answer = get(&format!("{}/{path}", reader.url())).await;
+        assert_eq!(answer.status, 200, "{path}");
     }
     let peaks = [peak(&poller.process), peak(&reader.process)];
     println!("poller and server: {peaks:?} KiB");

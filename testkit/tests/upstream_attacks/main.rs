@@ -12,7 +12,6 @@ use testkit::process::{Poller, RunningPoller};
 async fn polling(upstream: &str, cache: &str) -> RunningPoller {
     Poller::new(upstream, cache)
         .schedule("* * * * * *")
-        .env("UPSTREAM_TIMEOUT", "5s")
         .start()
         .await
 }

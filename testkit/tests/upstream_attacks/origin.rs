@@ -243,7 +243,8 @@ async fn urls_in_records_and_headers_are_never_fetched() {
         "/films?_embed=people",
         "/people?_expand=film",
     ] {
-        get(&format!("{}{path}", server.url())).await;
+        let answer = get(&format!("{}{path}", server.url())).await;
+        assert_eq!(answer.status, 200, "{path}");
     }
     assert_eq!(canary.visits(), 0);
     canary.is_alive().await;

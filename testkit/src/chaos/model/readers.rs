@@ -137,6 +137,13 @@ impl Readers {
         )
     }
 
+    /// Whether a reader that was there when the ticket was taken has been away since, or is.
+    pub(super) fn was_interrupted(&self, ticket: &Ticket) -> bool {
+        (0..READERS).any(|reader| {
+            ticket.0[reader].is_some_and(|presence| presence != self.readers[reader].presence)
+        })
+    }
+
     /// A reader that was there when the ticket was taken and has been ever since.
     pub(super) fn survivor(&self, ticket: &Ticket) -> Option<usize> {
         (0..READERS).find(|&reader| {

@@ -220,9 +220,11 @@ fn the_last_reader_is_never_interrupted_and_failures_without_any_are_nobodys_fau
     mirror.look(0);
     assert!(mirror.model.interrupt_reader(2));
     // Each reader was away at some time of this request.
+    assert!(mirror.model.was_interrupted(&before));
     mirror.model.request_failed(&before, "nobody answered");
     assert_eq!(mirror.promises(), []);
     let since = mirror.model.request_begins();
+    assert!(!mirror.model.was_interrupted(&since));
     mirror.model.request_failed(&since, "nobody answered");
     assert_eq!(mirror.promises(), [Promise::Answered]);
 }
