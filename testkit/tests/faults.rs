@@ -80,6 +80,10 @@ async fn reset_mid_body_and_truncate_lose_the_second_half() {
     for fault in [Fault::ResetMidBody, Fault::Truncate] {
         let (upstream, url) = misbehaving(fault.clone());
         let error = try_get(&url).await.expect_err("half of a body");
+        assert!(
+            format!("{error:#}").contains("reading the body"),
+            "{error:#}"
+        );
         let was_reset = format!("{error:#}").to_lowercase().contains("reset");
         assert_eq!(was_reset, fault == Fault::ResetMidBody, "{error:#}");
 

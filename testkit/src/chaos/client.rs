@@ -12,7 +12,7 @@ use super::edge::{self, Edge};
 use super::random::Random;
 use super::record::Record;
 use super::stack::Stack;
-use crate::client::{Connection, Response};
+use crate::client::{CUT, Connection, Response};
 
 /// How long one try may take.
 const TRY: Duration = Duration::from_secs(2);
@@ -25,9 +25,6 @@ const AVOIDED: Duration = Duration::from_secs(1);
 
 /// Between two requests: this machine has other things to do as well.
 const THOUGHT: Duration = Duration::from_millis(15);
-
-/// How the client says that an answer ended before its end.
-const CUT: &str = "reading the body";
 
 /// What people and programs read; films most.
 const PATHS: [&str; 6] = ["/films", "/films", "/films", "/movies", "/movies", "/db"];

@@ -13,12 +13,14 @@
 //!   the round has settled. What nobody within reach has heard of may be announced again.
 
 mod copies;
+mod order;
 mod readers;
 
 use std::collections::BTreeMap;
 
 pub use super::promise::{Promise, Violation};
 use copies::Copies;
+use order::{explain, first_twice};
 use readers::Readers;
 pub use readers::{Expected, Ticket};
 
@@ -378,38 +380,6 @@ impl Model {
         self.forgetting = true;
         self.readers.all_show(0);
     }
-}
-
-/// What is wrong with a list of films that is no beginning of the released ones.
-fn explain(released: &[String], ids: &[String]) -> (Promise, String) {
-    if let Some(twice) = first_twice(ids) {
-        return (Promise::Once, format!("{twice} is served twice"));
-    }
-    if let Some(unknown) = ids.iter().find(|id| !released.contains(id)) {
-        return (Promise::Genuine, format!("{unknown} was never released"));
-    }
-    let mut rest = released.iter();
-    if ids.iter().all(|id| rest.any(|released| released == id)) {
-        let gap = released
-            .iter()
-            .zip(ids)
-            .find(|(released, id)| released != id);
-        let missing = gap.map_or("", |(released, _)| released.as_str());
-        return (
-            Promise::Kept,
-            format!("{missing} is not served, and later ones are"),
-        );
-    }
-    (
-        Promise::Order,
-        format!("released as {released:?}, served as {ids:?}"),
-    )
-}
-
-fn first_twice(ids: &[String]) -> Option<&String> {
-    ids.iter()
-        .enumerate()
-        .find_map(|(index, id)| ids[..index].contains(id).then_some(id))
 }
 
 #[cfg(test)]

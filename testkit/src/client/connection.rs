@@ -174,12 +174,15 @@ fn was_closed(error: &hyper::Error) -> bool {
     reset || error.is_closed() || error.is_canceled() || error.is_incomplete_message()
 }
 
+/// What an error says when an answer's head has come, and its body not whole.
+pub(crate) const CUT: &str = "reading the body";
+
 async fn read(response: Incoming) -> anyhow::Result<Response> {
     let (head, body) = response.into_parts();
     let body = Limited::new(body, LARGEST_BODY)
         .collect()
         .await
-        .map_err(|error| anyhow::anyhow!(error).context("reading the body"))?;
+        .map_err(|error| anyhow::anyhow!(error).context(CUT))?;
     Ok(Response {
         status: head.status.as_u16(),
         headers: head.headers,

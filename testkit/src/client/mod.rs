@@ -15,6 +15,7 @@ use http::{HeaderMap, Method};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, ToSocketAddrs};
 
+pub(crate) use connection::CUT;
 pub use connection::Connection;
 pub use hammer::{Tally, hammer};
 
