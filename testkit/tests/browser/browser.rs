@@ -58,10 +58,7 @@ impl Browser {
         };
         let profile = tempfile::tempdir().unwrap();
         let home = profile.path().display().to_string();
-        let environment = [("HOME", home.clone()), ("TMPDIR", home.clone())];
-        let process = Process::spawn("chromedriver", program, &["--port=0"], &environment);
-        let started = async || process.stdout().iter().find_map(|line| port(line));
-        let port = eventually("chromedriver to listen", PATIENCE, started).await;
+        let (process, port) = driver(&program, &home).await;
 
         let mut wanted = ChromeCapabilities::new();
         for argument in ARGUMENTS {
@@ -163,6 +160,28 @@ impl Drop for Remains {
             let _ = kill_process(pid, Signal::KILL);
         }
     }
+}
+
+/// Starts a driver, and waits until it listens. It takes a port that is free for IPv6 and ends when
+/// that is not free for IPv4, so another one is started then, a few times.
+async fn driver(program: &Path, home: &str) -> (Process, u16) {
+    let environment = ["HOME", "TMPDIR"].map(|variable| (variable, home.to_owned()));
+    let mut said = Vec::new();
+    for _ in 0..10 {
+        let mut process = Process::spawn("chromedriver", program, &["--port=0"], &environment);
+        let listens = async || {
+            let is_over = !process.is_running();
+            let port = process.stdout().iter().find_map(|line| port(line));
+            (port.is_some() || is_over).then_some(port)
+        };
+        let port = eventually("chromedriver to listen or to end", PATIENCE, listens).await;
+        if let Some(port) = port {
+            return (process, port);
+        }
+        process.wait().await;
+        said = [process.stdout(), process.stderr()].concat();
+    }
+    panic!("chromedriver ends whenever it is started: {said:?}");
 }
 
 /// The port in `ChromeDriver was started successfully on port 12345.`
