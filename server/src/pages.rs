@@ -4,11 +4,10 @@
 //! that what is written from right to left leaves the order of what follows it alone.
 
 use askama::Template;
-use chrono::{DateTime, Utc};
+use chrono::SecondsFormat;
 use serde_json::Value;
 use shared::catalogue::{Collection, Record};
 use shared::snapshot::{Snapshot, Source};
-use shared::status::Status;
 
 use crate::relations::{Party, are_related};
 use crate::render::Body;
@@ -19,30 +18,23 @@ pub const STYLE: &str = include_str!("../templates/style.css");
 /// The one picture.
 pub const ICON: &str = include_str!("../templates/icon.svg");
 
-/// Stands in the rendered page where the age belongs: at its first occurrence, because no data is
-/// rendered before it. After it, in the data, it is a character (or rather, no character) like any
-/// other.
-const AGE: &str = "\u{fdd0}";
-
-/// `/movies`, complete but for the age of the data.
-#[derive(Debug)]
-pub struct MoviesPage {
-    before_age: String,
-    after_age: String,
-    confirmed_at: Option<DateTime<Utc>>,
-}
+/// The one script: shows how old the data is. The page's policy allows it by its hash.
+pub(crate) const SCRIPT: &str = include_str!("../templates/age.js");
 
 #[derive(Template)]
 #[template(path = "movies.html")]
 struct Movies<'a> {
     /// What every path begins with.
     prefix: &'a str,
-    age: &'a str,
     films: Vec<Film<'a>>,
     built_in: bool,
     upstream: &'a str,
     generation: u64,
+    /// When the generation was committed, for machines (RFC 3339).
     committed_at: String,
+    /// The same for people.
+    committed_on: String,
+    script: &'static str,
 }
 
 struct Film<'a> {
@@ -62,58 +54,24 @@ struct Person<'a> {
     about: String,
 }
 
-impl MoviesPage {
-    /// Renders the page for a snapshot and what the last syncs said of it, of a mirror whose paths
-    /// begin with `prefix`.
-    pub fn render(snapshot: &Snapshot, status: Option<&Status>, prefix: &str) -> Self {
-        let page = Movies {
-            prefix,
-            age: AGE,
-            films: films_newest_first(snapshot),
-            built_in: snapshot.source() == Source::BuiltIn,
-            upstream: &snapshot.upstream,
-            generation: snapshot.generation,
-            committed_at: snapshot
-                .committed_at
-                .format("%Y-%m-%d %H:%M:%S UTC")
-                .to_string(),
-        };
-        let html = page.render().expect("templates write to memory");
-        let (before, after) = html.split_once(AGE).unwrap_or((&html, ""));
-        Self {
-            before_age: before.to_owned(),
-            after_age: after.to_owned(),
-            confirmed_at: status.and_then(Status::confirmed_at),
-        }
-    }
-
-    /// The page as it is at a moment.
-    pub fn at(&self, now: DateTime<Utc>) -> Body {
-        let Self {
-            before_age,
-            after_age,
-            confirmed_at,
-        } = self;
-        let age = confirmed_at.map_or_else(
-            || "never, the upstream has not answered yet".to_owned(),
-            |confirmed_at| format!("{} ago", age(now.timestamp() - confirmed_at.timestamp())),
-        );
-        Body::new(
-            "text/html; charset=utf-8",
-            format!("{before_age}{age}{after_age}"),
-        )
-    }
-}
-
-/// A span of seconds as people say it: `1 second`, `12 seconds`, `3 minutes`, `2 days`.
-fn age(seconds: i64) -> String {
-    let (count, unit) = match seconds.max(0) {
-        seconds @ 0..120 => (seconds, "second"),
-        seconds @ 120..7_200 => (seconds / 60, "minute"),
-        seconds @ 7_200..172_800 => (seconds / 3_600, "hour"),
-        seconds => (seconds / 86_400, "day"),
+/// Renders `/movies` for a snapshot, of a mirror whose paths begin with `prefix`.
+///
+/// The body says nothing that changes between generations: how old the data is stands in `Age`,
+/// and the page's script shows it.
+pub fn movies(snapshot: &Snapshot, prefix: &str) -> Body {
+    let committed_at = snapshot.committed_at;
+    let page = Movies {
+        prefix,
+        films: films_newest_first(snapshot),
+        built_in: snapshot.source() == Source::BuiltIn,
+        upstream: &snapshot.upstream,
+        generation: snapshot.generation,
+        committed_at: committed_at.to_rfc3339_opts(SecondsFormat::Secs, true),
+        committed_on: committed_at.format("%Y-%m-%d %H:%M:%S UTC").to_string(),
+        script: SCRIPT,
     };
-    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+    let html = page.render().expect("templates write to memory");
+    Body::new("text/html; charset=utf-8", html)
 }
 
 fn films_newest_first(snapshot: &Snapshot) -> Vec<Film<'_>> {
@@ -214,25 +172,6 @@ mod tests {
 
     fn record(value: Value) -> Record {
         serde_json::from_value(value).unwrap()
-    }
-
-    #[test]
-    fn an_age_is_told_with_the_right_plural() {
-        let ages = [0, 1, 12, 119, 120, 7_199, 7_200, 172_800, -5].map(age);
-        assert_eq!(
-            ages,
-            [
-                "0 seconds",
-                "1 second",
-                "12 seconds",
-                "119 seconds",
-                "2 minutes",
-                "119 minutes",
-                "2 hours",
-                "2 days",
-                "0 seconds"
-            ]
-        );
     }
 
     #[test]

@@ -2,20 +2,32 @@
 //! loading, being framed by or telling anything that it should not.
 //!
 //! Owns which answers have them. The pages need a stylesheet and an icon of their own origin, and
-//! nothing else.
+//! one script, which stands in the page and is allowed by its hash: any other text in its place
+//! does not run, and no body of this origin (JSONP!) can be loaded as a script.
 
+use std::sync::LazyLock;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use sha2::{Digest, Sha256};
 
-/// What every answer with HTML has, a 304 that stands for one included.
-const PAGE: [(HeaderName, HeaderValue); 4] = [
-    (
-        CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(
-            "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; \
-             form-action 'none'; frame-ancestors 'none'",
-        ),
-    ),
+use crate::pages::SCRIPT;
+
+/// What pages may run and load. The script asks its own page for the age of the data.
+static CONTENT: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let script = STANDARD.encode(Sha256::digest(SCRIPT));
+    let policy = format!(
+        "default-src 'none'; script-src 'sha256-{script}'; connect-src 'self'; \
+         style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'none'"
+    );
+    HeaderValue::try_from(policy).expect("is ASCII")
+});
+
+/// What every other header is, on every answer with HTML, a 304 that stands for one included.
+const PAGE: [(HeaderName, HeaderValue); 3] = [
     (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     // A page that opens this one in a window of its own gets no hold of that window.
     (
@@ -42,6 +54,7 @@ const PAGE: [(HeaderName, HeaderValue); 4] = [
 /// who keep a page that did not change.
 pub(crate) fn protect(headers: &mut HeaderMap, content_type: &str) {
     if content_type.starts_with("text/html") {
+        headers.insert(CONTENT_SECURITY_POLICY, CONTENT.clone());
         headers.extend(PAGE);
     }
 }

@@ -136,7 +136,8 @@ impl Browser {
         self.driver.screenshot(file).await.unwrap();
     }
 
-    async fn command(&self, name: &str, parameters: Value) {
+    /// Gives the browser a command of its debugging protocol.
+    pub(crate) async fn command(&self, name: &str, parameters: Value) {
         self.driver.cdp().send_raw(name, parameters).await.unwrap();
     }
 }

@@ -5,6 +5,7 @@
 //! so; where `CI` is set, they fail.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+mod age;
 mod browser;
 mod elsewhere;
 mod hostile;

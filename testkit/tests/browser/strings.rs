@@ -5,6 +5,7 @@ use testkit::mirror::Mirror;
 use testkit::{PATIENCE, eventually};
 use thirtyfour::error::WebDriverErrorInner;
 
+use crate::age::age_is_shown;
 use crate::pages::OVERHANG;
 use crate::{Browser, Elsewhere, Stage, hostile};
 
@@ -132,14 +133,7 @@ async fn the_page_shows_hostile_text_as_it_is_and_as_nothing_else() {
         let known_by_id = [&*parsed(text), "(1999)", "unknown", "unknown", "unknown"];
         assert_eq!(nameless, &json!(known_by_id), "{what}");
     }
-    let age = browser
-        .ask("return document.querySelector('.age').textContent;")
-        .await;
-    let age = age.as_str().unwrap();
-    assert!(
-        age.starts_with("Last update: ") && age.ends_with(" ago"),
-        "{age}"
-    );
+    age_is_shown(browser).await;
     stage.assert_nothing_ran("/movies").await;
 
     for width in [360, 1280] {
