@@ -11,7 +11,7 @@ use poller::sync::{Cycle, Syncer};
 use poller::upstream::Upstream;
 use poller::{daemon, orders, report};
 use shared::cache::write::Writer;
-use shared::{admin, config, http, shutdown, telemetry, tls};
+use shared::{admin, config, console, http, shutdown, telemetry, tls};
 
 /// Syncs the Ghibli API into the cache, every minute, for ever.
 #[derive(Parser)]
@@ -44,14 +44,16 @@ fn main() -> ExitCode {
     let config: Config = match config::load(VARIABLES, std::env::vars_os()) {
         Ok(config) => config,
         Err(mistakes) => {
-            eprintln!("ghibli-poller: {mistakes}\n(--help lists the variables)");
+            console::note(format_args!(
+                "ghibli-poller: {mistakes}\n(--help lists the variables)"
+            ));
             return ExitCode::from(config::EXIT_USAGE);
         }
     };
     match dispatch(&arguments.command.unwrap_or(Command::Run), config) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("ghibli-poller: {error:#}");
+            console::note(format_args!("ghibli-poller: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -69,7 +71,7 @@ async fn dispatch(command: &Command, config: Config) -> Result<ExitCode> {
 }
 
 async fn run(config: Config) -> Result<()> {
-    telemetry::start(config.log_format, &config.log_level);
+    let _logging = telemetry::start(config.log_format, &config.log_level);
     let shutdown = shutdown::requested()?;
     let syncer = syncer(&config)?;
     let admin = http::listen(config.admin_addr, "ADMIN_ADDR")?;
@@ -86,8 +88,8 @@ async fn run(config: Config) -> Result<()> {
 /// Gives an order to the poller that runs, or carries it out if none does.
 async fn order(config: Config, command: orders::Command) -> Result<ExitCode> {
     if admin::is_answering(config.admin_addr) {
-        println!("{}", orders::ask(config.admin_addr, command)?);
-        return Ok(ExitCode::SUCCESS);
+        let done = orders::ask(config.admin_addr, command)?;
+        return Ok(console::finish(done, ExitCode::SUCCESS));
     }
     if command == orders::Command::Accept {
         return sync(config, Trust::Accepting).await;
@@ -95,30 +97,31 @@ async fn order(config: Config, command: orders::Command) -> Result<ExitCode> {
     let mut syncer = syncer(&config)?;
     let pruned = syncer.prune().await;
     syncer.release().await;
-    println!("{}", orders::pruned(&pruned?));
-    Ok(ExitCode::SUCCESS)
+    Ok(console::finish(orders::pruned(&pruned?), ExitCode::SUCCESS))
 }
 
 async fn sync(config: Config, trust: Trust) -> Result<ExitCode> {
     // The summary on standard output tells it all; on a terminal log lines would only repeat it.
-    if std::io::stderr().is_terminal() {
-        eprintln!("syncing {} into {} …", config.ghibli_api, config.cache_url);
-        tls::install_provider();
+    let _logging = if std::io::stderr().is_terminal() {
+        console::note(format_args!(
+            "syncing {} into {} …",
+            config.ghibli_api, config.cache_url
+        ));
+        None
     } else {
-        telemetry::start(config.log_format, &config.log_level);
-    }
+        Some(telemetry::start(config.log_format, &config.log_level))
+    };
     let mut syncer = syncer(&config)?;
     let cycle = syncer.sync_once(trust, |_| None).await?;
     syncer.release().await;
     Ok(match cycle {
         Cycle::Standby { holder } => {
-            println!("nothing done: {holder} is syncing this cache");
-            ExitCode::FAILURE
+            let nothing = format!("nothing done: {holder} is syncing this cache");
+            console::finish(nothing, ExitCode::FAILURE)
         }
         Cycle::Finished(report) => {
             report.log();
-            println!("{report}");
-            exit_code(report.outcome)
+            console::finish(&report, exit_code(report.outcome))
         }
     })
 }

@@ -127,7 +127,7 @@ pub const VARIABLES: &[Variable] = &[
         name: "CACHE_URL",
         default: "file:data",
         help: "The cache: file:DIRECTORY or redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]; or \
-               redis+sentinel://[USER:PASSWORD@]HOST[:PORT][,…]/MASTER_NAME[?db=DATABASE]; with TLS, \
+               redis+sentinel://HOST[:PORT][,…]/MASTER_NAME; with TLS, \
                rediss:// and rediss+sentinel://",
         secret: true,
     },

@@ -11,7 +11,7 @@ use server::publish::{self, Published};
 use server::routes::{self, Setup};
 use shared::cache::read::Reader;
 use shared::http::Limits;
-use shared::{admin, config, http, shutdown, telemetry, tls};
+use shared::{admin, config, console, http, shutdown, telemetry, tls};
 use tokio::sync::watch;
 
 /// Serves the films and people of the Ghibli API from the cache, and nothing else.
@@ -38,7 +38,9 @@ fn main() -> ExitCode {
     let config: Config = match config::load(VARIABLES, std::env::vars_os()) {
         Ok(config) => config,
         Err(mistakes) => {
-            eprintln!("ghibli-server: {mistakes}\n(--help lists the variables)");
+            console::note(format_args!(
+                "ghibli-server: {mistakes}\n(--help lists the variables)"
+            ));
             return ExitCode::from(config::EXIT_USAGE);
         }
     };
@@ -49,7 +51,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("ghibli-server: {error:#}");
+            console::note(format_args!("ghibli-server: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -57,7 +59,7 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn run(config: &Config) -> Result<()> {
-    telemetry::start(config.log_format, &config.log_level);
+    let _logging = telemetry::start(config.log_format, &config.log_level);
     tls::install_provider();
     let shutdown = shutdown::requested()?;
     let cache = config.cache_url.clone();

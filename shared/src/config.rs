@@ -130,7 +130,7 @@ fn read_secret(path: &OsString) -> std::io::Result<String> {
     Ok(text.trim().to_owned())
 }
 
-/// The table as `--help` shows it.
+/// The table as `--help` shows it, for a terminal of 80 columns.
 pub fn help(table: &[Variable]) -> String {
     let mut text = String::from("Environment variables:\n");
     for Variable {
@@ -140,13 +140,41 @@ pub fn help(table: &[Variable]) -> String {
         secret,
     } in table
     {
-        let _ = write!(text, "  {name:<18} {help}\n{:21}default: {default}", "");
+        let _ = write!(text, "  {name:<18} ");
+        wrap(&mut text, help);
+        let mut default = format!("default: {default}");
         if *secret {
-            let _ = write!(text, "; or {name}_FILE names a file that holds the value");
+            let _ = write!(
+                default,
+                "; or {name}_FILE names a file that holds the value"
+            );
         }
-        text.push('\n');
+        let _ = write!(text, "{:HELP_COLUMN$}", "");
+        wrap(&mut text, &default);
     }
     text
+}
+
+/// Where the texts in `--help` begin, and where they end.
+const HELP_COLUMN: usize = 21;
+const HELP_END: usize = 80;
+
+/// Adds words, in lines that end before [`HELP_END`]; the cursor stands at [`HELP_COLUMN`].
+fn wrap(text: &mut String, words: &str) {
+    let mut column = HELP_COLUMN;
+    for word in words.split(' ') {
+        let length = word.chars().count() + 1;
+        if column > HELP_COLUMN && column + length > HELP_END {
+            let _ = write!(text, "\n{:HELP_COLUMN$}", "");
+            column = HELP_COLUMN;
+        }
+        if column > HELP_COLUMN {
+            text.push(' ');
+        }
+        text.push_str(word);
+        column += length;
+    }
+    text.push('\n');
 }
 
 /// An `http` or `https` URL that paths are appended to, kept without a trailing slash.

@@ -11,7 +11,8 @@
 //! | [`config`] | typed configuration from the environment |
 //! | [`http`] | the accept loop, with a limit on everything |
 //! | [`admin`] | `/livez` and `/readyz`, and the health check that asks for them |
-//! | [`telemetry`], [`shutdown`], [`tls`] | log lines; signals; the cryptography provider |
+//! | [`telemetry`], [`console`] | log lines; what commands print |
+//! | [`shutdown`], [`tls`] | signals; the cryptography provider |
 //!
 //! Nothing in here talks to the upstream.
 
@@ -19,6 +20,7 @@ pub mod admin;
 pub mod cache;
 pub mod catalogue;
 pub mod config;
+pub mod console;
 pub mod http;
 pub mod lineage;
 pub mod shutdown;

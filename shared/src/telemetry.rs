@@ -1,19 +1,35 @@
 //! Log lines: one event a line on standard error, as JSON for machines or as text for people.
 //!
-//! Messages are fixed sentences; facts stand in fields with their units in the name.
+//! Messages are fixed sentences; facts stand in fields with their units in the name. A line that
+//! cannot be written is lost and counted; nothing else ever is.
 
-use std::fmt::Debug;
-use std::io::IsTerminal;
+use std::fmt::{self, Debug};
+use std::io::{self, Write};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Deserialize;
-use tracing::field::Field;
+use tracing::field::{Field, Visit};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::field::MakeExt;
-use tracing_subscriber::fmt::format::{self, Writer};
+use tracing_subscriber::field::RecordFields;
+use tracing_subscriber::fmt::FormatFields;
+use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::ChronoUtc;
+
+use crate::console;
 
 /// Libraries whose chatter is of no use to operators; `LOG_LEVEL` can name them to hear them.
 const QUIET: &str = "tokio_cron_scheduler=warn";
+
+/// How many lines wait to be written before more of them are lost.
+const QUEUED_LINES: usize = 4096;
+
+/// Counts the lines that found the queue full.
+static OVERFLOW: OnceLock<ErrorCounter> = OnceLock::new();
+
+/// Counts the lines that standard error did not take.
+static UNWRITTEN: AtomicUsize = AtomicUsize::new(0);
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -52,10 +68,26 @@ impl TryFrom<String> for Level {
     }
 }
 
+/// Keeps the writer of log lines alive. Dropping it waits a moment for the last lines, and no
+/// longer: standard error may be a pipe that nobody reads.
+#[must_use = "log lines are lost once this is dropped"]
+#[derive(Debug)]
+pub struct Logging {
+    _writer: WorkerGuard,
+}
+
 /// Starts logging for the whole process, panics included. Called once, first thing in `main`.
-pub fn start(format: Format, level: &Level) {
+pub fn start(format: Format, level: &Level) -> Logging {
+    // A thread of its own writes, so that a slow or dead log collector delays nobody.
+    let (lines, writer) = NonBlockingBuilder::default()
+        .buffered_lines_limit(QUEUED_LINES)
+        .lossy(true)
+        .thread_name("log")
+        .finish(StandardError::default());
+    _ = OVERFLOW.set(lines.error_counter());
     let builder = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
+        .with_writer(lines)
+        .log_internal_errors(false)
         .with_env_filter(EnvFilter::new(format!("{QUIET},{}", level.0)));
     match format {
         Format::Json => builder
@@ -65,9 +97,9 @@ pub fn start(format: Format, level: &Level) {
             .init(),
         Format::Text => builder
             .with_target(false)
-            .fmt_fields(format::debug_fn(without_zeros).delimited(" "))
+            .fmt_fields(Plain)
             .with_timer(ChronoUtc::new("%H:%M:%S".into()))
-            .with_ansi(std::io::stderr().is_terminal())
+            .with_ansi(console::is_colourful(&io::stderr()))
             .init(),
     }
     std::panic::set_hook(Box::new(|panic| {
@@ -78,13 +110,106 @@ pub fn start(format: Format, level: &Level) {
         let reason = panic.payload_as_str().unwrap_or("not text");
         tracing::error!(location, reason, "a task panicked");
     }));
+    Logging { _writer: writer }
 }
 
-/// Writes a field for people, who need not be told of each thing that did not happen.
-fn without_zeros(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
-    match field.name() {
-        "message" => write!(writer, "{value:?}"),
-        name if name.contains('.') && format!("{value:?}") == "0" => Ok(()),
-        name => write!(writer, "{name}={value:?}"),
+/// How many log lines could not be written since the process started.
+pub fn lost_lines() -> usize {
+    let overflow = OVERFLOW.get().map_or(0, ErrorCounter::dropped_lines);
+    UNWRITTEN.load(Ordering::Relaxed) + overflow
+}
+
+/// Standard error as the sink of log lines: a line that cannot be written is counted and forgotten.
+#[derive(Debug, Default)]
+struct StandardError {
+    /// How many lines were lost when this was last logged.
+    reported: usize,
+    /// Whether the last line was written in part, so that the next one must not follow it directly.
+    is_torn: bool,
+}
+
+impl Write for StandardError {
+    /// Takes a whole line, always.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut error = io::stderr();
+        let separator: &[u8] = if self.is_torn { b"\n" } else { b"" };
+        match error
+            .write_all(separator)
+            .and_then(|()| error.write_all(line))
+        {
+            Ok(()) => {
+                self.is_torn = false;
+                let lost_lines = lost_lines();
+                if lost_lines > self.reported {
+                    self.reported = lost_lines;
+                    tracing::warn!(lost_lines, "log lines could not be written");
+                }
+            }
+            Err(_) => {
+                self.is_torn = true;
+                UNWRITTEN.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Fields as people read them: `name=value`, quotes only where they help, and nothing about a
+/// collection in which nothing happened.
+struct Plain;
+
+impl<'writer> FormatFields<'writer> for Plain {
+    fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
+        let mut visitor = PlainVisitor {
+            writer,
+            outcome: Ok(()),
+        };
+        fields.record(&mut visitor);
+        visitor.outcome
+    }
+}
+
+struct PlainVisitor<'writer> {
+    writer: Writer<'writer>,
+    outcome: fmt::Result,
+}
+
+impl PlainVisitor<'_> {
+    fn write(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+        let written = match field.name() {
+            "message" => write!(self.writer, "{value}"),
+            name => write!(self.writer, " {name}={value}"),
+        };
+        self.outcome = self.outcome.and(written);
+    }
+}
+
+impl Visit for PlainVisitor<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        let is_quiet = matches!(value, "not_modified" | "unchanged");
+        if field.name().ends_with(".result") && is_quiet {
+            return;
+        }
+        let is_word = !value.is_empty() && value.chars().all(|it| it.is_ascii_graphic());
+        if is_word {
+            self.write(field, format_args!("{value}"));
+        } else {
+            self.record_debug(field, &value);
+        }
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        let is_of_collection = field.name().contains('.');
+        if !is_of_collection || value != 0 && !field.name().ends_with(".count") {
+            self.write(field, format_args!("{value}"));
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.write(field, format_args!("{value:?}"));
     }
 }

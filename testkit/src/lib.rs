@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`upstream`] | a stand-in Ghibli API that counts its requests and fails on demand |
 //! | [`process`] | the project's real binaries: start, read their logs, signal, kill |
+//! | [`terminal`] | a terminal with a program in it |
 //! | [`mirror`] | a whole mirror in one line, for tests of what servers answer |
 //! | [`attack`] | attacks on a server, and what they cost it |
 //! | [`oracle`] | the software that the upstream runs, where node is installed |
@@ -26,6 +27,7 @@ pub mod process;
 pub mod proxy;
 pub mod redis;
 pub mod sample;
+pub mod terminal;
 pub mod tls;
 pub mod upstream;
 mod wait;

@@ -9,6 +9,8 @@ mod sbom;
 mod test;
 mod up;
 
+use std::fmt::Display;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -52,7 +54,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("cargo xtask: {error:#}");
+            _ = writeln!(io::stderr(), "cargo xtask: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -72,6 +74,11 @@ fn until_interrupted(work: impl Future<Output = Result<()>>) -> Result<()> {
             _ = terminate.recv() => bail!("terminated"),
         }
     })
+}
+
+/// Prints a line. One that cannot be written, because the terminal was closed, is lost.
+fn say(line: impl Display) {
+    _ = writeln!(io::stdout(), "{line}");
 }
 
 /// The repository's top level.

@@ -1,6 +1,6 @@
 //! `cargo xtask up`: the mirror on this machine, with nothing to install.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use testkit::client::try_get;
 use testkit::process::cargo;
 use testkit::upstream::Upstream;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
 
-use crate::top;
+use crate::{say, top};
 
 /// What can be chosen.
 #[derive(Args)]
@@ -37,6 +37,9 @@ pub(crate) struct Options {
     release: bool,
 }
 
+/// How much of a typed line counts as a title, in bytes.
+const LONGEST_TITLE: u64 = 1024;
+
 /// How long processes get to stop by themselves.
 const STOP_TIME: Duration = Duration::from_secs(12);
 
@@ -53,34 +56,42 @@ pub(crate) fn up(options: &Options) -> Result<()> {
 }
 
 async fn run(options: &Options) -> Result<()> {
-    let (mut interrupt, mut terminate) = (
+    let (mut interrupt, mut terminate, mut hangup) = (
         signal(SignalKind::interrupt())?,
         signal(SignalKind::terminate())?,
+        signal(SignalKind::hangup())?,
     );
     let stopped = async {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
         }
     };
     let binaries = build(options.release)?;
     let upstream = options
         .offline
         .then(|| Upstream::start(testkit::catalogue()));
-    let mut processes = start(options, &binaries, upstream.as_ref())?;
+    // What the stand-in says must not get into the cache that the real upstream fills, nor be known
+    // when the stand-in begins anew.
+    let scratch = options.offline.then(tempfile::tempdir).transpose()?;
+    let directory = scratch
+        .as_ref()
+        .map_or_else(|| top().join("data"), |scratch| scratch.path().to_owned());
+    let mut processes = start(options, &binaries, &directory, upstream.as_ref())?;
     let outcome = tokio::select! {
         () = stopped => Ok(()),
         outcome = watch(&mut processes) => outcome,
         outcome = tell(options, upstream.as_ref()) => outcome,
     };
-    println!("stopping");
+    say("stopping");
     stop(processes).await;
     outcome
 }
 
 /// Builds both binaries and returns the folder that they are in.
 fn build(release: bool) -> Result<PathBuf> {
-    println!("building the poller and the server; the first time this takes some minutes");
+    say("building the poller and the server; the first time this takes some minutes");
     let mut build = cargo();
     build.args([
         "build",
@@ -108,16 +119,11 @@ struct Process {
 
 fn start(
     options: &Options,
-    binaries: &std::path::Path,
+    binaries: &Path,
+    directory: &Path,
     upstream: Option<&Upstream>,
 ) -> Result<Vec<Process>> {
-    // What the stand-in says must not get into the cache that the real upstream fills.
-    let directory = if options.offline {
-        "target/offline-cache"
-    } else {
-        "data"
-    };
-    let directory = format!("file:{}", top().join(directory).display());
+    let directory = format!("file:{}", directory.display());
     let cache = options.redis.clone().unwrap_or(directory);
     let mut processes = Vec::new();
     let mut spawn = |name: String, binary: &str, environment: &[(&str, String)]| {
@@ -172,26 +178,59 @@ async fn tell(options: &Options, upstream: Option<&Upstream>) -> Result<()> {
     })
     .await
     .context("no films within a minute; the lines above say why")?;
-    println!();
-    for reader in 0..options.readers {
-        println!("  the films with their people: {}/movies", url(reader));
-    }
-    println!("  as JSON:                     {}/films", url(0));
+    let also = match options.readers {
+        1 => String::new(),
+        readers => {
+            let (second, last) = (options.port + 1, options.port + readers - 1);
+            format!("   (and ports {second} to {last})")
+        }
+    };
+    say(format_args!("\n  Films:   {}/movies{also}", url(0)));
+    say(format_args!("  JSON:    {}/films\n", url(0)));
     let Some(upstream) = upstream else {
-        println!("  the poller syncs every minute; Ctrl-C stops everything\n");
+        say("  The poller syncs every minute. Ctrl-C stops everything.\n");
         return std::future::pending().await;
     };
-    println!("  the stand-in upstream:       {}/films", upstream.url());
-    println!("  type a title and Enter to release a film; Ctrl-C stops everything\n");
-    let mut lines = BufReader::new(tokio::io::stdin()).lines();
-    while let Some(title) = lines.next_line().await? {
-        if !title.trim().is_empty() {
-            upstream.release(title.trim());
-            println!("released upstream: {}", title.trim());
+    say("  Type a title and Enter: the stand-in upstream releases the film.");
+    say("  Ctrl-C stops everything.\n");
+    release(upstream).await
+}
+
+/// Releases every title that is typed, for ever.
+async fn release(upstream: &Upstream) -> Result<()> {
+    let mut input = BufReader::new(tokio::io::stdin());
+    loop {
+        let mut line = Vec::new();
+        let mut start = (&mut input).take(LONGEST_TITLE);
+        let Ok(1..) = start.read_until(b'\n', &mut line).await else {
+            // Without a terminal there are no titles, and the mirror goes on.
+            return std::future::pending().await;
+        };
+        let is_whole = line.ends_with(b"\n");
+        let text = String::from_utf8_lossy(&line);
+        let title: String = text.chars().filter(|it| !it.is_control()).collect();
+        let title = title.trim();
+        if !title.is_empty() {
+            upstream.release(title);
+            say(format_args!("released upstream: {title}"));
+        }
+        if !is_whole {
+            skip_line(&mut input).await?;
         }
     }
-    // Without a terminal there are no titles, and the mirror goes on.
-    std::future::pending().await
+}
+
+/// Reads on to the end of a line that is too long, without keeping it.
+async fn skip_line(input: &mut (impl AsyncBufReadExt + Unpin)) -> Result<()> {
+    loop {
+        let read = input.fill_buf().await?;
+        let end = read.iter().position(|byte| *byte == b'\n');
+        let skipped = end.map_or(read.len(), |end| end + 1);
+        input.consume(skipped);
+        if end.is_some() || skipped == 0 {
+            return Ok(());
+        }
+    }
 }
 
 /// Ends when any process does, which none should.
@@ -220,7 +259,7 @@ async fn stop(mut processes: Vec<Process>) {
     }
     for Process { name, child } in &mut processes {
         if timeout(STOP_TIME, child.wait()).await.is_err() {
-            println!("{name} does not stop; killing it");
+            say(format_args!("{name} does not stop; killing it"));
             let _ = child.kill().await;
         }
     }

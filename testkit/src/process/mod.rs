@@ -27,7 +27,7 @@ pub use output::Mark;
 pub use programs::{Poller, RunningPoller, RunningServer, Server};
 
 use crate::PATIENCE;
-use output::Output;
+pub(crate) use output::Output;
 
 /// The programs of this name on `PATH`, the one that is run first.
 pub fn installed(program: &str) -> impl Iterator<Item = PathBuf> {

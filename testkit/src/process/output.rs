@@ -1,10 +1,11 @@
 //! What a process says, line by line, bounded, and awaitable.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
 /// How many lines are kept.
 const KEPT: usize = 10_000;
@@ -15,9 +16,10 @@ pub struct Mark(usize);
 
 /// One stream of a process. A background task fills it until the stream ends.
 #[derive(Debug, Default)]
-pub(super) struct Output {
+pub(crate) struct Output {
     kept: Mutex<Kept>,
     progress: watch::Sender<Progress>,
+    reader: OnceLock<AbortHandle>,
 }
 
 #[derive(Debug, Default)]
@@ -33,11 +35,11 @@ struct Progress {
 }
 
 impl Output {
-    pub(super) fn capture(stream: impl AsyncRead + Unpin + Send + 'static) -> Arc<Self> {
+    pub(crate) fn capture(stream: impl AsyncRead + Unpin + Send + 'static) -> Arc<Self> {
         let output = Arc::new(Self::default());
         let writer = Arc::clone(&output);
         // Ends with the stream, that is with the process.
-        tokio::spawn(async move {
+        let reader = tokio::spawn(async move {
             let mut stream = BufReader::new(stream);
             let mut line = Vec::new();
             while let Ok(1..) = stream.read_until(b'\n', &mut line).await {
@@ -48,7 +50,24 @@ impl Output {
                 .progress
                 .send_modify(|progress| progress.ended = true);
         });
+        _ = output.reader.set(reader.abort_handle());
         output
+    }
+
+    /// Closes the stream, whatever is still written to it.
+    pub(crate) fn stop(&self) {
+        if let Some(reader) = self.reader.get() {
+            reader.abort();
+        }
+        self.progress.send_modify(|progress| progress.ended = true);
+    }
+
+    /// The first of all lines in which `wanted` finds something.
+    pub(crate) async fn find_from_start<T>(
+        &self,
+        wanted: impl FnMut(&str) -> Option<T>,
+    ) -> Option<T> {
+        self.find(Mark::default(), wanted).await
     }
 
     fn push(&self, line: String) {
@@ -63,23 +82,23 @@ impl Output {
         self.progress.send_modify(|progress| progress.lines += 1);
     }
 
-    pub(super) fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         self.kept().lines.iter().cloned().collect()
     }
 
-    pub(super) fn mark(&self) -> Mark {
+    pub(crate) fn mark(&self) -> Mark {
         let kept = self.kept();
         Mark(kept.dropped + kept.lines.len())
     }
 
-    pub(super) fn since(&self, mark: Mark) -> (Vec<String>, Mark) {
+    pub(crate) fn since(&self, mark: Mark) -> (Vec<String>, Mark) {
         let (lines, end) = self.from(mark.0);
         (lines, Mark(end))
     }
 
     /// The first line from `mark` on in which `wanted` finds something; `None` when the stream
     /// ends without one.
-    pub(super) async fn find<T>(
+    pub(crate) async fn find<T>(
         &self,
         mark: Mark,
         mut wanted: impl FnMut(&str) -> Option<T>,
@@ -100,7 +119,7 @@ impl Output {
     }
 
     /// Waits until the stream has ended.
-    pub(super) async fn closed(&self) {
+    pub(crate) async fn closed(&self) {
         // The sender lives in `self`, so waiting cannot fail.
         let _ = self
             .progress

@@ -1,0 +1,126 @@
+//! A terminal with a program in it, as a person would have it: what is on the screen, and keys.
+
+use std::process::{Command, ExitStatus};
+use std::sync::Arc;
+
+use pty_process::{OwnedWritePty, Size};
+use tokio::io::AsyncWriteExt;
+use tokio::process::Child;
+use tokio::time::timeout;
+
+use crate::PATIENCE;
+use crate::process::Output;
+
+/// How many characters a line of the terminal has room for.
+pub const COLUMNS: u16 = 80;
+
+/// A program that runs in a terminal of its own. Dropping it kills the program.
+#[derive(Debug)]
+pub struct Terminal {
+    name: String,
+    child: Child,
+    keys: Option<OwnedWritePty>,
+    screen: Arc<Output>,
+}
+
+impl Terminal {
+    /// Runs a command in a terminal of [`COLUMNS`] columns that knows colours.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    pub fn run(command: &Command) -> Self {
+        let name = format!("{command:?}");
+        let (terminal, inside) = pty_process::open().expect("the system has terminals");
+        terminal.resize(Size::new(24, COLUMNS)).expect("a size");
+        let mut program = pty_process::Command::new(command.get_program())
+            .args(command.get_args())
+            .env_remove("NO_COLOR")
+            .env("TERM", "xterm-256color")
+            .kill_on_drop(true);
+        for (variable, value) in command.get_envs() {
+            program = match value {
+                Some(value) => program.env(variable, value),
+                None => program.env_remove(variable),
+            };
+        }
+        if let Some(directory) = command.get_current_dir() {
+            program = program.current_dir(directory);
+        }
+        let child = program
+            .spawn(inside)
+            .unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
+        let (screen, keys) = terminal.into_split();
+        Self {
+            name,
+            child,
+            keys: Some(keys),
+            screen: Output::capture(screen),
+        }
+    }
+
+    /// Everything that was shown, line by line, the codes for colours included.
+    pub fn lines(&self) -> Vec<String> {
+        self.screen.lines()
+    }
+
+    /// Waits until a line with this text is shown, and returns it.
+    ///
+    /// # Panics
+    ///
+    /// With everything that was shown, after a while or when the program ends without it.
+    pub async fn shows(&self, text: &str) -> String {
+        let wanted = |line: &str| line.contains(text).then(|| line.to_owned());
+        let found = timeout(5 * PATIENCE, self.screen.find_from_start(wanted)).await;
+        let shown = || self.lines().join("\n");
+        match found {
+            Ok(Some(line)) => line,
+            Ok(None) => panic!("{} ended without {text:?}:\n{}", self.name, shown()),
+            Err(_) => panic!("{} does not show {text:?}:\n{}", self.name, shown()),
+        }
+    }
+
+    /// Types these bytes.
+    ///
+    /// # Panics
+    ///
+    /// When the terminal is closed.
+    pub async fn types(&mut self, keys: &[u8]) {
+        let terminal = self.keys.as_mut().expect("the terminal is open");
+        terminal.write_all(keys).await.expect("keys can be typed");
+    }
+
+    /// Presses Ctrl-C.
+    pub async fn interrupt(&mut self) {
+        self.types(b"\x03").await;
+    }
+
+    /// Makes the window narrower or wider.
+    ///
+    /// # Panics
+    ///
+    /// When the terminal is closed.
+    pub fn resize(&self, columns: u16) {
+        let terminal = self.keys.as_ref().expect("the terminal is open");
+        terminal.resize(Size::new(24, columns)).expect("a size");
+    }
+
+    /// Closes the window under the program.
+    pub fn close(&mut self) {
+        self.screen.stop();
+        self.keys = None;
+    }
+
+    /// Waits until the program ends.
+    ///
+    /// # Panics
+    ///
+    /// With everything that was shown, after a while.
+    pub async fn wait(&mut self) -> ExitStatus {
+        let ended = timeout(PATIENCE, self.child.wait()).await;
+        let shown = || self.screen.lines().join("\n");
+        let ended = ended.unwrap_or_else(|_| panic!("{} goes on:\n{}", self.name, shown()));
+        let _ = timeout(PATIENCE, self.screen.closed()).await;
+        ended.expect("a child can be awaited")
+    }
+}

@@ -1,0 +1,204 @@
+//! What a person sees: everything that people start, in a terminal of 80 columns.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+use std::path::Path;
+use std::process::Command;
+
+use testkit::client::{get, try_get};
+use testkit::process::{Process, binaries, cargo};
+use testkit::redis::Redis;
+use testkit::terminal::{COLUMNS, Terminal};
+use testkit::upstream::Upstream;
+use testkit::{PATIENCE, catalogue, eventually, free_port};
+
+/// What begins a code for colours.
+const ESCAPE: char = '\u{1b}';
+
+fn command(program: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).envs(environment.iter().copied());
+    command
+}
+
+/// Starts `cargo xtask up` with its first server at this port.
+fn up(port: &str, options: &[&str]) -> Terminal {
+    let mut cargo = cargo();
+    cargo.args(["xtask", "up", "--port", port]).args(options);
+    Terminal::run(&cargo)
+}
+
+fn assert_is_orderly(terminal: &Terminal) {
+    for line in terminal.lines() {
+        assert!(
+            !line.contains("panicked") && !line.contains("backtrace"),
+            "{line}"
+        );
+        assert!(!line.contains("feature is required"), "{line}");
+    }
+}
+
+/// Lines that are printed for a person fit the terminal; log lines may be longer.
+fn assert_fits(lines: &[String]) {
+    for line in lines {
+        let is_log = line.contains(ESCAPE);
+        assert!(
+            is_log || line.chars().count() <= usize::from(COLUMNS),
+            "{line}"
+        );
+    }
+}
+
+async fn nobody_answers(port: &str) {
+    let url = format!("http://127.0.0.1:{port}/films");
+    let gone = async || try_get(&url).await.is_err();
+    eventually("the server to be gone", PATIENCE, gone).await;
+}
+
+#[tokio::test]
+async fn up_offline_releases_what_is_typed_and_ends_with_ctrl_c() {
+    let port = free_port().to_string();
+    let mut up = up(&port, &["--offline"]);
+    let films = up.shows("/movies").await;
+    assert_eq!(
+        films.trim(),
+        format!("Films:   http://127.0.0.1:{port}/movies")
+    );
+    up.shows(&format!("JSON:    http://127.0.0.1:{port}/films"))
+        .await;
+    up.resize(40);
+    // Nothing that is typed ends it: an empty line, what is no text, and a line without an end.
+    up.types(b"\n\xff\xfe\n").await;
+    up.types("千と千尋の神隠し 2\n".as_bytes()).await;
+    up.shows("released upstream: 千と千尋の神隠し 2").await;
+    up.shows("film released").await;
+    up.resize(120);
+    let url = format!("http://127.0.0.1:{port}/films?title=千と千尋の神隠し 2&fields=title");
+    let url = url.replace('千', "%E5%8D%83").replace('と', "%E3%81%A8");
+    let url = url.replace('尋', "%E5%B0%8B").replace('の', "%E3%81%AE");
+    let url = url.replace('神', "%E7%A5%9E").replace('隠', "%E9%9A%A0");
+    let url = url.replace('し', "%E3%81%97").replace(' ', "%20");
+    let shown = async || get(&url).await.text().contains("千尋");
+    eventually("the film on the server", PATIENCE, shown).await;
+    // Ctrl-D ends the typing, and nothing else.
+    up.types(b"\x04").await;
+    up.interrupt().await;
+    assert_eq!(up.wait().await.code(), Some(0));
+    up.shows("stopping").await;
+    assert_is_orderly(&up);
+    nobody_answers(&port).await;
+}
+
+#[tokio::test]
+async fn up_with_several_readers_still_says_it_in_two_lines() {
+    let redis = Redis::start().await;
+    let port = free_port().to_string();
+    let mut up = up(&port, &["--readers", "2", "--redis", &redis.url()]);
+    let films = up.shows("/movies").await;
+    let next = port.parse::<u16>().unwrap() + 1;
+    assert!(
+        films.contains(&format!("(and ports {next} to {next})")),
+        "{films}"
+    );
+    up.shows("JSON:").await;
+    let own = up.lines();
+    let own = own.iter().position(|line| line.contains("Films:")).unwrap();
+    assert_fits(&up.lines()[own..]);
+    up.interrupt().await;
+    assert_eq!(up.wait().await.code(), Some(0));
+    assert_is_orderly(&up);
+}
+
+#[tokio::test]
+async fn up_ends_in_order_when_its_terminal_is_closed() {
+    let port = free_port().to_string();
+    let mut up = up(&port, &["--offline"]);
+    up.shows("Ctrl-C stops everything").await;
+    up.close();
+    assert_eq!(up.wait().await.code(), Some(0));
+    nobody_answers(&port).await;
+}
+
+#[tokio::test]
+async fn up_ends_when_a_program_does_and_says_which() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let mut up = up(&port, &["--offline"]);
+    up.shows("LISTEN_ADDR sets the address").await;
+    up.shows("server 1 ended with exit status: 1").await;
+    assert_eq!(up.wait().await.code(), Some(1));
+    assert_is_orderly(&up);
+}
+
+#[tokio::test]
+async fn log_lines_have_colours_in_a_terminal_that_wants_them_and_nowhere_else() {
+    let quiet = [
+        ("LISTEN_ADDR", "127.0.0.1:0"),
+        ("ADMIN_ADDR", "127.0.0.1:0"),
+    ];
+    let text = [&quiet[..], &[("LOG_FORMAT", "text")]].concat();
+    let folder = tempfile::tempdir().unwrap();
+    let cache = format!("file:{}", folder.path().display());
+    let text = [&text[..], &[("CACHE_URL", &cache)]].concat();
+    let shown = async |more: &[(&str, &str)]| {
+        let environment = [&text[..], more].concat();
+        let terminal = Terminal::run(&command(&binaries().server, &[], &environment));
+        terminal.shows("serving").await.contains(ESCAPE)
+    };
+    assert!(shown(&[]).await, "a terminal has colours");
+    assert!(!shown(&[("NO_COLOR", "1")]).await, "NO_COLOR");
+    assert!(!shown(&[("TERM", "dumb")]).await, "TERM=dumb");
+    let piped: Vec<_> = text
+        .iter()
+        .map(|(name, value)| (*name, (*value).to_owned()))
+        .collect();
+    let server = Process::spawn("server", binaries().server, &[""; 0], &piped);
+    let serving = async || server.stderr().iter().any(|line| line.contains("serving"));
+    eventually("the server", PATIENCE, serving).await;
+    assert!(!server.stderr().concat().contains(ESCAPE), "a pipe");
+}
+
+#[tokio::test]
+async fn commands_fit_the_terminal_and_end_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = format!("file:{}", folder.path().display());
+    let upstream = Upstream::start(catalogue());
+    let api = upstream.url();
+    let environment = [
+        ("CACHE_URL", cache.as_str()),
+        ("GHIBLI_API", &api),
+        ("ADMIN_ADDR", "127.0.0.1:1"),
+    ];
+    for (command, status, text) in [
+        (&["sync"][..], 0, "committed: generation"),
+        (&["accept"], 0, "generation"),
+        (&["prune"], 0, "0 withdrawn records removed"),
+        (&["--help"], 0, "POLL_SCHEDULE"),
+        (&["--version"], 0, "ghibli-poller"),
+        (&["snyc"], 2, "unrecognized subcommand"),
+        (&["health"], 1, "nobody answers at 127.0.0.1:1"),
+    ] {
+        let mut terminal = Terminal::run(&self::command(&binaries().poller, command, &environment));
+        assert_eq!(terminal.wait().await.code(), Some(status), "{command:?}");
+        terminal.shows(text).await;
+        assert_is_orderly(&terminal);
+        // A directory may have a long name.
+        let lines = terminal.lines();
+        let lines: Vec<_> = lines
+            .into_iter()
+            .filter(|line| !line.contains(&cache))
+            .collect();
+        assert_fits(&lines);
+    }
+    for program in [binaries().poller, binaries().server] {
+        let wrong = [("LOG_FORMAT", "xml"), ("ADMIN_ADDR", "here")];
+        let mut terminal = Terminal::run(&command(&program, &[], &wrong));
+        assert_eq!(terminal.wait().await.code(), Some(64));
+        terminal.shows("LOG_FORMAT: ").await;
+        assert_is_orderly(&terminal);
+        assert_fits(&terminal.lines());
+        let mut help = Terminal::run(&command(&program, &["--help"], &[]));
+        assert_eq!(help.wait().await.code(), Some(0));
+        assert_fits(&help.lines());
+    }
+    assert!(Path::new(&folder.path().join("snapshot.json")).exists());
+}
