@@ -133,22 +133,18 @@ impl Write for StandardError {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut error = io::stderr();
         let separator: &[u8] = if self.is_torn { b"\n" } else { b"" };
-        match error
+        let written = error
             .write_all(separator)
-            .and_then(|()| error.write_all(line))
-        {
-            Ok(()) => {
-                self.is_torn = false;
-                let lost_lines = lost_lines();
-                if lost_lines > self.reported {
-                    self.reported = lost_lines;
-                    tracing::warn!(lost_lines, "log lines could not be written");
-                }
-            }
-            Err(_) => {
-                self.is_torn = true;
-                UNWRITTEN.fetch_add(1, Ordering::Relaxed);
-            }
+            .and_then(|()| error.write_all(line));
+        self.is_torn = written.is_err();
+        if self.is_torn {
+            UNWRITTEN.fetch_add(1, Ordering::Relaxed);
+            return Ok(line.len());
+        }
+        let lost_lines = lost_lines();
+        if lost_lines > self.reported {
+            self.reported = lost_lines;
+            tracing::warn!(lost_lines, "log lines could not be written");
         }
         Ok(line.len())
     }
@@ -191,7 +187,7 @@ impl PlainVisitor<'_> {
 impl Visit for PlainVisitor<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         let is_quiet = matches!(value, "not_modified" | "unchanged");
-        if field.name().ends_with(".result") && is_quiet {
+        if is_quiet && part_of_collection(field) == Some("result") {
             return;
         }
         let is_word = !value.is_empty() && value.chars().all(|it| it.is_ascii_graphic());
@@ -203,13 +199,19 @@ impl Visit for PlainVisitor<'_> {
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        let is_of_collection = field.name().contains('.');
-        if !is_of_collection || value != 0 && !field.name().ends_with(".count") {
-            self.write(field, format_args!("{value}"));
+        match part_of_collection(field) {
+            Some("count") => {}
+            Some(_) if value == 0 => {}
+            _ => self.write(field, format_args!("{value}")),
         }
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         self.write(field, format_args!("{value:?}"));
     }
+}
+
+/// `count` of `films.count`.
+fn part_of_collection(field: &Field) -> Option<&str> {
+    field.name().split_once('.').map(|(_collection, part)| part)
 }

@@ -1,5 +1,6 @@
 //! A terminal with a program in it, as a person would have it: what is on the screen, and keys.
 
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Command, ExitStatus};
 use std::sync::Arc;
 
@@ -13,6 +14,16 @@ use crate::process::Output;
 
 /// How many characters a line of the terminal has room for.
 pub const COLUMNS: u16 = 80;
+
+/// The inside of a terminal whose window was closed: every write fails.
+///
+/// # Panics
+///
+/// When the system has no terminals.
+pub fn closed() -> OwnedFd {
+    let (_window, inside) = pty_process::blocking::open().expect("the system has terminals");
+    inside.as_fd().try_clone_to_owned().expect("a descriptor")
+}
 
 /// A program that runs in a terminal of its own. Dropping it kills the program.
 #[derive(Debug)]
@@ -73,11 +84,9 @@ impl Terminal {
         let wanted = |line: &str| line.contains(text).then(|| line.to_owned());
         let found = timeout(5 * PATIENCE, self.screen.find_from_start(wanted)).await;
         let shown = || self.lines().join("\n");
-        match found {
-            Ok(Some(line)) => line,
-            Ok(None) => panic!("{} ended without {text:?}:\n{}", self.name, shown()),
-            Err(_) => panic!("{} does not show {text:?}:\n{}", self.name, shown()),
-        }
+        let found =
+            found.unwrap_or_else(|_| panic!("{} does not show {text:?}:\n{}", self.name, shown()));
+        found.unwrap_or_else(|| panic!("{} ended without {text:?}:\n{}", self.name, shown()))
     }
 
     /// Types these bytes.

@@ -1,5 +1,4 @@
 //! What a person sees: everything that people start, in a terminal of 80 columns.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use std::path::Path;
 use std::process::Command;
