@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`daemon`] | running for ever: first sync at start, then one per trigger, never two at once |
 //! | [`schedule`] | when to sync |
+//! | [`due`] | when the next sync is due, by clocks that people set |
 //! | [`patience`] | how long to leave an upstream alone that does not answer |
 //! | [`orders`] | what a person can tell a running poller to do: accept, prune |
 //! | [`sync`] | one cycle: fetch, advance, commit, report |
@@ -19,6 +20,7 @@ pub mod advance;
 pub mod builtin;
 pub mod config;
 pub mod daemon;
+pub mod due;
 pub mod limits;
 pub mod orders;
 pub mod patience;
