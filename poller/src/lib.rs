@@ -11,6 +11,7 @@
 //! | [`advance`] | the pure middle of a cycle: a snapshot and five outcomes give the next snapshot |
 //! | [`restore`] | what becomes of a cache that has lost what a poller remembers |
 //! | [`limits`] | how much a collection may be |
+//! | [`proxies`] | refusing proxy variables that the HTTP client would ignore |
 //! | [`upstream`] | HTTP to the Ghibli API, with a limit on everything |
 //! | [`report`] | what a cycle did, as a log line and as text |
 //! | [`builtin`] | the catalogue that is shown until the upstream has answered once |
@@ -24,6 +25,7 @@ pub mod due;
 pub mod limits;
 pub mod orders;
 pub mod patience;
+pub mod proxies;
 pub mod report;
 pub mod restore;
 pub mod schedule;

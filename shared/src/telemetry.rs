@@ -2,18 +2,18 @@
 //!
 //! Messages are fixed sentences; facts stand in fields with their units in the name.
 
+mod level;
+
 use std::fmt::Debug;
 use std::io::IsTerminal;
 
 use serde::Deserialize;
 use tracing::field::Field;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::fmt::format::{self, Writer};
 use tracing_subscriber::fmt::time::ChronoUtc;
 
-/// Libraries whose chatter is of no use to operators; `LOG_LEVEL` can name them to hear them.
-const QUIET: &str = "tokio_cron_scheduler=warn";
+pub use level::Level;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -26,37 +26,16 @@ pub enum Format {
     Text,
 }
 
-/// A filter for log lines in the syntax of [`EnvFilter`]: `info`, `debug`, `info,poller=debug`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Level(String);
-
-impl Default for Level {
-    fn default() -> Self {
-        Self("info".into())
-    }
-}
-
-impl TryFrom<String> for Level {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        match EnvFilter::try_new(&text) {
-            Ok(_) => Ok(Self(text)),
-            Err(_) => Err(
-                "expected error, warn, info, debug or trace, or a list such as \
-                           `info,poller=debug`"
-                    .into(),
-            ),
-        }
-    }
+impl Format {
+    /// The forms, for `--help`.
+    pub const HELP: &str = "How log lines look: json, or text for people";
 }
 
 /// Starts logging for the whole process, panics included. Called once, first thing in `main`.
 pub fn start(format: Format, level: &Level) {
     let builder = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
-        .with_env_filter(EnvFilter::new(format!("{QUIET},{}", level.0)));
+        .with_env_filter(level.filter());
     match format {
         Format::Json => builder
             .json()
