@@ -133,8 +133,9 @@ fn exit_code(outcome: report::Outcome) -> ExitCode {
 
 fn syncer(config: &Config) -> Result<Syncer> {
     tls::install_provider();
-    let upstream = Upstream::new(config.ghibli_api.clone(), config.upstream_timeout)
-        .context("cannot set up HTTPS")?;
+    let upstream = Upstream::new(config.ghibli_api.clone(), config.upstream_timeout).context(
+        "cannot set up HTTPS; SSL_CERT_FILE and SSL_CERT_DIR, if set, name whom to trust",
+    )?;
     // Unique among all pollers that may ever meet at one cache.
     let started = chrono::Utc::now().timestamp_micros();
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
