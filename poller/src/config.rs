@@ -1,21 +1,30 @@
 //! The poller's environment variables, in one typed struct.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde::Deserialize;
+use humantime_serde::re::humantime;
+use serde::de::{Deserialize, Deserializer, Error};
 use shared::cache::CacheUrl;
-use shared::config::{BaseUrl, Variable};
+use shared::catalogue::Collection;
+use shared::config::{self, BaseUrl, Mistakes, Variable};
 use shared::telemetry::{Format, Level};
 use shared::tls::Authorities;
 
+use crate::proxies;
 use crate::schedule::Schedule;
+use crate::sync::FETCH_TIME;
+
+/// The shortest time in which any upstream answers.
+const SHORTEST_TIMEOUT: Duration = Duration::from_millis(10);
 
 /// Everything that can be set.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The upstream.
+    #[serde(deserialize_with = "upstream")]
     pub ghibli_api: BaseUrl,
     /// The cache that is written.
     pub cache_url: CacheUrl,
@@ -24,9 +33,10 @@ pub struct Config {
     /// When to sync, besides at start.
     pub poll_schedule: Schedule,
     /// How long one request to the upstream may take.
-    #[serde(with = "humantime_serde")]
+    #[serde(deserialize_with = "timeout")]
     pub upstream_timeout: Duration,
     /// Where health is answered.
+    #[serde(deserialize_with = "config::address")]
     pub admin_addr: SocketAddr,
     /// How log lines look.
     pub log_format: Format,
@@ -49,56 +59,100 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// Reads the environment, the usual proxy variables included.
+    ///
+    /// # Errors
+    /// [`Mistakes`], all of them.
+    pub fn load(
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, Mistakes> {
+        let environment: Vec<_> = environment.into_iter().collect();
+        config::load(VARIABLES, environment.clone(), |config: &Self| {
+            let unused = config.cache_url.unused(config.cache_ca_file.as_ref());
+            let ignored = proxies::ignored(config.ghibli_api.url(), environment);
+            unused.into_iter().chain(ignored).collect()
+        })
+    }
+}
+
+/// The upstream's base URL, and not the address of one of its collections.
+fn upstream<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BaseUrl, D::Error> {
+    let is_collection = |last: &str| {
+        let mut all = Collection::ALL.iter();
+        all.any(|collection| last.eq_ignore_ascii_case(collection.name()))
+    };
+    BaseUrl::read(&String::deserialize(deserializer)?, is_collection).map_err(D::Error::custom)
+}
+
+/// A time that leaves a sync the time to end by itself.
+fn timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let range = SHORTEST_TIMEOUT..=FETCH_TIME;
+    let timeout = humantime::parse_duration(&text).map_err(|error| error.to_string());
+    timeout
+        .and_then(|timeout| {
+            let is_sensible = range.contains(&timeout);
+            is_sensible
+                .then_some(timeout)
+                .ok_or_else(|| "out of range".into())
+        })
+        .map_err(|error| {
+            let (least, most) = range.into_inner();
+            D::Error::custom(format!(
+                "{error}: expected a time such as 10s, from {least:?} to {most:?}"
+            ))
+        })
+}
+
 /// The same for people; `--help` and the README show it.
 pub const VARIABLES: &[Variable] = &[
     Variable {
         name: "GHIBLI_API",
         default: "https://ghibliapi.vercel.app",
-        help: "Base URL of the upstream",
+        help: "Base URL of the upstream: http://HOST[:PORT][/PATH] or https://…",
         secret: false,
     },
     Variable {
         name: "CACHE_URL",
         default: "file:data",
-        help: "The cache: file:DIRECTORY or redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]; or \
-               redis+sentinel://HOST[:PORT][,…]/MASTER_NAME; with TLS, \
-               rediss:// and rediss+sentinel://",
+        help: CacheUrl::HELP,
         secret: true,
     },
     Variable {
         name: "CACHE_CA_FILE",
         default: "the system's",
-        help: "Who may sign certificates of a cache with TLS: a file in PEM",
+        help: Authorities::HELP,
         secret: false,
     },
     Variable {
         name: "POLL_SCHEDULE",
         default: "0 * * * * *",
-        help: "When to sync, as cron with seconds, in UTC",
+        help: "When to sync, as cron with seconds, in UTC: second minute hour day month weekday",
         secret: false,
     },
     Variable {
         name: "UPSTREAM_TIMEOUT",
         default: "10s",
-        help: "How long one request to the upstream may take",
+        help: "How long one request to the upstream may take: from 10ms to 30s",
         secret: false,
     },
     Variable {
         name: "ADMIN_ADDR",
         default: "127.0.0.1:9091",
-        help: "Address of /livez and /readyz",
+        help: "Address of /livez and /readyz: IP:PORT",
         secret: false,
     },
     Variable {
         name: "LOG_FORMAT",
         default: "json",
-        help: "json, or text for people",
+        help: Format::HELP,
         secret: false,
     },
     Variable {
         name: "LOG_LEVEL",
         default: "info",
-        help: "error, warn, info, debug or trace, or a list such as info,poller=debug",
+        help: Level::HELP,
         secret: false,
     },
 ];
@@ -127,9 +181,71 @@ mod tests {
             .iter()
             .filter(|variable| variable.name != "CACHE_CA_FILE")
             .map(|variable| (variable.name.into(), variable.default.into()));
-        let spelt_out: Config = shared::config::load(VARIABLES, defaults).unwrap();
+        let spelt_out = Config::load(defaults).unwrap();
         assert_eq!(format!("{spelt_out:?}"), format!("{:?}", Config::default()));
         let fields = format!("{:?}", Config::default()).matches(": ").count();
         assert!(fields >= VARIABLES.len());
+    }
+
+    fn refusal(name: &str, value: &str) -> String {
+        let mistakes = Config::load([(name.into(), value.into())]).expect_err(value);
+        mistakes.0.concat()
+    }
+
+    #[test]
+    fn a_collection_is_no_base_url() {
+        for (text, meant) in [
+            (
+                "https://ghibliapi.vercel.app/films",
+                "https://ghibliapi.vercel.app",
+            ),
+            ("http://host/api/People/", "http://host/api"),
+            (
+                "https://ghibliapi.vercel.app/#tag/Films",
+                "https://ghibliapi.vercel.app",
+            ),
+        ] {
+            let refusal = refusal("GHIBLI_API", text);
+            assert!(
+                refusal.ends_with(&format!("; {meant} is probably meant")),
+                "{refusal}"
+            );
+        }
+        Config::load([("GHIBLI_API".into(), "http://host/films-api".into())]).unwrap();
+    }
+
+    #[test]
+    fn a_request_gets_some_time_and_no_more_than_a_sync() {
+        for text in [
+            "0s", "0", "9ms", "31s", "1year", "10", "soon", "-1s", "1e3s",
+        ] {
+            let refusal = refusal("UPSTREAM_TIMEOUT", text);
+            assert!(
+                refusal.ends_with("expected a time such as 10s, from 10ms to 30s"),
+                "{refusal}"
+            );
+        }
+        for text in ["10ms", "30s", "1s 500ms"] {
+            Config::load([("UPSTREAM_TIMEOUT".into(), text.into())]).unwrap();
+        }
+    }
+
+    #[test]
+    fn authorities_without_tls_are_refused() {
+        let certificates = testkit::redis::Certificates::make();
+        let file = certificates.authority();
+        let load = |url: &str| {
+            Config::load([
+                ("CACHE_CA_FILE".into(), file.clone().into()),
+                ("CACHE_URL".into(), url.into()),
+            ])
+        };
+        for url in ["redis://cache", "file:data"] {
+            let refusal = load(url).unwrap_err().0.concat();
+            assert!(
+                refusal.starts_with("CACHE_CA_FILE: means nothing without TLS"),
+                "{refusal}"
+            );
+        }
     }
 }

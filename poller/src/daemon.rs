@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use chrono::Utc;
 use futures_util::FutureExt;
 use shared::admin::{self, Order};
 use tokio::net::TcpListener;
@@ -18,6 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use crate::advance::Trust;
+use crate::due::{Due, Moment};
 use crate::orders::{self, Command};
 use crate::patience::Patience;
 use crate::schedule::Schedule;
@@ -28,13 +28,6 @@ const SYNC_TIME: Duration = Duration::from_secs(40);
 
 /// How often to look whether a cache is back that failed a sync.
 const CACHE_RETRY: Duration = Duration::from_secs(5);
-
-/// How late a trigger may be before the daemon goes ahead without it. The scheduler has been seen
-/// to stop for ever after its process was suspended.
-const OVERDUE: Duration = Duration::from_secs(2);
-
-/// How early a trigger may be, by the difference of two clocks.
-const EARLY: Duration = Duration::from_millis(500);
 
 /// How long a running sync gets to finish once shutdown is asked for.
 const DRAIN_TIME: Duration = Duration::from_secs(8);
@@ -96,7 +89,7 @@ struct Daemon {
     schedule: Schedule,
     patience: Patience,
     /// Before this, triggers are not heeded.
-    due: Instant,
+    due: Due,
     /// When to look again although no trigger is due.
     retry: Option<Instant>,
     cache_failures: u32,
@@ -119,7 +112,7 @@ impl Daemon {
             syncer,
             schedule,
             patience: Patience::default(),
-            due: Instant::now(),
+            due: Due::at_once(Moment::now()),
             retry: None,
             cache_failures: 0,
             failing: false,
@@ -161,29 +154,27 @@ impl Daemon {
     ) -> Work {
         let mut heartbeat = interval(RENEWAL);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let overdue = sleep_until(self.due + OVERDUE);
-        let retry = sleep_until(self.retry.unwrap_or(self.due + OVERDUE));
-        let (mut overdue, mut retry) = (pin!(overdue), pin!(retry));
         loop {
+            let overdue = self.due.overdue(Moment::now());
             tokio::select! {
                 Some(order) = orders.recv() => return Work::Order(order),
-                Some(()) = triggers.recv() => {
-                    if Instant::now() + EARLY >= self.due {
-                        return Work::Sync;
-                    }
-                }
-                () = &mut retry, if self.retry.is_some() => return Work::Sync,
-                () = &mut overdue => {
-                    tracing::debug!("the scheduler missed a trigger");
+                Some(()) = triggers.recv() => {}
+                () = sleep_until(self.retry.unwrap_or(overdue)), if self.retry.is_some() => {
                     return Work::Sync;
                 }
+                () = sleep_until(overdue) => tracing::debug!("the scheduler missed a trigger"),
                 _ = heartbeat.tick() => {
                     let held = timeout(RENEWAL, self.syncer.renew()).await;
                     // A standby that gets the lease does not wait for the schedule.
-                    if self.standby && matches!(held, Ok(Ok(true))) {
+                    let leads = self.standby && matches!(held, Ok(Ok(true)));
+                    if leads && self.due.may_ask(Moment::now()) {
                         return Work::Sync;
                     }
                 }
+            }
+            // After each heartbeat too, which is the first to notice that the clock was set.
+            if self.due.has_come(Moment::now()) {
+                return Work::Sync;
             }
         }
     }
@@ -194,20 +185,22 @@ impl Daemon {
             syncer,
             schedule,
             patience,
+            due,
             ..
         } = self;
-        let mut next_attempt = schedule.next_after(Utc::now());
+        let begun = Moment::now();
+        due.plan(begun, schedule.next_after(begun.wall));
         let mut last_heard = None;
         let sync = syncer.sync_once(trust, |heard| {
             last_heard = Some(heard);
             let (answered, asked_for) = (heard.answered, heard.asked_for);
-            next_attempt = patience.next_attempt(schedule, Utc::now(), answered, asked_for);
-            next_attempt
+            let now = Moment::now();
+            let attempt = patience.next_attempt(schedule, now.wall, answered, asked_for);
+            due.attempt(now, attempt);
+            Some(attempt.at)
         });
         // A panic in one sync, which would be a mistake of ours, must not be the last sync.
         let guarded = timeout(SYNC_TIME, AssertUnwindSafe(sync).catch_unwind()).await;
-        let wait = next_attempt.and_then(|next| (next - Utc::now()).to_std().ok());
-        self.due = Instant::now() + wait.unwrap_or_default();
         self.retry = None;
         let failure = match guarded {
             Ok(Ok(Ok(cycle))) => {
@@ -217,7 +210,7 @@ impl Daemon {
             }
             Ok(Ok(Err(error))) => {
                 let wait = retry_after_cache_trouble(self.cache_failures, last_heard);
-                self.retry = wait.map(|wait| Instant::now() + wait);
+                self.retry = wait.map(|wait| self.due.not_before_quiet(Instant::now() + wait));
                 self.cache_failures = self.cache_failures.saturating_add(1);
                 format!("{error:#}")
             }

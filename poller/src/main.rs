@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         .after_long_help(config::help(VARIABLES))
         .get_matches();
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    let config: Config = match config::load(VARIABLES, std::env::vars_os()) {
+    let config = match Config::load(std::env::vars_os()) {
         Ok(config) => config,
         Err(mistakes) => {
             console::note(format_args!(
@@ -136,8 +136,9 @@ fn exit_code(outcome: report::Outcome) -> ExitCode {
 
 fn syncer(config: &Config) -> Result<Syncer> {
     tls::install_provider();
-    let upstream = Upstream::new(config.ghibli_api.clone(), config.upstream_timeout)
-        .context("cannot set up HTTPS")?;
+    let upstream = Upstream::new(config.ghibli_api.clone(), config.upstream_timeout).context(
+        "cannot set up HTTPS; SSL_CERT_FILE and SSL_CERT_DIR, if set, name whom to trust",
+    )?;
     // Unique among all pollers that may ever meet at one cache.
     let started = chrono::Utc::now().timestamp_micros();
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();

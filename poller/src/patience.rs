@@ -21,6 +21,15 @@ pub struct Patience {
     silent_cycles: u32,
 }
 
+/// When to try again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// The schedule's first trigger at the end of the wait.
+    pub at: DateTime<Utc>,
+    /// How long the upstream is to be left alone, whatever the clock says.
+    pub wait: Duration,
+}
+
 impl Patience {
     /// Takes note of a cycle: whether anything answered at all, and how long the upstream asked to
     /// be left alone. Returns when the next one is due: by the schedule, but not before the wait
@@ -31,22 +40,23 @@ impl Patience {
         now: DateTime<Utc>,
         answered: bool,
         asked_for: Option<Duration>,
-    ) -> Option<DateTime<Utc>> {
+    ) -> Attempt {
         self.silent_cycles = if answered {
             0
         } else {
             self.silent_cycles.saturating_add(1)
         };
-        let next = schedule.next_after(now)?;
+        let next = schedule.next_after(now);
         let own = self.backoff(schedule, next).min(MOST);
         let wait = own.max(asked_for.unwrap_or_default().min(MOST_ASKED_FOR));
-        if wait.is_zero() {
-            return Some(next);
-        }
         // A second early, so that a trigger at the very end of the wait is not missed.
-        schedule
-            .next_after(now + wait - Duration::from_secs(1))
-            .max(Some(next))
+        let wait = wait.saturating_sub(Duration::from_secs(1));
+        let at = if wait.is_zero() {
+            next
+        } else {
+            schedule.next_after(now + wait)
+        };
+        Attempt { at, wait }
     }
 
     /// Doubles with each silent cycle after the first, from the schedule's own interval.
@@ -54,9 +64,7 @@ impl Patience {
         let Some(doublings) = self.silent_cycles.checked_sub(1) else {
             return Duration::ZERO;
         };
-        let interval = schedule
-            .next_after(next)
-            .and_then(|after| (after - next).to_std().ok());
+        let interval = (schedule.next_after(next) - next).to_std();
         interval
             .unwrap_or(MOST)
             .saturating_mul(2_u32.saturating_pow(doublings))
@@ -78,11 +86,10 @@ mod tests {
         let (schedule, mut patience, mut now) = (Schedule::default(), Patience::default(), at(0));
         let wait = |&(answered, asked_for): &(bool, Option<u64>)| {
             let asked_for = asked_for.map(Duration::from_secs);
-            let next = patience
-                .next_attempt(&schedule, now, answered, asked_for)
-                .unwrap();
-            let wait = (next - now).num_seconds();
-            now = next;
+            let next = patience.next_attempt(&schedule, now, answered, asked_for);
+            assert!(now + next.wait <= next.at, "{next:?}");
+            let wait = (next.at - now).num_seconds();
+            now = next.at;
             wait
         };
         cycles.iter().map(wait).collect()

@@ -25,7 +25,7 @@ use crate::upstream::{FetchError, Fetched, Upstream};
 use lead::hold;
 
 /// How long fetching may take with everything that is tried again.
-const FETCH_TIME: Duration = Duration::from_secs(30);
+pub const FETCH_TIME: Duration = Duration::from_secs(30);
 
 /// Does syncs, and remembers what the last one committed.
 #[derive(Debug)]

@@ -1,13 +1,17 @@
 //! The server's environment variables, in one typed struct.
 
+mod cache_control;
+
+use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 
-use http::HeaderValue;
 use serde::Deserialize;
 use shared::cache::CacheUrl;
-use shared::config::{BaseUrl, Variable};
+use shared::config::{self, BaseUrl, Contradiction, Mistakes, Variable};
 use shared::telemetry::{Format, Level};
 use shared::tls::Authorities;
+
+pub use cache_control::CacheControl;
 
 use crate::render::Links;
 
@@ -20,8 +24,10 @@ pub struct Config {
     /// Who signs the certificates of a cache with TLS; whom the system trusts, if not set.
     pub cache_ca_file: Option<Authorities>,
     /// Where people and clients are answered.
+    #[serde(deserialize_with = "config::address")]
     pub listen_addr: SocketAddr,
     /// Where health is answered.
+    #[serde(deserialize_with = "config::address")]
     pub admin_addr: SocketAddr,
     /// The address under which clients know this mirror.
     pub public_url: Option<BaseUrl>,
@@ -49,26 +55,6 @@ pub enum LinkTarget {
     Upstream,
 }
 
-/// The value of a `Cache-Control` header.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "String")]
-pub struct CacheControl(pub HeaderValue);
-
-impl Default for CacheControl {
-    fn default() -> Self {
-        Self(HeaderValue::from_static("no-cache"))
-    }
-}
-
-impl TryFrom<String> for CacheControl {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        let expected = "expected the value of a Cache-Control header, such as public, max-age=60";
-        HeaderValue::try_from(text).map(Self).map_err(|_| expected)
-    }
-}
-
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -87,6 +73,31 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// [`Mistakes`], all of them.
+    pub fn load(
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, Mistakes> {
+        config::load(VARIABLES, environment, Self::contradictions)
+    }
+
+    fn contradictions(&self) -> Vec<Contradiction> {
+        let mut found = Vec::new();
+        if config::overlap(self.admin_addr, self.listen_addr) {
+            found.push(Contradiction {
+                variables: ["ADMIN_ADDR", "LISTEN_ADDR"],
+                mistake: format!(
+                    "{} and LISTEN_ADDR, {}, cannot both be listened on; expected another port",
+                    self.admin_addr, self.listen_addr
+                ),
+            });
+        }
+        found.extend(self.cache_url.unused(self.cache_ca_file.as_ref()));
+        found
+    }
+
     /// The address under which clients know a server that listens on `address`.
     pub fn base(&self, address: SocketAddr) -> String {
         let listener = || format!("http://{}", reachable(address));
@@ -126,33 +137,32 @@ pub const VARIABLES: &[Variable] = &[
     Variable {
         name: "CACHE_URL",
         default: "file:data",
-        help: "The cache: file:DIRECTORY or redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]; or \
-               redis+sentinel://HOST[:PORT][,…]/MASTER_NAME; with TLS, \
-               rediss:// and rediss+sentinel://",
+        help: CacheUrl::HELP,
         secret: true,
     },
     Variable {
         name: "CACHE_CA_FILE",
         default: "the system's",
-        help: "Who may sign certificates of a cache with TLS: a file in PEM",
+        help: Authorities::HELP,
         secret: false,
     },
     Variable {
         name: "LISTEN_ADDR",
         default: "127.0.0.1:8080",
-        help: "Address of the mirror",
+        help: "Address of the mirror: IP:PORT, 0.0.0.0 for every network",
         secret: false,
     },
     Variable {
         name: "ADMIN_ADDR",
         default: "127.0.0.1:9090",
-        help: "Address of /livez and /readyz",
+        help: "Address of /livez and /readyz: IP:PORT, another port than LISTEN_ADDR's",
         secret: false,
     },
     Variable {
         name: "PUBLIC_URL",
         default: "http:// and LISTEN_ADDR",
-        help: "Base URL under which clients know the mirror; the same on every replica",
+        help: "Base URL under which clients know the mirror, the same on every replica: \
+               http://HOST[:PORT][/PATH] or https://…",
         secret: false,
     },
     Variable {
@@ -164,25 +174,26 @@ pub const VARIABLES: &[Variable] = &[
     Variable {
         name: "CACHE_CONTROL",
         default: "no-cache",
-        help: "Cache-Control of every answer from the catalogue",
+        help: "Cache-Control of every answer from the catalogue: directives of RFC 9111 such as \
+               public, max-age=60",
         secret: false,
     },
     Variable {
         name: "SERVER_TIMING",
         default: "false",
-        help: "true: answers tell in Server-Timing how long they took",
+        help: "Whether answers say in Server-Timing how long they took: true or false",
         secret: false,
     },
     Variable {
         name: "LOG_FORMAT",
         default: "json",
-        help: "json, or text for people",
+        help: Format::HELP,
         secret: false,
     },
     Variable {
         name: "LOG_LEVEL",
         default: "info",
-        help: "error, warn, info, debug or trace, or a list such as info,server=debug",
+        help: Level::HELP,
         secret: false,
     },
 ];
@@ -211,8 +222,29 @@ mod tests {
             .iter()
             .filter(|variable| !["PUBLIC_URL", "CACHE_CA_FILE"].contains(&variable.name))
             .map(|variable| (variable.name.into(), variable.default.into()));
-        let spelt_out: Config = shared::config::load(VARIABLES, defaults).unwrap();
+        let spelt_out: Config = Config::load(defaults).unwrap();
         assert_eq!(format!("{spelt_out:?}"), format!("{:?}", Config::default()));
+    }
+
+    #[test]
+    fn two_listeners_at_one_address_are_refused_in_words() {
+        let load = |listen: &str, admin: &str| {
+            let pairs = [("LISTEN_ADDR", listen), ("ADMIN_ADDR", admin)];
+            Config::load(pairs.map(|(name, value)| (name.into(), value.into())))
+        };
+        for (listen, admin) in [
+            ("127.0.0.1:9090", ""),
+            ("", "0.0.0.0:8080"),
+            ("[::]:9090", "127.0.0.1:9090"),
+        ] {
+            let refusal = load(listen, admin).unwrap_err().to_string();
+            assert!(
+                refusal.contains("ADMIN_ADDR: ") && refusal.contains("another port"),
+                "{refusal}"
+            );
+        }
+        load("127.0.0.1:0", "127.0.0.1:0").unwrap();
+        load("127.0.0.1:9090", "127.0.0.2:9090").unwrap();
     }
 
     #[test]

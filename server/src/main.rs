@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         .after_long_help(config::help(VARIABLES))
         .get_matches();
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    let config: Config = match config::load(VARIABLES, std::env::vars_os()) {
+    let config = match Config::load(std::env::vars_os()) {
         Ok(config) => config,
         Err(mistakes) => {
             console::note(format_args!(

@@ -2,6 +2,15 @@
 //!
 //! Every mistake is reported in one go, by the variable's name; a value that cannot be read is
 //! never silently replaced by a default, and a secret's value never appears in a message.
+//!
+//! | part | owns |
+//! |---|---|
+//! | `value` | cleaning every value, and what no value may contain |
+//! | [`BaseUrl`], [`address`] | the forms that several variables share |
+
+mod address;
+mod base_url;
+mod value;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -9,13 +18,18 @@ use std::fmt;
 use std::fmt::Write as _;
 
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
-use url::Url;
+
+pub use address::{address, overlap};
+pub use base_url::BaseUrl;
 
 /// The exit status for unusable configuration: `EX_USAGE` of BSD's `sysexits.h`.
 pub const EXIT_USAGE: u8 = 64;
 
-/// The largest file that a `*_FILE` variable may name, in bytes.
-const MAX_SECRET_BYTES: u64 = 64 << 10;
+/// The width of `--help`, which many terminals have.
+const WIDTH: usize = 80;
+
+/// Where the explanations of variables begin in `--help`.
+const INDENT: usize = 21;
 
 /// One variable that a process reads.
 #[derive(Clone, Copy, Debug)]
@@ -45,45 +59,70 @@ impl fmt::Display for Mistakes {
 
 impl std::error::Error for Mistakes {}
 
-/// Reads the variables of a table from an environment. An empty variable counts as not set.
+/// Variables that are right each, and wrong together.
+#[derive(Debug)]
+pub struct Contradiction {
+    /// The variables, the one to change first.
+    pub variables: [&'static str; 2],
+    /// What is wrong, and what is right.
+    pub mistake: String,
+}
+
+/// Reads the variables of a table from an environment. An empty or blank variable counts as not
+/// set. `contradictions` looks at all of them together.
 ///
 /// # Errors
 /// [`Mistakes`], all of them.
 pub fn load<T: DeserializeOwned>(
     table: &[Variable],
     environment: impl IntoIterator<Item = (OsString, OsString)>,
+    contradictions: impl FnOnce(&T) -> Vec<Contradiction>,
 ) -> Result<T, Mistakes> {
-    let environment: BTreeMap<_, _> = environment
-        .into_iter()
-        .filter(|(_, value)| !value.is_empty())
-        .collect();
+    let environment: BTreeMap<_, _> = environment.into_iter().collect();
     let mut mistakes = Vec::new();
     let mut values = BTreeMap::new();
     for variable in table {
-        match text_of(variable, &environment) {
+        match value::text_of(variable, &environment) {
             Ok(Some(text)) => _ = values.insert(variable.name.to_owned(), text),
             Ok(None) => {}
-            Err(mistake) => mistakes.push(format!("{}: {mistake}", variable.name)),
+            Err(mistake) => mistakes.push((variable.name.to_owned(), mistake)),
         }
     }
     // Serde stops at the first mistake. Each that can be pinned on a variable is noted and that
     // variable left out, until what remains can be read.
-    loop {
+    let config = loop {
         match envy::from_iter::<_, Named<T>>(values.clone()) {
-            Ok(Named(Ok(config))) if mistakes.is_empty() => return Ok(config),
-            Ok(Named(Ok(_))) => return Err(Mistakes(mistakes)),
+            Ok(Named(Ok(config))) => break Some(config),
             Ok(Named(Err((field, mistake)))) => {
                 let name = field.to_uppercase();
-                mistakes.push(format!("{name}: {mistake}"));
+                mistakes.push((name.clone(), mistake));
                 if values.remove(&name).is_none() {
-                    return Err(Mistakes(mistakes));
+                    break None;
                 }
             }
             Err(error) => {
-                mistakes.push(error.to_string());
-                return Err(Mistakes(mistakes));
+                mistakes.push(("environment".into(), error.to_string()));
+                break None;
             }
         }
+    };
+    for Contradiction { variables, mistake } in
+        config.as_ref().map_or_else(Vec::new, contradictions)
+    {
+        // A variable that cannot be read has its default here, which the operator did not set.
+        let is_wrong = |name: &&str| mistakes.iter().any(|(wrong, _)| wrong == *name);
+        if !variables.iter().any(is_wrong) {
+            mistakes.push((variables[0].to_owned(), mistake));
+        }
+    }
+    match config {
+        Some(config) if mistakes.is_empty() => Ok(config),
+        _ => Err(Mistakes(
+            mistakes
+                .iter()
+                .map(|(name, mistake)| format!("{name}: {}", value::bounded(mistake)))
+                .collect(),
+        )),
     }
 }
 
@@ -99,40 +138,12 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
     }
 }
 
-fn text_of(
-    variable: &Variable,
-    environment: &BTreeMap<OsString, OsString>,
-) -> Result<Option<String>, String> {
-    let direct = environment.get(&OsString::from(variable.name));
-    let file_variable = format!("{}_FILE", variable.name);
-    let file = environment
-        .get(&OsString::from(&file_variable))
-        .filter(|_| variable.secret);
-    match (direct, file) {
-        (Some(_), Some(_)) => Err(format!("set either this or {file_variable}, not both")),
-        (Some(value), None) => value
-            .to_str()
-            .map(|text| Some(text.to_owned()))
-            .ok_or("is not UTF-8".to_owned()),
-        (None, Some(path)) => read_secret(path)
-            .map(Some)
-            .map_err(|error| format!("cannot read the file that {file_variable} names: {error}")),
-        (None, None) => Ok(None),
-    }
-}
-
-fn read_secret(path: &OsString) -> std::io::Result<String> {
-    use std::io::Read;
-    let mut text = String::new();
-    std::fs::File::open(path)?
-        .take(MAX_SECRET_BYTES)
-        .read_to_string(&mut text)?;
-    Ok(text.trim().to_owned())
-}
-
-/// The table as `--help` shows it, for a terminal of 80 columns.
+/// The table as `--help` shows it.
 pub fn help(table: &[Variable]) -> String {
-    let mut text = String::from("Environment variables:\n");
+    let mut text = String::from(
+        "Environment variables (one that is empty counts as not set; blanks and line ends\n\
+         around a value are cut off):\n",
+    );
     for Variable {
         name,
         default,
@@ -140,96 +151,24 @@ pub fn help(table: &[Variable]) -> String {
         secret,
     } in table
     {
-        let _ = write!(text, "  {name:<18} ");
-        wrap(&mut text, help);
-        let mut default = format!("default: {default}");
+        let mut explanation = format!("{help}. Default: {default}");
         if *secret {
             let _ = write!(
-                default,
-                "; or {name}_FILE names a file that holds the value"
+                explanation,
+                ". Or {name}_FILE names a file that holds the value"
             );
         }
-        let _ = write!(text, "{:HELP_COLUMN$}", "");
-        wrap(&mut text, &default);
+        let mut line = format!("  {name:<0$}", INDENT - 3);
+        for word in explanation.split_whitespace() {
+            if line.chars().count() + 1 + word.chars().count() > WIDTH {
+                let _ = writeln!(text, "{line}");
+                line = " ".repeat(INDENT - 1);
+            }
+            let _ = write!(line, " {word}");
+        }
+        let _ = writeln!(text, "{line}");
     }
     text
-}
-
-/// Where the texts in `--help` begin, and where they end.
-const HELP_COLUMN: usize = 21;
-const HELP_END: usize = 80;
-
-/// Adds words, in lines that end before [`HELP_END`]; the cursor stands at [`HELP_COLUMN`].
-fn wrap(text: &mut String, words: &str) {
-    let mut column = HELP_COLUMN;
-    for word in words.split(' ') {
-        let length = word.chars().count() + 1;
-        if column > HELP_COLUMN && column + length > HELP_END {
-            let _ = write!(text, "\n{:HELP_COLUMN$}", "");
-            column = HELP_COLUMN;
-        }
-        if column > HELP_COLUMN {
-            text.push(' ');
-        }
-        text.push_str(word);
-        column += length;
-    }
-    text.push('\n');
-}
-
-/// An `http` or `https` URL that paths are appended to, kept without a trailing slash.
-#[derive(Clone, PartialEq, Eq)]
-pub struct BaseUrl(Url);
-
-impl BaseUrl {
-    /// The URL of a path below this one; `path` begins with a slash.
-    pub fn join(&self, path: &str) -> String {
-        format!("{self}{path}")
-    }
-
-    /// The URL as it is used, with credentials if it has any.
-    pub const fn url(&self) -> &Url {
-        &self.0
-    }
-}
-
-/// Without credentials.
-impl fmt::Display for BaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = self.0.clone();
-        // Both fail only for URLs without a host, which cannot carry credentials.
-        let _ = shown.set_username("");
-        let _ = shown.set_password(None);
-        shown.set_fragment(None);
-        f.write_str(shown.as_str().trim_end_matches('/'))
-    }
-}
-
-impl fmt::Debug for BaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl std::str::FromStr for BaseUrl {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match Url::parse(text) {
-            Ok(url) if matches!(url.scheme(), "http" | "https") && url.query().is_none() => {
-                Ok(Self(url))
-            }
-            _ => Err("expected http://HOST[:PORT] or https://HOST[:PORT], without a query"),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for BaseUrl {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
-    }
 }
 
 #[cfg(test)]
@@ -279,19 +218,28 @@ mod tests {
     ];
 
     fn load_from(pairs: &[(&str, &str)]) -> Result<Config, Mistakes> {
+        let pairs = pairs.iter();
         load(
             TABLE,
-            pairs
-                .iter()
-                .map(|(name, value)| (name.into(), value.into())),
+            pairs.map(|(name, value)| (name.into(), value.into())),
+            contradictions,
         )
+    }
+
+    fn contradictions(config: &Config) -> Vec<Contradiction> {
+        let is_wrong = config.patience.is_zero() && config.readers == 1;
+        let contradiction = Contradiction {
+            variables: ["PATIENCE", "READERS"],
+            mistake: "expected patience with one reader".into(),
+        };
+        is_wrong.then_some(contradiction).into_iter().collect()
     }
 
     #[test]
     fn nothing_set_or_everything_empty_gives_the_defaults() {
         assert_eq!(load_from(&[]), Ok(Config::default()));
         assert_eq!(
-            load_from(&[("PATIENCE", ""), ("READERS", "")]),
+            load_from(&[("PATIENCE", ""), ("READERS", " \r")]),
             Ok(Config::default())
         );
     }
@@ -315,22 +263,75 @@ mod tests {
     }
 
     #[test]
+    fn a_contradiction_is_reported_unless_one_of_its_variables_is_wrong_alone() {
+        let zero = ("PATIENCE", "0s");
+        let refusal = |pairs: &[_]| load_from(pairs).unwrap_err().0;
+        assert_eq!(
+            refusal(&[zero]),
+            ["PATIENCE: expected patience with one reader"]
+        );
+        let refusal = refusal(&[zero, ("READERS", "many")]);
+        assert!(
+            refusal.len() == 1 && refusal[0].starts_with("READERS: "),
+            "{refusal:?}"
+        );
+        assert!(load_from(&[zero, ("READERS", "2")]).is_ok());
+    }
+
+    #[test]
+    fn help_fits_a_terminal_and_breaks_between_words() {
+        let help = help(TABLE);
+        assert!(
+            help.lines().all(|line| line.chars().count() <= WIDTH),
+            "{help}"
+        );
+        assert!(
+            help.contains("\n  CACHE_URL          the cache. Default: file:data. Or"),
+            "{help}"
+        );
+    }
+
+    #[test]
     fn other_variables_are_not_even_looked_at() {
         use std::os::unix::ffi::OsStringExt;
         let alien = (OsString::from("ALIEN"), OsString::from_vec(vec![0xff]));
-        assert_eq!(load(TABLE, [alien]), Ok(Config::default()));
+        assert_eq!(load(TABLE, [alien], contradictions), Ok(Config::default()));
         let ours = (OsString::from("READERS"), OsString::from_vec(vec![0xff]));
-        let mistakes = load::<Config>(TABLE, [ours]).unwrap_err();
+        let mistakes = load(TABLE, [ours], contradictions).unwrap_err();
         assert_eq!(mistakes, Mistakes(vec!["READERS: is not UTF-8".into()]));
     }
 
     #[test]
     fn a_secret_may_come_from_a_file_but_not_from_both() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "redis://u:s3cret@cache\n").unwrap();
         let path = file.path().to_str().unwrap();
-        let config = load_from(&[("CACHE_URL_FILE", path)]).unwrap();
-        assert_eq!(config.cache_url, "redis://u:s3cret@cache".parse().unwrap());
+        for written in [
+            "redis://u:s3cret@cache\n",
+            "\u{feff}redis://u:s3cret@cache\r\n",
+            " redis://u:s3cret@cache",
+        ] {
+            std::fs::write(file.path(), written).unwrap();
+            let config = load_from(&[("CACHE_URL_FILE", path)]).unwrap();
+            assert_eq!(config.cache_url, "redis://u:s3cret@cache".parse().unwrap());
+        }
+        for (written, mistake) in [
+            ("", "is empty"),
+            ("\r\n", "is empty"),
+            ("\"redis://u:s3cret@cache\"", "has quotes around it"),
+            ("redis://u:s3cret@cache\nand", "has the control character"),
+            (&"s3cret".repeat(200_000), "is longer than 8192 bytes"),
+        ] {
+            std::fs::write(file.path(), written).unwrap();
+            let refusal = load_from(&[("CACHE_URL_FILE", path)])
+                .unwrap_err()
+                .0
+                .concat();
+            let expected = format!("CACHE_URL: the file that CACHE_URL_FILE names {mistake}");
+            assert!(
+                refusal.starts_with(&expected) && !refusal.contains("s3cret"),
+                "{refusal}"
+            );
+        }
 
         let both = load_from(&[("CACHE_URL_FILE", path), ("CACHE_URL", "file:x")]).unwrap_err();
         assert_eq!(
@@ -339,13 +340,5 @@ mod tests {
         );
         let missing = load_from(&[("CACHE_URL_FILE", "/nonexistent")]).unwrap_err();
         assert!(missing.0[0].contains("cannot read the file that CACHE_URL_FILE names"));
-    }
-
-    #[test]
-    fn a_base_url_has_no_trailing_slash_and_shows_no_credentials() {
-        let url: BaseUrl = "https://u:s3cret@ghibli.example/mirror/".parse().unwrap();
-        assert_eq!(url.join("/films"), "https://ghibli.example/mirror/films");
-        assert!("ftp://ghibli.example".parse::<BaseUrl>().is_err());
-        assert!("ghibli.example".parse::<BaseUrl>().is_err());
     }
 }

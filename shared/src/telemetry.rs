@@ -3,6 +3,8 @@
 //! Messages are fixed sentences; facts stand in fields with their units in the name. A line that
 //! cannot be written is lost and counted; nothing else ever is.
 
+mod level;
+
 use std::fmt::{self, Debug};
 use std::io::{self, Write};
 use std::sync::OnceLock;
@@ -11,16 +13,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde::Deserialize;
 use tracing::field::{Field, Visit};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::ChronoUtc;
 
-use crate::console;
+pub use level::Level;
 
-/// Libraries whose chatter is of no use to operators; `LOG_LEVEL` can name them to hear them.
-const QUIET: &str = "tokio_cron_scheduler=warn";
+use crate::console;
 
 /// How many lines wait to be written before more of them are lost.
 const QUEUED_LINES: usize = 4096;
@@ -42,30 +42,9 @@ pub enum Format {
     Text,
 }
 
-/// A filter for log lines in the syntax of [`EnvFilter`]: `info`, `debug`, `info,poller=debug`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Level(String);
-
-impl Default for Level {
-    fn default() -> Self {
-        Self("info".into())
-    }
-}
-
-impl TryFrom<String> for Level {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        match EnvFilter::try_new(&text) {
-            Ok(_) => Ok(Self(text)),
-            Err(_) => Err(
-                "expected error, warn, info, debug or trace, or a list such as \
-                           `info,poller=debug`"
-                    .into(),
-            ),
-        }
-    }
+impl Format {
+    /// The forms, for `--help`.
+    pub const HELP: &str = "How log lines look: json, or text for people";
 }
 
 /// Keeps the writer of log lines alive. Dropping it waits a moment for the last lines, and no
@@ -88,7 +67,7 @@ pub fn start(format: Format, level: &Level) -> Logging {
     let builder = tracing_subscriber::fmt()
         .with_writer(lines)
         .log_internal_errors(false)
-        .with_env_filter(EnvFilter::new(format!("{QUIET},{}", level.0)));
+        .with_env_filter(level.filter());
     match format {
         Format::Json => builder
             .json()

@@ -19,6 +19,7 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use url::Host;
 
+use crate::config::Contradiction;
 use crate::tls::Authorities;
 
 const REDIS_PORT: u16 = 6379;
@@ -26,6 +27,10 @@ const SENTINEL_PORT: u16 = 26379;
 
 /// More hosts than anybody needs, and few enough to be asked in turn.
 const MOST_HOSTS: usize = 16;
+
+/// The longest path and the longest host name that Linux takes, in bytes.
+const MAX_PATH: usize = 4095;
+const MAX_HOST: usize = 253;
 
 /// Where the cache is.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -53,6 +58,23 @@ pub struct RedisUrl {
 }
 
 impl CacheUrl {
+    /// The forms, for `--help`.
+    pub const HELP: &str = "The cache: file:DIRECTORY, \
+        redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE] or \
+        redis+sentinel://[USER:PASSWORD@]HOST/NAME[?db=DATABASE], both with more hosts after \
+        commas; with TLS, rediss:// and rediss+sentinel://";
+
+    /// Refuses authorities for a cache without TLS: the operator believes that there is TLS.
+    pub fn unused(&self, authorities: Option<&Authorities>) -> Option<Contradiction> {
+        let has_tls = matches!(self, Self::Redis(url) if url.tls);
+        (authorities.is_some() && !has_tls).then(|| Contradiction {
+            variables: ["CACHE_CA_FILE", "CACHE_URL"],
+            mistake: "means nothing without TLS: expected rediss:// or rediss+sentinel:// in \
+                      CACHE_URL"
+                .into(),
+        })
+    }
+
     /// The same, with the servers' certificates verified against these authorities.
     #[must_use]
     pub fn trusting(mut self, authorities: Option<Authorities>) -> Self {
@@ -74,12 +96,7 @@ impl FromStr for CacheUrl {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if let Some(path) = text.strip_prefix("file:") {
-            let path = path.strip_prefix("//").unwrap_or(path);
-            return if path.is_empty() {
-                Err("expected a directory after file:")
-            } else {
-                Ok(Self::File(path.into()))
-            };
+            return directory(path).map(Self::File);
         }
         let (scheme, rest) = text.split_once("://").unwrap_or_default();
         let (tls, sentinel) = match scheme {
@@ -87,7 +104,10 @@ impl FromStr for CacheUrl {
             "rediss" => (true, false),
             "redis+sentinel" => (false, true),
             "rediss+sentinel" => (true, true),
-            _ => return Err("expected file:DIRECTORY, redis://HOST or redis+sentinel://HOST/NAME"),
+            _ => {
+                return Err("expected file:DIRECTORY, redis://HOST[:PORT] or \
+                     redis+sentinel://HOST[:PORT]/NAME; with TLS, rediss:// or rediss+sentinel://");
+            }
         };
         let mut url = redis(rest, sentinel)?;
         url.tls = tls;
@@ -99,7 +119,34 @@ impl TryFrom<String> for CacheUrl {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
+        match text.parse()? {
+            Self::File(path) if path.is_file() => Err("expected a directory, this is a file"),
+            url => Ok(url),
+        }
+    }
+}
+
+/// Reads what stands after `file:`: a path as it is, in which nothing is expanded or decoded.
+fn directory(text: &str) -> Result<PathBuf, &'static str> {
+    let path = match text.strip_prefix("//") {
+        Some(path) if !path.starts_with('/') => {
+            return Err("expected file:DIRECTORY, or three slashes: file:///DIRECTORY");
+        }
+        Some(path) => path,
+        None => text,
+    };
+    let is_encoded = path.split('%').skip(1).any(|after| {
+        let mut digits = after.chars();
+        (digits.by_ref().take(2).filter(char::is_ascii_hexdigit)).count() == 2
+    });
+    if path.is_empty() || path.len() > MAX_PATH {
+        Err("expected a directory after file:, in at most 4095 bytes")
+    } else if path.starts_with(['~', '$']) {
+        Err("expected a directory written out: ~ and $ are not expanded")
+    } else if is_encoded {
+        Err("expected a directory as it is, not percent-encoded")
+    } else {
+        Ok(path.into())
     }
 }
 
@@ -118,8 +165,11 @@ fn redis(text: &str, sentinel: bool) -> Result<RedisUrl, &'static str> {
     };
     let (user, password) = credentials.map_or(Ok((None, None)), user_and_password)?;
     let (master, database) = if sentinel {
-        if path.is_empty() || path.contains('/') {
-            return Err("expected /MASTER_NAME after the sentinels");
+        // An @ here ends a password with a slash in it.
+        if path.is_empty() || path.contains(['/', '@']) {
+            return Err(
+                "expected /MASTER_NAME after the sentinels; in a password / is written %2F",
+            );
         }
         let database = match query.map(|query| query.strip_prefix("db=")) {
             None => "",
@@ -178,6 +228,9 @@ pub(super) fn host_and_port(text: &str, default_port: u16) -> Option<(String, u1
         Some((host, port)) if !text.ends_with(']') => (host, port.parse().ok()?),
         _ => (text, default_port),
     };
+    if port == 0 || host.len() > MAX_HOST {
+        return None;
+    }
     let host = match Host::parse(host).ok()? {
         Host::Ipv6(address) => address.to_string(),
         host => host.to_string(),
@@ -297,6 +350,11 @@ mod tests {
             "rediss://poller:s3cret@cache#insecure",
             "redis+sentinel://poller:s3cret@cache",
             "redis+sentinel://poller:s3cret@cache/main/2",
+            "redis+sentinel://poller:12/s3cret@cache",
+            "redis://poller:12/s3cret@cache",
+            "redis://poller:s3cret@cache:0",
+            "redis://poller:s3cret@cache, other",
+            &format!("redis://poller:s3cret@{}", "cache".repeat(MAX_HOST)),
             "redis+sentinel://poller:s3cret@cache/main?database=2",
             "s3cret",
         ] {
@@ -314,6 +372,22 @@ mod tests {
         ] {
             assert_eq!(text.parse(), Ok(CacheUrl::File(directory.into())));
         }
-        assert!("file:".parse::<CacheUrl>().is_err());
+        for text in [
+            "file:",
+            "file://",
+            "file://var/lib/g",
+            &format!("file:{}", "d".repeat(MAX_PATH + 1)),
+            "file:~/data",
+            "file:$HOME/data",
+            "file:///my%20data",
+        ] {
+            let error = text.parse::<CacheUrl>().expect_err(text);
+            assert!(error.starts_with("expected "), "{error}");
+        }
+        let percent = "file:100% g".parse();
+        assert_eq!(percent, Ok(CacheUrl::File("100% g".into())));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = CacheUrl::try_from(format!("file:{}", file.path().display())).unwrap_err();
+        assert_eq!(error, "expected a directory, this is a file");
     }
 }

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 /// A process's clock: how far it is off stands in a file that the library reads every second.
 #[derive(Debug)]
-pub(super) struct Clock {
+pub struct Clock {
     file: PathBuf,
     library: PathBuf,
 }
 
 impl Clock {
     /// A clock that is right; `None` where libfaketime is not installed.
-    pub(super) fn new(directory: &Path, name: &str) -> Option<Self> {
+    pub fn new(directory: &Path, name: &str) -> Option<Self> {
         let clock = Self {
             file: directory.join(name),
             library: library()?,
@@ -21,7 +21,7 @@ impl Clock {
     }
 
     /// Puts it forward, or back, by so many seconds.
-    pub(super) fn set(&self, seconds: i64) {
+    pub fn set(&self, seconds: i64) {
         // Replaced as a whole: the library must not read half of a number.
         let new = self.file.with_extension("new");
         std::fs::write(&new, format!("{seconds:+}\n"))
@@ -30,7 +30,7 @@ impl Clock {
     }
 
     /// What a process has to be started with.
-    pub(super) fn environment(&self) -> [(&'static str, String); 4] {
+    pub fn environment(&self) -> [(&'static str, String); 4] {
         [
             ("LD_PRELOAD", self.library.display().to_string()),
             ("FAKETIME_TIMESTAMP_FILE", self.file.display().to_string()),

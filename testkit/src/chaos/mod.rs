@@ -40,7 +40,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, sleep_until};
 
-pub use clock::can_be_wrong as clocks_can_be_wrong;
+pub use clock::{Clock, can_be_wrong as clocks_can_be_wrong};
 pub use promise::{Promise, Violation};
 pub use report::{Figures, Outcome};
 

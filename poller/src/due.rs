@@ -1,0 +1,242 @@
+//! When the next sync is due, by two clocks that disagree when one is set or the machine sleeps.
+//!
+//! The schedule goes by the wall clock, which people and NTP set forward and back. The steady clock
+//! never jumps, but stands still while the machine sleeps. So a sync is due when the wall clock
+//! reaches its trigger, or when the steady clock says that more time has passed than there was to
+//! wait: after a sleep or a step forward the first is earlier, after a step back the second. How
+//! long the upstream is left alone goes by the steady clock alone.
+//!
+//! Pure; the moments are handed in.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::time::Instant;
+
+use crate::patience::Attempt;
+
+/// How late a trigger may be by the steady clock before the daemon goes ahead without it. The
+/// scheduler has been seen to stop for ever after its process was suspended, and waits for its old
+/// time after a step back. More than two clocks can drift apart, or a sync would come twice.
+const OVERDUE: Duration = Duration::from_secs(2);
+
+/// The longest sleep before the clocks are looked at again; timers have a limit of two years.
+const LONGEST_SLEEP: Duration = Duration::from_hours(24);
+
+/// One moment, by both clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// The clock that people and NTP set.
+    pub wall: DateTime<Utc>,
+    /// The clock that only counts.
+    pub steady: Instant,
+}
+
+impl Moment {
+    /// Reads both clocks.
+    pub fn now() -> Self {
+        Self {
+            wall: Utc::now(),
+            steady: Instant::now(),
+        }
+    }
+}
+
+/// When the next sync is due.
+#[derive(Clone, Copy, Debug)]
+pub struct Due {
+    /// The schedule's trigger.
+    at: DateTime<Utc>,
+    /// The same as it was foreseen when the schedule was asked.
+    foreseen: Instant,
+    /// Until then the upstream is left alone.
+    quiet_until: Instant,
+}
+
+impl Due {
+    /// Due at this moment.
+    pub const fn at_once(now: Moment) -> Self {
+        Self {
+            at: now.wall,
+            foreseen: now.steady,
+            quiet_until: now.steady,
+        }
+    }
+
+    /// Due at the schedule's next trigger. An upstream that is left alone stays so.
+    pub fn plan(&mut self, now: Moment, at: DateTime<Utc>) {
+        self.at = at;
+        self.foreseen = now.steady + (at - now.wall).to_std().unwrap_or_default();
+    }
+
+    /// Due as an upstream that was heard gives reason for.
+    pub fn attempt(&mut self, now: Moment, attempt: Attempt) {
+        self.plan(now, attempt.at);
+        self.quiet_until = now.steady + attempt.wait;
+    }
+
+    /// Whether it is time.
+    pub fn has_come(&self, now: Moment) -> bool {
+        let is_time = now.wall >= self.at || now.steady >= self.foreseen + OVERDUE;
+        is_time && self.may_ask(now)
+    }
+
+    /// Whether the upstream may be asked.
+    pub fn may_ask(&self, now: Moment) -> bool {
+        now.steady >= self.quiet_until
+    }
+
+    /// When to go ahead without a trigger, or at least to look at the clocks again.
+    pub fn overdue(&self, now: Moment) -> Instant {
+        let latest = self.not_before_quiet(self.foreseen + OVERDUE);
+        latest.min(now.steady + LONGEST_SLEEP)
+    }
+
+    /// The moment itself, or the end of the time in which the upstream is left alone.
+    pub fn not_before_quiet(&self, moment: Instant) -> Instant {
+        moment.max(self.quiet_until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::patience::Patience;
+    use crate::schedule::Schedule;
+
+    const HOUR: i64 = 3600;
+
+    /// Clocks of a machine that sleeps and whose wall clock is set.
+    struct Clocks {
+        now: Moment,
+    }
+
+    impl Clocks {
+        fn at(text: &str) -> Self {
+            Self {
+                now: Moment {
+                    wall: text.parse().unwrap(),
+                    steady: Instant::now(),
+                },
+            }
+        }
+
+        fn pass(&mut self, seconds: u64) {
+            self.now.steady += Duration::from_secs(seconds);
+            self.step(i64::try_from(seconds).unwrap());
+        }
+
+        /// Sets the wall clock. To sleep is the same: it goes on without the steady one.
+        fn step(&mut self, seconds: i64) {
+            self.now.wall += TimeDelta::seconds(seconds);
+        }
+
+        fn due(&self, schedule: &str) -> Due {
+            let schedule: Schedule = schedule.parse().unwrap();
+            let mut due = Due::at_once(self.now);
+            assert!(due.has_come(self.now));
+            due.plan(self.now, schedule.next_after(self.now.wall));
+            due
+        }
+    }
+
+    #[test]
+    fn a_trigger_is_heeded_at_its_time_and_not_before() {
+        let mut clocks = Clocks::at("2026-11-23T20:00:00Z");
+        let due = clocks.due("0 0 * * * *");
+        clocks.pass(3599);
+        assert!(!due.has_come(clocks.now));
+        clocks.pass(1);
+        assert!(due.has_come(clocks.now));
+    }
+
+    #[test]
+    fn after_a_sleep_or_a_step_forward_the_trigger_that_is_then_right_is_heeded() {
+        let mut clocks = Clocks::at("2026-11-23T20:00:00Z");
+        let due = clocks.due("0 0 3 * * *");
+        clocks.pass(60);
+        // The lid is closed until a quarter past three.
+        clocks.step(7 * HOUR + 14 * 60);
+        assert!(due.has_come(clocks.now));
+        // Or until shortly before: it is three o'clock then, and not seven hours later.
+        clocks.step(-1200);
+        assert!(!due.has_come(clocks.now));
+        clocks.pass(300);
+        assert!(due.has_come(clocks.now));
+    }
+
+    #[test]
+    fn after_a_step_back_the_wait_is_no_longer_than_foreseen() {
+        let mut clocks = Clocks::at("2026-11-23T20:00:30Z");
+        let due = clocks.due("0 * * * * *");
+        clocks.step(-300 * 24 * HOUR);
+        assert!(!due.has_come(clocks.now));
+        clocks.pass(30);
+        assert_eq!(due.overdue(clocks.now), clocks.now.steady + OVERDUE);
+        clocks.pass(2);
+        assert!(due.has_come(clocks.now));
+    }
+
+    #[test]
+    fn an_upstream_is_left_alone_however_clocks_are_set_and_whatever_else_fails() {
+        let schedule = Schedule::default();
+        let mut clocks = Clocks::at("2026-11-23T20:00:00Z");
+        let mut due = Due::at_once(clocks.now);
+        let asked_for = Some(Duration::from_mins(10));
+        let attempt = Patience::default().next_attempt(&schedule, clocks.now.wall, true, asked_for);
+        due.attempt(clocks.now, attempt);
+        for step in [2 * HOUR, -5 * HOUR, 20 * HOUR] {
+            clocks.step(step);
+            clocks.pass(60);
+            assert!(
+                !due.has_come(clocks.now) && !due.may_ask(clocks.now),
+                "{step}"
+            );
+            // A sync that failed before it heard the upstream.
+            due.plan(clocks.now, schedule.next_after(clocks.now.wall));
+        }
+        assert!(due.overdue(clocks.now) > clocks.now.steady + Duration::from_secs(400));
+        clocks.pass(420);
+        assert!(due.has_come(clocks.now));
+    }
+
+    #[test]
+    fn a_wait_of_years_is_slept_day_by_day() {
+        let clocks = Clocks::at("2026-11-23T20:00:00Z");
+        let due = clocks.due("0 0 0 29 2 MON#5");
+        assert_eq!(due.overdue(clocks.now), clocks.now.steady + LONGEST_SLEEP);
+    }
+
+    proptest! {
+        /// Whatever the wall clock does, a sync comes no later than foreseen, and as soon as the
+        /// wall clock passes the trigger; and an upstream that asks for it has its time.
+        #[test]
+        fn never_too_late_and_never_too_early(
+            steps in proptest::collection::vec((1_u64..120, -100_000_i64..100_000), 1..60),
+            asked_for in 0_u64..1000,
+        ) {
+            let schedule: Schedule = "0 */10 * * * *".parse().unwrap();
+            let mut clocks = Clocks::at("2026-11-23T20:00:00Z");
+            let (start, mut due) = (clocks.now, Due::at_once(clocks.now));
+            let attempt = Patience::default().next_attempt(
+                &schedule,
+                start.wall,
+                true,
+                Some(Duration::from_secs(asked_for)),
+            );
+            due.attempt(start, attempt);
+            let foreseen = (attempt.at - start.wall).to_std().unwrap();
+            for (seconds, step) in steps {
+                clocks.step(step);
+                clocks.pass(seconds);
+                let passed = clocks.now.steady - start.steady;
+                let expected = passed >= attempt.wait && (passed >= foreseen + OVERDUE || clocks.now.wall >= attempt.at);
+                prop_assert_eq!(due.has_come(clocks.now), expected);
+                prop_assert!(due.overdue(clocks.now) <= start.steady + foreseen + OVERDUE);
+            }
+        }
+    }
+}
