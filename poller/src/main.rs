@@ -50,7 +50,8 @@ fn main() -> ExitCode {
             return ExitCode::from(config::EXIT_USAGE);
         }
     };
-    match dispatch(&arguments.command.unwrap_or(Command::Run), config) {
+    let command = arguments.command.unwrap_or(Command::Run);
+    match shutdown::run(dispatch(&command, config)) {
         Ok(code) => code,
         Err(error) => {
             console::note(format_args!("ghibli-poller: {error:#}"));
@@ -59,7 +60,6 @@ fn main() -> ExitCode {
     }
 }
 
-#[tokio::main]
 async fn dispatch(command: &Command, config: Config) -> Result<ExitCode> {
     match command {
         Command::Health => admin::check(config.admin_addr).map(|()| ExitCode::SUCCESS),

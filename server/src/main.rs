@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         }
     };
     let outcome = match arguments.command {
-        None | Some(Command::Run) => run(&config),
+        None | Some(Command::Run) => shutdown::run(run(&config)),
         Some(Command::Health) => admin::check(config.admin_addr),
     };
     match outcome {
@@ -57,7 +57,6 @@ fn main() -> ExitCode {
     }
 }
 
-#[tokio::main]
 async fn run(config: &Config) -> Result<()> {
     let _logging = telemetry::start(config.log_format, &config.log_level);
     tls::install_provider();

@@ -3,15 +3,16 @@
 //! Each file is replaced by write-new, fsync, rename, fsync of the directory; a reader or a crash
 //! sees the old file or the new one. The lease is a file lock, which ends with its process.
 
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Read, Seek, Write};
+use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::disk::{Disk, load, lock, replace};
 use super::write::Commit;
 use super::{CacheError, Stored, snapshot_from, snapshot_to, status_from};
-use crate::snapshot::{MAX_BYTES, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::status::Status;
 
 const SNAPSHOT: &str = "snapshot.json";
@@ -27,7 +28,7 @@ const LOOK_ALL_THE_SAME: Duration = Duration::from_secs(5);
 /// Reads from a directory.
 #[derive(Debug)]
 pub(super) struct Reader {
-    directory: PathBuf,
+    disk: Disk,
     seen: Stamps,
 }
 
@@ -37,37 +38,33 @@ type Stamps = [Option<(u64, i64, i64)>; 2];
 impl Reader {
     pub(super) fn new(directory: &Path) -> Self {
         Self {
-            directory: directory.to_owned(),
+            disk: Disk::new(directory),
             seen: [None; 2],
         }
     }
 
     pub(super) async fn status(&mut self) -> Result<Option<Status>, CacheError> {
-        let directory = self.directory.clone();
-        self.seen = stamps(&directory);
-        blocking(move || {
-            load(&directory, STATUS)?
-                .map(|json| status_from(&json))
-                .transpose()
-        })
-        .await
+        let look = |directory: &Path| {
+            let seen = stamps(directory);
+            let status = load(directory, STATUS)?.map(|json| status_from(&json));
+            Ok((seen, status.transpose()?))
+        };
+        let (seen, status) = self.disk.run(look).await?;
+        self.seen = seen;
+        Ok(status)
     }
 
     pub(super) async fn snapshot(&mut self) -> Result<Option<Snapshot>, CacheError> {
-        let directory = self.directory.clone();
-        blocking(move || {
-            load(&directory, SNAPSHOT)?
-                .map(|json| snapshot_from(&json))
-                .transpose()
-        })
-        .await
+        self.disk.run(stored_snapshot).await
     }
 
     pub(super) async fn look_due(&mut self) {
         let looks = LOOK_ALL_THE_SAME.as_millis() / LOOK_INTERVAL.as_millis();
         for _ in 0..looks {
             tokio::time::sleep(LOOK_INTERVAL).await;
-            if stamps(&self.directory) != self.seen {
+            let found = self.disk.run(|directory| Ok(stamps(directory))).await;
+            // What cannot be looked at is reported by the look that follows.
+            if !found.is_ok_and(|found| found == self.seen) {
                 return;
             }
         }
@@ -81,18 +78,23 @@ fn stamps(directory: &Path) -> Stamps {
     })
 }
 
+fn stored_snapshot(directory: &Path) -> Result<Option<Snapshot>, CacheError> {
+    let json = load(directory, SNAPSHOT)?;
+    json.map(|json| snapshot_from(&json)).transpose()
+}
+
 /// Writes to a directory.
 #[derive(Debug)]
 pub(super) struct Writer {
-    directory: PathBuf,
+    disk: Disk,
     holder: String,
-    lease: Option<File>,
+    lease: Option<Arc<File>>,
 }
 
 impl Writer {
     pub(super) fn new(directory: &Path, holder: &str) -> Self {
         Self {
-            directory: directory.to_owned(),
+            disk: Disk::new(directory),
             holder: holder.to_owned(),
             lease: None,
         }
@@ -103,58 +105,47 @@ impl Writer {
     }
 
     pub(super) async fn lease(&mut self) -> Result<Result<(), String>, CacheError> {
-        if self.holds_lease() {
-            return Ok(Ok(()));
-        }
-        let (directory, holder) = (self.directory.clone(), self.holder.clone());
-        let taken = blocking(move || take_lease(&directory, &holder).map_err(unreachable)).await?;
+        let (held, holder) = (self.lease.clone(), self.holder.clone());
+        let take = move |directory: &Path| {
+            if let Some(held) = held.filter(|held| is_the_lock(held, directory)) {
+                return Ok(Ok(held));
+            }
+            Ok(lock(&directory.join(LEASE), &holder)?.map(Arc::new))
+        };
+        let taken = self.disk.run(take).await?;
         Ok(taken.map(|file| self.lease = Some(file)))
     }
 
-    /// Whether our lock is on the file that others would try to lock.
-    fn holds_lease(&self) -> bool {
-        let ours = self.lease.as_ref().and_then(|file| file.metadata().ok());
-        let theirs = fs::metadata(self.directory.join(LEASE)).ok();
-        ours.zip(theirs)
-            .is_some_and(|(ours, theirs)| ours.ino() == theirs.ino())
-    }
-
     pub(super) async fn load(&mut self) -> Result<Stored, CacheError> {
-        let directory = self.directory.clone();
-        blocking(move || {
-            let snapshot = load(&directory, SNAPSHOT)?.map(|json| snapshot_from(&json));
-            let status = load(&directory, STATUS)?.map(|json| status_from(&json));
+        let load_both = |directory: &Path| {
+            let status = load(directory, STATUS)?.map(|json| status_from(&json));
             Ok(Stored {
-                snapshot: snapshot.transpose()?,
+                snapshot: stored_snapshot(directory)?,
                 status: status.transpose()?,
             })
-        })
-        .await
+        };
+        self.disk.run(load_both).await
     }
 
     pub(super) async fn commit(&mut self, commit: Commit<'_>) -> Result<(), CacheError> {
-        if !self.holds_lease() {
-            return Err(CacheError::LeaseLost);
-        }
         let snapshot = commit.snapshot.map(snapshot_to).transpose()?;
-        let status = commit.status.to_json();
-        let directory = self.directory.clone();
-        let expected = commit.expected;
-        blocking(move || {
+        let (status, expected) = (commit.status.to_json(), commit.expected);
+        let held = self.lease.clone();
+        let replace_both = move |directory: &Path| {
+            if !held.is_some_and(|held| is_the_lock(&held, directory)) {
+                return Err(CacheError::LeaseLost);
+            }
             // Nobody else writes while the lock is held, so that looking first is enough.
-            let stored = load(&directory, SNAPSHOT)?
-                .map(|json| snapshot_from(&json))
-                .transpose()?;
-            let found = stored.map_or(0, |stored| stored.generation);
+            let found = stored_snapshot(directory)?.map_or(0, |stored| stored.generation);
             if found != expected {
                 return Err(CacheError::Conflict { expected, found });
             }
             if let Some(snapshot) = snapshot {
-                replace(&directory, SNAPSHOT, &snapshot).map_err(unreachable)?;
+                replace(directory, SNAPSHOT, &snapshot)?;
             }
-            replace(&directory, STATUS, &status).map_err(unreachable)
-        })
-        .await
+            replace(directory, STATUS, &status)
+        };
+        self.disk.run(replace_both).await
     }
 
     pub(super) fn release(&mut self) {
@@ -162,71 +153,10 @@ impl Writer {
     }
 }
 
-fn take_lease(directory: &Path, holder: &str) -> io::Result<Result<File, String>> {
-    fs::create_dir_all(directory)?;
-    let path = directory.join(LEASE);
-    let mut file = File::options()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(path)?;
-    match file.try_lock() {
-        Ok(()) => {
-            file.set_len(0)?;
-            file.rewind()?;
-            file.write_all(holder.as_bytes())?;
-            Ok(Ok(file))
-        }
-        Err(TryLockError::WouldBlock) => {
-            let mut other = String::new();
-            file.take(256).read_to_string(&mut other)?;
-            Ok(Err(other))
-        }
-        Err(TryLockError::Error(error)) => Err(error),
-    }
-}
-
-fn load(directory: &Path, name: &str) -> Result<Option<Vec<u8>>, CacheError> {
-    let file = match File::open(directory.join(name)) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(unreachable(error)),
-    };
-    let mut json = Vec::new();
-    file.take(MAX_BYTES as u64 + 1)
-        .read_to_end(&mut json)
-        .map_err(unreachable)?;
-    if json.len() > MAX_BYTES {
-        return Err(CacheError::Refused(format!(
-            "{name} is larger than {MAX_BYTES} bytes"
-        )));
-    }
-    Ok(Some(json))
-}
-
-/// Replaces a file so that a crash at any moment leaves the old one or the new one.
-fn replace(directory: &Path, name: &str, content: &str) -> io::Result<()> {
-    let new = directory.join(format!("{name}.new"));
-    let mut file = File::create(&new)?;
-    file.write_all(content.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&new, directory.join(name))?;
-    File::open(directory)?.sync_all()
-}
-
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the shape that map_err wants"
-)]
-fn unreachable(error: io::Error) -> CacheError {
-    CacheError::Unreachable(error.to_string())
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, CacheError> + Send + 'static,
-) -> Result<T, CacheError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|failed| CacheError::Unreachable(failed.to_string()))?
+/// Whether our lock is on the file that others would try to lock.
+fn is_the_lock(ours: &File, directory: &Path) -> bool {
+    let ours = ours.metadata().ok();
+    let theirs = fs::metadata(directory.join(LEASE)).ok();
+    ours.zip(theirs)
+        .is_some_and(|(ours, theirs)| ours.ino() == theirs.ino())
 }

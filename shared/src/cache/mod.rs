@@ -5,11 +5,13 @@
 //! | [`read`] | the half that readers have: look, and wait for something new |
 //! | [`mod@write`] | the half that only the poller has: the lease and the commit |
 //! | `redis`, `file` | the two kinds of cache, each with both halves |
+//! | `disk` | what the file cache asks of its file system |
 //! | `url` | what `CACHE_URL` may say |
 //!
 //! A commit replaces everything at once; whoever looks sees the old snapshot or the new one.
 //! Every operation is bounded in time.
 
+mod disk;
 mod file;
 pub mod read;
 mod redis;

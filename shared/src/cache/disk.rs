@@ -1,0 +1,189 @@
+//! Operations on the directory of a file cache: off the threads that serve, one at a time, bounded
+//! in time, and with errors that name the path and say what would be right.
+//!
+//! File systems differ: some keep no locks, some cannot confirm what they wrote, and one on a
+//! network may hang. Owns what becomes of each; knows nothing of snapshots.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::CacheError;
+use crate::snapshot::MAX_BYTES;
+
+/// How long an operation may take, with the wait for one that still hangs. A disk that works
+/// needs milliseconds; a busy one sometimes a second for an fsync.
+const TIME: Duration = Duration::from_secs(10);
+
+/// How a file system says that it does not do what it was asked for.
+const NOT_SUPPORTED: [Errno; 4] = [Errno::INVAL, Errno::NOTSUP, Errno::NOSYS, Errno::BADF];
+
+/// Whether the log has said that the file system confirms no writes.
+static SAID_UNCONFIRMED: AtomicBool = AtomicBool::new(false);
+
+/// A directory, and the right to use it.
+#[derive(Clone, Debug)]
+pub(super) struct Disk {
+    directory: PathBuf,
+    /// Whoever holds this operates. An operation that hangs keeps it, so that at most one thread
+    /// ever hangs.
+    turn: Arc<Semaphore>,
+}
+
+impl Disk {
+    pub(super) fn new(directory: &Path) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            turn: Arc::new(Semaphore::new(1)),
+        }
+    }
+
+    /// Does some work on the directory. After an error it is unknown whether work that timed out
+    /// is still being done.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Path) -> Result<T, CacheError> + Send + 'static,
+    ) -> Result<T, CacheError> {
+        let directory = self.directory.clone();
+        let turn = self.turn.clone().acquire_owned();
+        let done = timeout(TIME, async {
+            let turn = turn.await.expect("the semaphore is never closed");
+            let work = tokio::task::spawn_blocking(move || {
+                let _turn = turn;
+                work(&directory)
+            });
+            work.await
+        });
+        match done.await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(failed)) => Err(CacheError::Unreachable(failed.to_string())),
+            Err(_) => Err(CacheError::TimedOut(TIME)),
+        }
+    }
+}
+
+/// Reads a file; `None` when there is none.
+pub(super) fn load(directory: &Path, name: &str) -> Result<Option<Vec<u8>>, CacheError> {
+    let path = directory.join(name);
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(trouble("read", &path, &error)),
+    };
+    let mut json = Vec::new();
+    file.take(MAX_BYTES as u64 + 1)
+        .read_to_end(&mut json)
+        .map_err(|error| trouble("read", &path, &error))?;
+    if json.len() > MAX_BYTES {
+        return Err(CacheError::Refused(format!(
+            "{} is larger than {MAX_BYTES} bytes",
+            path.display()
+        )));
+    }
+    Ok(Some(json))
+}
+
+/// Replaces a file so that a crash at any moment leaves the old one or the new one.
+pub(super) fn replace(directory: &Path, name: &str, content: &str) -> Result<(), CacheError> {
+    let new = directory.join(format!("{name}.new"));
+    let wrong = |error: &io::Error| trouble("write", &new, error);
+    let mut file = File::create(&new).map_err(|error| wrong(&error))?;
+    file.write_all(content.as_bytes())
+        .map_err(|error| wrong(&error))?;
+    confirm(&file).map_err(|error| wrong(&error))?;
+    let path = directory.join(name);
+    fs::rename(&new, &path).map_err(|error| trouble("replace", &path, &error))?;
+    // The commit has happened. What follows only makes sure that it outlives a loss of power.
+    let confirmed = File::open(directory).and_then(|directory| confirm(&directory));
+    match confirmed {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            say_unconfirmed(&error);
+            Ok(())
+        }
+        outcome => outcome.map_err(|error| trouble("write", directory, &error)),
+    }
+}
+
+/// Waits until a file, or a directory, is on the disk; or not at all, on a file system that cannot
+/// say so.
+fn confirm(file: &File) -> io::Result<()> {
+    match file.sync_all() {
+        Err(error) if says(&error, &NOT_SUPPORTED) => {
+            say_unconfirmed(&error);
+            Ok(())
+        }
+        outcome => outcome,
+    }
+}
+
+fn say_unconfirmed(error: &io::Error) {
+    if !SAID_UNCONFIRMED.swap(true, Ordering::Relaxed) {
+        tracing::warn!(
+            reason = %error,
+            "the file system of the cache does not confirm what it has written; \
+             a loss of power may lose the last commits"
+        );
+    }
+}
+
+/// Takes the lock of a file and writes the holder's name into it, or returns the name of the one
+/// who has the lock.
+pub(super) fn lock(path: &Path, holder: &str) -> Result<Result<File, String>, CacheError> {
+    let directory = path.parent().unwrap_or(path);
+    fs::create_dir_all(directory).map_err(|error| trouble("create", directory, &error))?;
+    let wrong = |error: io::Error| trouble("lock", path, &error);
+    let mut file = File::options()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(path)
+        .map_err(wrong)?;
+    match file.try_lock() {
+        Ok(()) => {
+            let written = file
+                .set_len(0)
+                .and_then(|()| file.rewind())
+                .and_then(|()| file.write_all(holder.as_bytes()));
+            written.map_err(wrong)?;
+            Ok(Ok(file))
+        }
+        Err(TryLockError::WouldBlock) => {
+            let mut other = String::new();
+            file.take(256).read_to_string(&mut other).map_err(wrong)?;
+            Ok(Err(other))
+        }
+        Err(TryLockError::Error(error)) => Err(wrong(error)),
+    }
+}
+
+/// What went wrong, where, and what would be right where a person can do something.
+fn trouble(action: &str, path: &Path, error: &io::Error) -> CacheError {
+    let advice = match Errno::from_io_error(error) {
+        Some(Errno::ACCESS | Errno::PERM) => "; give this process's user the directory",
+        Some(Errno::ROFS) => "; the file system is read-only, choose another directory",
+        Some(Errno::NOTDIR | Errno::EXIST) => "; CACHE_URL must name a directory",
+        Some(Errno::NOSPC | Errno::DQUOT) => "; make room on the disk",
+        Some(Errno::NOLCK | Errno::NOTSUP | Errno::NOSYS | Errno::INVAL) if action == "lock" => {
+            "; this file system keeps no locks, use a directory on a local disk, or Redis"
+        }
+        _ => "",
+    };
+    let text = format!("cannot {action} {}: {error}{advice}", path.display());
+    if advice.is_empty() {
+        CacheError::Unreachable(text)
+    } else {
+        CacheError::Refused(text)
+    }
+}
+
+fn says(error: &io::Error, any: &[Errno]) -> bool {
+    Errno::from_io_error(error).is_some_and(|errno| any.contains(&errno))
+}
