@@ -68,10 +68,16 @@ impl Config {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, Mistakes> {
         let environment: Vec<_> = environment.into_iter().collect();
-        config::load(VARIABLES, environment.clone(), |config: &Self| {
+        let file = config::secret_file("CACHE_URL", environment.clone());
+        let config: Self = config::load(VARIABLES, environment.clone(), |config: &Self| {
             let unused = config.cache_url.unused(config.cache_ca_file.as_ref());
             let ignored = proxies::ignored(config.ghibli_api.url(), environment);
             unused.into_iter().chain(ignored).collect()
+        })?;
+        let cache_url = config.cache_url.clone().from_file(file);
+        Ok(Self {
+            cache_url,
+            ..config
         })
     }
 }

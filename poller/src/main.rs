@@ -92,7 +92,7 @@ async fn order(config: Config, command: orders::Command) -> Result<ExitCode> {
         return Ok(console::finish(done, ExitCode::SUCCESS));
     }
     if command == orders::Command::Accept {
-        return sync(config, Trust::Accepting).await;
+        return Box::pin(sync(config, Trust::Accepting)).await;
     }
     let mut syncer = syncer(&config)?;
     let pruned = syncer.prune().await;

@@ -80,7 +80,14 @@ impl Config {
     pub fn load(
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, Mistakes> {
-        config::load(VARIABLES, environment, Self::contradictions)
+        let environment: Vec<_> = environment.into_iter().collect();
+        let file = config::secret_file("CACHE_URL", environment.clone());
+        let config: Self = config::load(VARIABLES, environment, Self::contradictions)?;
+        let cache_url = config.cache_url.clone().from_file(file);
+        Ok(Self {
+            cache_url,
+            ..config
+        })
     }
 
     fn contradictions(&self) -> Vec<Contradiction> {

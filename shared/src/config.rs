@@ -21,6 +21,7 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 
 pub use address::{address, overlap};
 pub use base_url::BaseUrl;
+pub use value::{read_secret, secret_file};
 
 /// The exit status for unusable configuration: `EX_USAGE` of BSD's `sysexits.h`.
 pub const EXIT_USAGE: u8 = 64;
@@ -339,6 +340,6 @@ mod tests {
             ["CACHE_URL: set either this or CACHE_URL_FILE, not both"]
         );
         let missing = load_from(&[("CACHE_URL_FILE", "/nonexistent")]).unwrap_err();
-        assert!(missing.0[0].contains("cannot read the file that CACHE_URL_FILE names"));
+        assert!(missing.0[0].contains("the file that CACHE_URL_FILE names cannot be read"));
     }
 }

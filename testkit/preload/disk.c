@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -45,6 +46,18 @@ int statx(int directory, const char *restrict path, int flags, unsigned mask,
           struct statx *restrict found) {
     wait_for(path);
     return syscall(SYS_statx, directory, path, flags, mask, found);
+}
+
+int close(int fd) {
+    char link[64], path[4096];
+    ssize_t length;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    length = syscall(SYS_readlinkat, -100, link, path, sizeof path - 1);
+    if (length > 0) {
+        path[length] = 0;
+        wait_for(path);
+    }
+    return syscall(SYS_close, fd);
 }
 
 int open64(const char *path, int flags, ...) {

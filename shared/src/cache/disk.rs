@@ -22,8 +22,16 @@ use crate::snapshot::MAX_BYTES;
 /// needs milliseconds; a busy one sometimes a second for an fsync.
 const TIME: Duration = Duration::from_secs(10);
 
-/// How a file system says that it does not do what it was asked for.
-const NOT_SUPPORTED: [Errno; 4] = [Errno::INVAL, Errno::NOTSUP, Errno::NOSYS, Errno::BADF];
+/// How a file system says that it cannot confirm a file, or a directory.
+const UNCONFIRMED: [Errno; 7] = [
+    Errno::INVAL,
+    Errno::NOTSUP,
+    Errno::NOSYS,
+    Errno::BADF,
+    Errno::ISDIR,
+    Errno::ACCESS,
+    Errno::PERM,
+];
 
 /// Whether the log has said that the file system confirms no writes.
 static SAID_UNCONFIRMED: AtomicBool = AtomicBool::new(false);
@@ -64,7 +72,11 @@ impl Disk {
         match done.await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(failed)) => Err(CacheError::Unreachable(failed.to_string())),
-            Err(_) => Err(CacheError::TimedOut(TIME)),
+            Err(_) => {
+                let directory = self.directory.display();
+                let text = format!("{directory} does not answer within {TIME:?}");
+                Err(CacheError::Unreachable(text))
+            }
         }
     }
 }
@@ -97,25 +109,18 @@ pub(super) fn replace(directory: &Path, name: &str, content: &str) -> Result<(),
     let mut file = File::create(&new).map_err(|error| wrong(&error))?;
     file.write_all(content.as_bytes())
         .map_err(|error| wrong(&error))?;
-    confirm(&file).map_err(|error| wrong(&error))?;
+    confirm(Ok(file)).map_err(|error| wrong(&error))?;
     let path = directory.join(name);
     fs::rename(&new, &path).map_err(|error| trouble("replace", &path, &error))?;
     // The commit has happened. What follows only makes sure that it outlives a loss of power.
-    let confirmed = File::open(directory).and_then(|directory| confirm(&directory));
-    match confirmed {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            say_unconfirmed(&error);
-            Ok(())
-        }
-        outcome => outcome.map_err(|error| trouble("write", directory, &error)),
-    }
+    confirm(File::open(directory)).map_err(|error| trouble("write", directory, &error))
 }
 
 /// Waits until a file, or a directory, is on the disk; or not at all, on a file system that cannot
 /// say so.
-fn confirm(file: &File) -> io::Result<()> {
-    match file.sync_all() {
-        Err(error) if says(&error, &NOT_SUPPORTED) => {
+fn confirm(file: io::Result<File>) -> io::Result<()> {
+    match file.and_then(|file| file.sync_all()) {
+        Err(error) if says(&error, &UNCONFIRMED) => {
             say_unconfirmed(&error);
             Ok(())
         }
@@ -170,6 +175,8 @@ fn trouble(action: &str, path: &Path, error: &io::Error) -> CacheError {
         Some(Errno::ACCESS | Errno::PERM) => "; give this process's user the directory",
         Some(Errno::ROFS) => "; the file system is read-only, choose another directory",
         Some(Errno::NOTDIR | Errno::EXIST) => "; CACHE_URL must name a directory",
+        Some(Errno::ISDIR) => "; remove this directory, it stands in the place of a file",
+        Some(Errno::BUSY | Errno::XDEV) => "; mount the whole directory, not a single file of it",
         Some(Errno::NOSPC | Errno::DQUOT) => "; make room on the disk",
         Some(Errno::NOLCK | Errno::NOTSUP | Errno::NOSYS | Errno::INVAL) if action == "lock" => {
             "; this file system keeps no locks, use a directory on a local disk, or Redis"

@@ -46,12 +46,12 @@ impl Reader {
     pub(super) async fn status(&mut self) -> Result<Option<Status>, CacheError> {
         let look = |directory: &Path| {
             let seen = stamps(directory);
-            let status = load(directory, STATUS)?.map(|json| status_from(&json));
-            Ok((seen, status.transpose()?))
+            Ok((seen, load(directory, STATUS)))
         };
         let (seen, status) = self.disk.run(look).await?;
+        // Also where it cannot be read: looking again before it changes would not help.
         self.seen = seen;
-        Ok(status)
+        status?.map(|json| status_from(&json)).transpose()
     }
 
     pub(super) async fn snapshot(&mut self) -> Result<Option<Snapshot>, CacheError> {
@@ -148,8 +148,14 @@ impl Writer {
         self.disk.run(replace_both).await
     }
 
-    pub(super) fn release(&mut self) {
-        self.lease = None;
+    pub(super) async fn release(&mut self) -> Result<(), CacheError> {
+        let held = self.lease.take();
+        // Closing a file may hang as well.
+        let close = move |_: &Path| {
+            drop(held);
+            Ok(())
+        };
+        self.disk.run(close).await
     }
 }
 

@@ -4,22 +4,24 @@
 //! |---|---|
 //! | `file:DIRECTORY` | a directory on this machine |
 //! | `redis://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]…][/DATABASE]` | one Redis, a replica of one, or nodes of a Redis Cluster |
-//! | `redis+sentinel://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]…]/MASTER_NAME[?db=DATABASE]` | the master that these sentinels name |
+//! | `redis+sentinel://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]…]/MASTER_NAME[?SETTING&SETTING…]` | the master that these sentinels name; settings are `db=DATABASE`, `sentinel_user=USER`, `sentinel_password=PASSWORD` |
 //! | `rediss://…`, `rediss+sentinel://…` | the same with TLS to every server, certificates verified |
 //!
 //! User and password are percent-encoded; a password without a user is `:PASSWORD@`. They are the
-//! Redis servers' credentials, and a sentinel is given them only if it asks for some. The text is
-//! never repeated in an error, because it may hold a password.
+//! Redis servers' credentials. A sentinel that asks for some is given its own, if the URL has any,
+//! or those of the servers. The text is never repeated in an error, because it may hold a password.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 use url::Host;
 
-use crate::config::Contradiction;
+use crate::config::{self, Contradiction};
 use crate::tls::Authorities;
 
 const REDIS_PORT: u16 = 6379;
@@ -31,6 +33,12 @@ const MOST_HOSTS: usize = 16;
 /// The longest path and the longest host name that Linux takes, in bytes.
 const MAX_PATH: usize = 4095;
 const MAX_HOST: usize = 253;
+
+/// Held while the file with the URL is read.
+static READING: Semaphore = Semaphore::const_new(1);
+
+/// How long reading the file with the URL again may take.
+const FILE_TIME: Duration = Duration::from_secs(1);
 
 /// Where the cache is.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -51,10 +59,42 @@ pub struct RedisUrl {
     pub(super) master: Option<String>,
     pub(super) user: Option<String>,
     pub(super) password: Option<String>,
+    /// The sentinels' own credentials, if they are not the servers'.
+    pub(super) sentinel_user: Option<String>,
+    pub(super) sentinel_password: Option<String>,
     pub(super) database: u32,
     pub(super) tls: bool,
     /// Who signs the servers' certificates, if not whom the system trusts.
     pub(super) authorities: Option<Authorities>,
+    /// The file that the URL was read from, and is read from again when the password changes.
+    pub(super) file: Option<PathBuf>,
+}
+
+impl RedisUrl {
+    /// The URL as its file has it now; `None` where that is the same, or cannot be read.
+    pub(super) async fn read_again(&self) -> Option<Self> {
+        let file = self.file.clone()?;
+        // A read that hangs keeps its turn, so that it is the only one.
+        let turn = READING.try_acquire().ok()?;
+        let read = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            config::read_secret(&file)
+        });
+        let text = tokio::time::timeout(FILE_TIME, read)
+            .await
+            .ok()?
+            .ok()?
+            .ok()?;
+        let CacheUrl::Redis(read) = text.parse().ok()? else {
+            return None;
+        };
+        let read = Self {
+            authorities: self.authorities.clone(),
+            file: self.file.clone(),
+            ..read
+        };
+        (read != *self).then_some(read)
+    }
 }
 
 impl CacheUrl {
@@ -73,6 +113,15 @@ impl CacheUrl {
                       CACHE_URL"
                 .into(),
         })
+    }
+
+    /// The same, read again from this file when Redis refuses its user or password.
+    #[must_use]
+    pub fn from_file(mut self, file: Option<PathBuf>) -> Self {
+        if let Self::Redis(url) = &mut self {
+            url.file = file;
+        }
+        self
     }
 
     /// The same, with the servers' certificates verified against these authorities.
@@ -164,6 +213,7 @@ fn redis(text: &str, sentinel: bool) -> Result<RedisUrl, &'static str> {
         None => (None, authority),
     };
     let (user, password) = credentials.map_or(Ok((None, None)), user_and_password)?;
+    let (mut sentinel_user, mut sentinel_password) = (None, None);
     let (master, database) = if sentinel {
         // An @ here ends a password with a slash in it.
         if path.is_empty() || path.contains(['/', '@']) {
@@ -171,11 +221,26 @@ fn redis(text: &str, sentinel: bool) -> Result<RedisUrl, &'static str> {
                 "expected /MASTER_NAME after the sentinels; in a password / is written %2F",
             );
         }
-        let database = match query.map(|query| query.strip_prefix("db=")) {
-            None => "",
-            Some(Some(database)) => database,
-            Some(None) => return Err("expected ?db=DATABASE and nothing else after the ?"),
-        };
+        let mut database = "";
+        for setting in query.into_iter().flat_map(|query| query.split('&')) {
+            match setting.split_once('=') {
+                Some(("db", number)) => database = number,
+                Some(("sentinel_user", user)) => sentinel_user = Some(decoded(user)?),
+                Some(("sentinel_password", password)) => {
+                    sentinel_password = Some(decoded(password)?);
+                }
+                _ => {
+                    return Err("expected db=DATABASE, sentinel_user=USER or \
+                                sentinel_password=PASSWORD after the ?, with & between");
+                }
+            }
+        }
+        let is_empty = |text: &Option<String>| text.as_ref().is_none_or(String::is_empty);
+        if sentinel_password.as_ref().is_some_and(String::is_empty)
+            || sentinel_user.is_some() && is_empty(&sentinel_password)
+        {
+            return Err("expected a password in sentinel_password=PASSWORD");
+        }
         (Some(decoded(path)?), database)
     } else {
         if query.is_some() {
@@ -188,6 +253,8 @@ fn redis(text: &str, sentinel: bool) -> Result<RedisUrl, &'static str> {
         master,
         user,
         password,
+        sentinel_user,
+        sentinel_password,
         database: match database {
             "" => 0,
             number => number
@@ -196,6 +263,7 @@ fn redis(text: &str, sentinel: bool) -> Result<RedisUrl, &'static str> {
         },
         tls: false,
         authorities: None,
+        file: None,
     })
 }
 

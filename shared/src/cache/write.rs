@@ -113,10 +113,7 @@ impl Writer {
     /// [`CacheError`] when the cache cannot be asked; the lease will then run out by itself.
     pub async fn release(&mut self) -> Result<(), CacheError> {
         match &mut self.0 {
-            Kind::File(writer) => {
-                writer.release();
-                Ok(())
-            }
+            Kind::File(writer) => writer.release().await,
             Kind::Redis(writer) => writer.release().await,
         }
     }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use super::Variable;
 
@@ -34,18 +35,34 @@ pub(super) fn text_of(
     let file = set(&file_variable).transpose().map_err(in_file)?.flatten();
     match (direct, file) {
         (Some(_), Some(_)) => Err(format!("set either this or {file_variable}, not both")),
-        (None, Some(path)) => {
-            let bytes = read(&path).map_err(|error| {
-                format!("cannot read the file that {file_variable} names: {error}")
-            })?;
-            match cleaned(&bytes) {
-                Ok(None) => Err(format!("the file that {file_variable} names is empty")),
-                Ok(text) => Ok(text),
-                Err(error) => Err(format!("the file that {file_variable} names {error}")),
-            }
-        }
+        (None, Some(path)) => match read_secret(Path::new(&path)) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) => Err(format!("the file that {file_variable} names {error}")),
+        },
         (direct, None) => Ok(direct),
     }
+}
+
+/// The file that `NAME_FILE` names, if one is named.
+pub fn secret_file(
+    name: &str,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Option<PathBuf> {
+    let file_variable = format!("{name}_FILE");
+    let (_, value) = environment
+        .into_iter()
+        .find(|(name, _)| *name == *file_variable)?;
+    let path = cleaned(value.as_encoded_bytes()).ok()?;
+    path.map(PathBuf::from)
+}
+
+/// Reads a value from a file.
+///
+/// # Errors
+/// A message that continues a sentence which begins with the file.
+pub fn read_secret(path: &Path) -> Result<String, String> {
+    let bytes = read(path).map_err(|error| format!("cannot be read: {error}"))?;
+    cleaned(&bytes)?.ok_or("is empty".to_owned())
 }
 
 /// Removes blanks, line ends and a byte order mark around a value. Refuses what no variable can use.
@@ -74,7 +91,7 @@ fn cleaned(bytes: &[u8]) -> Result<Option<String>, String> {
 }
 
 /// A little more than the longest value, so that a longer one is noticed.
-fn read(path: &str) -> std::io::Result<Vec<u8>> {
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)?
         .take(MAX_BYTES as u64 + 1)

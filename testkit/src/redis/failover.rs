@@ -15,6 +15,7 @@ pub struct Failover {
     servers: Vec<Redis>,
     sentinels: Vec<Redis>,
     password: Option<String>,
+    sentinel_password: Option<String>,
 }
 
 impl Failover {
@@ -24,28 +25,29 @@ impl Failover {
     ///
     /// When a server does not become ready.
     pub async fn start() -> Self {
-        Self::start_as(None).await
+        Self::start_as(None, None).await
     }
 
-    /// The same with a password that every server and every sentinel wants.
+    /// The same with a password for the servers and another for the sentinels.
     ///
     /// # Panics
     ///
     /// As [`start`](Self::start).
-    pub async fn start_with_password(password: &str) -> Self {
-        Self::start_as(Some(password)).await
+    pub async fn start_with_passwords(servers: &str, sentinels: &str) -> Self {
+        Self::start_as(Some(servers), Some(sentinels)).await
     }
 
-    async fn start_as(password: Option<&str>) -> Self {
+    async fn start_as(password: Option<&str>, sentinel_password: Option<&str>) -> Self {
         // Replicas get their first copy at once instead of after five seconds.
         let mut arguments = vec!["--repl-diskless-sync-delay", "0"];
         let mut lines = String::new();
         if let Some(password) = password {
             arguments.extend(["--requirepass", password, "--masterauth", password]);
-            lines = format!(
-                "requirepass {password}\nsentinel sentinel-pass {password}\n\
-                 sentinel auth-pass {NAME} {password}\n"
-            );
+            lines = format!("sentinel auth-pass {NAME} {password}\n");
+        }
+        if let Some(password) = sentinel_password {
+            let own = format!("requirepass {password}\nsentinel sentinel-pass {password}\n");
+            lines.push_str(&own);
         }
         let master = Redis::start_with(&arguments).await;
         let port = master.port().to_string();
@@ -53,6 +55,7 @@ impl Failover {
             servers: vec![master],
             sentinels: Vec::new(),
             password: password.map(str::to_owned),
+            sentinel_password: sentinel_password.map(str::to_owned),
         };
         arguments.extend(["--replicaof", "127.0.0.1", &port]);
         for _ in 0..2 {
@@ -68,7 +71,8 @@ impl Failover {
         }
         for sentinel in &group.sentinels {
             eventually("a sentinel knows the group", PATIENCE, async || {
-                let known = group.ask(sentinel, &["SENTINEL", "MASTER", NAME]).await;
+                let command = ["SENTINEL", "MASTER", NAME];
+                let known = asked(sentinel, group.sentinel_password.as_deref(), &command).await;
                 let says = |field: &str, value: &str| {
                     let mut lines = known.lines();
                     lines.any(|line| line == field) && lines.next() == Some(value)
@@ -86,13 +90,7 @@ impl Failover {
     ///
     /// As [`Redis::cli`].
     pub async fn ask(&self, server: &Redis, command: &[&str]) -> String {
-        match &self.password {
-            Some(password) => {
-                let log_in = ["--no-auth-warning", "-a", password];
-                server.cli(&[&log_in, command].concat()).await
-            }
-            None => server.cli(command).await,
-        }
+        asked(server, self.password.as_deref(), command).await
     }
 
     /// `redis+sentinel://` with all three sentinels.
@@ -166,5 +164,15 @@ impl Failover {
             .iter()
             .position(|server| server.port().to_string() == port)
             .unwrap_or_else(|| panic!("the sentinels name a stranger: {answer}"))
+    }
+}
+
+async fn asked(server: &Redis, password: Option<&str>, command: &[&str]) -> String {
+    match password {
+        Some(password) => {
+            let log_in = ["--no-auth-warning", "-a", password];
+            server.cli(&[&log_in, command].concat()).await
+        }
+        None => server.cli(command).await,
     }
 }

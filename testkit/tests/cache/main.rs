@@ -1,6 +1,7 @@
 //! The whole mirror on Redis in earnest: failovers, silence, full memory, permissions, TLS, a
 //! cluster, and several pollers. Real processes throughout.
 
+mod deployed;
 mod failover;
 mod permissions;
 mod pollers;

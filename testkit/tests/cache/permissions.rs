@@ -14,7 +14,7 @@ const POLLER: &str = "~{ghibli}:* &{ghibli}:changed +ping +get +getrange +set +d
                       +evalsha +script|load";
 const SERVER: &str = "%R~{ghibli}:* &{ghibli}:changed +ping +get +subscribe";
 
-async fn redis_with_users() -> Redis {
+pub(crate) async fn redis_with_users() -> Redis {
     let redis = Redis::start().await;
     for (user, permissions) in [("poller", POLLER), ("server", SERVER)] {
         let user = ["ACL", "SETUSER", user, "on", ">s3cret"];

@@ -17,11 +17,11 @@ mod writer;
 use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
-use ::redis::{Cmd, FromRedisValue, RedisError, ScriptInvocation};
+use ::redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ScriptInvocation, cmd};
 use tokio::time::timeout;
 
 use super::{CacheError, RedisUrl};
-use target::Target;
+use target::{Redirect, Target};
 
 pub(super) use reader::Reader;
 pub(super) use writer::Writer;
@@ -74,11 +74,21 @@ impl Link {
                     self.connection = Some(connection);
                     return Ok(value);
                 }
-                Ok(Err(error)) if may_follow && self.target.follow(&error) => {
-                    may_follow = false;
-                    continue;
-                }
-                Ok(Err(error)) => classify(&error),
+                Ok(Err(error)) => match self.target.redirected(&error) {
+                    Some(Redirect::Moved) if may_follow => {
+                        may_follow = false;
+                        continue;
+                    }
+                    // Only this once: until all keys have moved, the others go to the old node.
+                    Some(Redirect::Ask(node)) => {
+                        self.connection = Some(connection);
+                        return self.target.ask(&node, request).await;
+                    }
+                    _ => {
+                        self.target.read_again_after(&error).await;
+                        classify(&error)
+                    }
+                },
                 Err(_) => CacheError::TimedOut(COMMAND_TIMEOUT),
             };
             self.target.failed();
@@ -103,6 +113,19 @@ impl Request<'_> {
             Self::Command(command) => command.query_async(connection).await,
             Self::Script(script) => script.invoke_async(connection).await,
         }
+    }
+
+    /// Sends it to the node that a slot moves to. The node takes one command after `ASKING`, so a
+    /// script must be there already.
+    async fn send_asking<T: FromRedisValue>(
+        self,
+        connection: &mut MultiplexedConnection,
+    ) -> Result<T, RedisError> {
+        if let Self::Script(script) = self {
+            script.load_async(connection).await?;
+        }
+        cmd("ASKING").query_async::<()>(connection).await?;
+        self.send(connection).await
     }
 }
 
@@ -130,6 +153,30 @@ fn classify(error: &RedisError) -> CacheError {
     } else if error.is_io_error() || error.is_connection_dropped() {
         CacheError::Unreachable(error.to_string())
     } else {
-        CacheError::Refused(error.to_string())
+        CacheError::Refused(format!("{error}{}", advice(error)))
     }
+}
+
+/// What an operator can do about a refusal, where that is not plain.
+fn advice(error: &RedisError) -> &'static str {
+    // The driver keeps what the server said of a login or a database to itself.
+    let text = error.to_string().to_lowercase();
+    if text.contains("switch database") {
+        "; for a database with a number the user needs +select, and the number must exist (a \
+         cluster has 0 alone)"
+    } else if is_login(error) {
+        "; the user or the password in CACHE_URL is wrong, or Redis has no room for more clients"
+    } else if text.contains("protected mode") {
+        "; Redis wants a password (requirepass, or users) before others may connect"
+    } else {
+        ""
+    }
+}
+
+/// Whether Redis does not know this user or password (any more).
+fn is_login(error: &RedisError) -> bool {
+    let text = error.to_string();
+    error.kind() == ErrorKind::AuthenticationFailed
+        || text.contains("WRONGPASS")
+        || text.contains("NOAUTH")
 }

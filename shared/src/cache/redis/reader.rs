@@ -97,6 +97,7 @@ impl Reader {
             sink.subscribe(CHANGED).await?;
             Ok((sink, stream))
         };
+        let listening = self.link.target.logging_in(listening);
         let outcome = within(CONNECT_TIMEOUT, listening).await;
         if outcome.is_err() {
             self.link.target.failed();

@@ -9,11 +9,11 @@ use std::time::Duration;
 use ::redis::aio::MultiplexedConnection;
 use ::redis::io::tcp::TcpSettings;
 use ::redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo,
-    RedisError, TlsCertificates, cmd,
+    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, FromRedisValue, IntoConnectionInfo,
+    RedisConnectionInfo, RedisError, ServerErrorKind, TlsCertificates, cmd,
 };
 
-use super::{COMMAND_TIMEOUT, CONNECT_TIMEOUT, classify, within};
+use super::{COMMAND_TIMEOUT, CONNECT_TIMEOUT, Request, classify, is_login, within};
 use crate::cache::{CacheError, RedisUrl};
 
 /// How long one sentinel may take for its answer, connecting included. Several may be silent
@@ -21,6 +21,14 @@ use crate::cache::{CacheError, RedisUrl};
 const SENTINEL_TIMEOUT: Duration = Duration::from_secs(1);
 
 type Address = (String, u16);
+
+/// What a node of a cluster that does not have our keys says.
+pub(super) enum Redirect {
+    /// Another node has them; the next connection leads there.
+    Moved,
+    /// This one is getting them, and may be asked for one.
+    Ask(Address),
+}
 
 /// Where connections lead.
 pub(super) struct Target {
@@ -52,7 +60,11 @@ impl Target {
             (None, None) => self.hosts.len(),
             _ => 1,
         };
+        let url = self.url.clone();
         let mut connected = self.connect_once().await;
+        if connected.is_err() && self.url != url {
+            connected = self.connect_once().await;
+        }
         for _ in 1..choices {
             if connected.is_ok() {
                 break;
@@ -64,11 +76,34 @@ impl Target {
 
     async fn connect_once(&mut self) -> Result<MultiplexedConnection, CacheError> {
         let client = self.locate().await?;
-        let connected = within(CONNECT_TIMEOUT, commands(&client)).await;
+        let connected = within(CONNECT_TIMEOUT, self.logging_in(commands(&client))).await;
         if connected.is_err() {
             self.failed();
         }
         connected
+    }
+
+    /// Does work that logs in.
+    pub(super) async fn logging_in<T>(
+        &mut self,
+        work: impl Future<Output = Result<T, RedisError>>,
+    ) -> Result<T, RedisError> {
+        let outcome = work.await;
+        if let Err(error) = &outcome {
+            self.read_again_after(error).await;
+        }
+        outcome
+    }
+
+    /// A refused login may mean that the password was changed: the file that `CACHE_URL` came from
+    /// is read again, for the next attempt.
+    pub(super) async fn read_again_after(&mut self, error: &RedisError) {
+        if is_login(error)
+            && let Some(url) = self.url.read_again().await
+        {
+            tracing::info!("Redis refused the user or the password; read CACHE_URL_FILE again");
+            self.url = url;
+        }
     }
 
     /// Finds the server to connect to. Tell by [`failed`](Self::failed) if that does not work.
@@ -96,20 +131,33 @@ impl Target {
         named.is_ok_and(|address| self.found.as_ref() != Some(&address))
     }
 
-    /// Follows a node of a cluster that says which other has our keys. Returns whether it did.
-    pub(super) fn follow(&mut self, error: &RedisError) -> bool {
-        let named = error.redirect_node().and_then(|(address, _slot)| {
-            let (host, port) = address.rsplit_once(':')?;
-            // Without a name it is on the host that was asked.
-            let host = match host {
-                "" => &self.found.as_ref()?.0,
-                host => host,
-            };
-            Some((host.to_owned(), port.parse().ok()?))
-        });
-        let is_named = named.is_some();
-        self.node = named.or(self.node.take());
-        is_named
+    /// Where a node of a cluster says that our keys are, if it says so.
+    pub(super) fn redirected(&mut self, error: &RedisError) -> Option<Redirect> {
+        let (address, _slot) = error.redirect_node()?;
+        let (host, port) = address.rsplit_once(':')?;
+        // A node that does not know another's name writes `?` or nothing: it is on the host that
+        // was asked.
+        let host = match host {
+            "" | "?" => &self.found.as_ref()?.0,
+            host => host,
+        };
+        let node = (host.to_owned(), port.parse().ok()?);
+        if error.kind() == ErrorKind::Server(ServerErrorKind::Ask) {
+            return Some(Redirect::Ask(node));
+        }
+        self.node = Some(node);
+        Some(Redirect::Moved)
+    }
+
+    /// Asks a node for a key that is moving there.
+    pub(super) async fn ask<T: FromRedisValue>(
+        &self,
+        node: &Address,
+        request: Request<'_>,
+    ) -> Result<T, CacheError> {
+        let client = client(&self.url, node, logged_in(&self.url))?;
+        let asking = async { request.send_asking(&mut commands(&client).await?).await };
+        within(COMMAND_TIMEOUT, asking).await
     }
 
     /// Begins elsewhere next time: what was known may have been wrong.
@@ -137,10 +185,20 @@ async fn ask_all(
     named
 }
 
-/// Asks one sentinel; with credentials only if it wants some.
+/// Asks one sentinel; with credentials only if it wants some: its own if the URL has them, or
+/// those of the servers.
 async fn ask(url: &RedisUrl, sentinel: &Address, master: &str) -> Result<Address, CacheError> {
     let stranger = client(url, sentinel, nameless())?;
-    let known = client(url, sentinel, logged_in(url))?;
+    let known = match &url.sentinel_password {
+        Some(password) => {
+            let mut settings = nameless().set_password(password);
+            if let Some(user) = &url.sentinel_user {
+                settings = settings.set_username(user);
+            }
+            client(url, sentinel, settings)?
+        }
+        None => client(url, sentinel, logged_in(url))?,
+    };
     let answer = async {
         match master_of(&stranger, master).await {
             Err(error) if error.code() == Some("NOAUTH") => master_of(&known, master).await,
