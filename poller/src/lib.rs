@@ -12,6 +12,7 @@
 //! | [`limits`] | how much a collection may be |
 //! | [`upstream`] | HTTP to the Ghibli API, with a limit on everything |
 //! | [`report`] | what a cycle did, as a log line and as text |
+//! | [`printable`] | text of others, made fit to be shown |
 //! | [`builtin`] | the catalogue that is shown until the upstream has answered once |
 //! | [`config`] | the environment variables |
 
@@ -22,6 +23,7 @@ pub mod daemon;
 pub mod limits;
 pub mod orders;
 pub mod patience;
+pub mod printable;
 pub mod report;
 pub mod restore;
 pub mod schedule;

@@ -259,7 +259,10 @@ fn faults() -> Vec<(Fault, &'static str)> {
             },
             "larger than 1048576 bytes",
         ),
-        (Fault::DeeplyNested { depth: 10_000 }, "recursion limit"),
+        (
+            Fault::DeeplyNested { depth: 20_000 },
+            "more than 20000 values",
+        ),
     ]
 }
 
