@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result as Anyhow, bail};
 use chrono::{DateTime, SubsecRound, Utc};
 use shared::cache::write::{Commit, Writer};
-use shared::catalogue::{PerCollection, SetAside};
+use shared::catalogue::{Collection, PerCollection, SetAside};
 use shared::snapshot::{FORMAT, Release, Snapshot};
 use shared::status::{Confirmation, Status};
 use tokio::time::Instant;
@@ -25,7 +25,7 @@ use crate::limits;
 use crate::report::{Outcome, Report};
 use crate::restore::{knows, restore, without_validators};
 use crate::upstream::Upstream;
-use ask::{fetch, outcome};
+use ask::{fetch, outcome, seen};
 use lead::hold;
 
 /// Does syncs, and remembers what the last one committed.
@@ -136,8 +136,16 @@ impl Syncer {
         let finished_at = Utc::now().trunc_subsecs(3);
         let upstream = self.upstream.base().to_string();
         let before = &found.snapshot;
+        let seen = PerCollection::from_fn(|collection| seen(&fetched[collection]));
         let outcomes = fetched.map(outcome);
         let mut step = limits::advance_within(before, &upstream, outcomes, trust, finished_at);
+        for collection in Collection::ALL {
+            if let (advance::Result::Rejected(reason), Some(seen)) =
+                (&mut step.results[collection], &seen[collection])
+            {
+                *reason = format!("{reason} ({seen})");
+            }
+        }
         let set_aside = self.count_set_aside(&step, found.status.as_ref());
         let status = status(
             &step,

@@ -6,7 +6,7 @@ use shared::catalogue::{Collection, PerCollection};
 use tokio::time::timeout;
 
 use crate::advance;
-use crate::upstream::{FetchError, Fetched, Upstream};
+use crate::upstream::{Failure, FetchError, Fetched, Upstream};
 
 /// How long fetching may take with everything that is tried again.
 const FETCH_TIME: Duration = Duration::from_secs(30);
@@ -50,7 +50,7 @@ async fn fetch_one(
     let etag = validators[collection].as_deref();
     timeout(FETCH_TIME, upstream.fetch(collection, etag))
         .await
-        .unwrap_or(Err(FetchError::TimedOut))
+        .unwrap_or(Err(Failure::TimedOut.into()))
 }
 
 /// What a cycle's requests tell of the upstream as a whole.
@@ -66,10 +66,16 @@ pub struct Heard {
 pub(super) fn outcome(fetched: Result<Fetched, FetchError>) -> advance::Outcome {
     match fetched {
         Ok(Fetched::NotModified) => advance::Outcome::NotModified,
-        Ok(Fetched::Sent { answer, etag }) => advance::Outcome::Sent { answer, etag },
-        Err(error @ (FetchError::Rejected(_) | FetchError::TooLarge(_))) => {
-            advance::Outcome::Rejected(error.to_string())
-        }
+        Ok(Fetched::Sent { answer, etag, .. }) => advance::Outcome::Sent { answer, etag },
+        Err(error) if error.is_rejection() => advance::Outcome::Rejected(error.to_string()),
         Err(error) => advance::Outcome::Failed(error.to_string()),
+    }
+}
+
+/// What an answer that was read looked like, in case that it is rejected after all.
+pub(super) fn seen(fetched: &Result<Fetched, FetchError>) -> Option<String> {
+    match fetched {
+        Ok(Fetched::Sent { seen, .. }) => Some(seen.to_string()),
+        Ok(Fetched::NotModified) | Err(_) => None,
     }
 }
