@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use shared::catalogue::{Answer, Changes, Collection, PerCollection, Records};
+use shared::catalogue::{Answer, Changes, Collection, PerCollection, Records, SetAside};
 use shared::lineage::Lineage;
 use shared::snapshot::{FORMAT, Held, Release, Snapshot, Source};
 
@@ -68,6 +68,8 @@ pub struct Step {
     pub results: PerCollection<Result>,
     /// Ids that the upstream listed more than once.
     pub duplicates: PerCollection<Vec<String>>,
+    /// The records that cannot be used, of each collection that was sent.
+    pub set_aside: PerCollection<Option<Vec<SetAside>>>,
     /// The films that are new since the baseline, as they were appended to the release log.
     pub released: Vec<Release>,
 }
@@ -141,6 +143,7 @@ pub fn advance(
         must_store: before.upstream != upstream,
         results: PerCollection::from_fn(|_| Result::NotModified),
         duplicates: PerCollection::default(),
+        set_aside: PerCollection::default(),
         released: Vec::new(),
     };
     upstream.clone_into(&mut step.snapshot.upstream);
@@ -172,6 +175,7 @@ impl Step {
             }
             Outcome::Sent { answer, etag } => (answer, etag),
         };
+        self.set_aside[collection] = Some(answer.set_aside.clone());
         let held = &mut self.snapshot.collections[collection];
         let built_in = held.source == Source::BuiltIn;
         let suspicion = held.known.suspicion(&answer);
@@ -190,7 +194,7 @@ impl Step {
         self.results[collection] = if built_in || accepted {
             held.source = Source::Upstream;
             held.as_of = at;
-            held.known = Records::default().merge(&answer, at).0;
+            held.known = held.known.begin_anew(&answer, at);
             Result::Baseline
         } else {
             let (merged, changes) = held.known.merge(&answer, at);

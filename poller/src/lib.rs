@@ -14,6 +14,7 @@
 //! | [`proxies`] | refusing proxy variables that the HTTP client would ignore |
 //! | [`upstream`] | HTTP to the Ghibli API, with a limit on everything |
 //! | [`report`] | what a cycle did, as a log line and as text |
+//! | [`printable`] | text of others, made fit to be shown |
 //! | [`builtin`] | the catalogue that is shown until the upstream has answered once |
 //! | [`config`] | the environment variables |
 
@@ -25,6 +26,7 @@ pub mod due;
 pub mod limits;
 pub mod orders;
 pub mod patience;
+pub mod printable;
 pub mod proxies;
 pub mod report;
 pub mod restore;

@@ -4,10 +4,17 @@ use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use shared::catalogue::{Collection, PerCollection};
+use shared::catalogue::{Collection, PerCollection, SetAside};
 use shared::snapshot::{Release, Source};
 
 use crate::advance::Result;
+use crate::printable::printable;
+
+/// How many of the records that are set aside in one collection in one cycle are named.
+const MOST_NAMED: usize = 10;
+
+/// How many characters of an id, a title or a list of fields are shown.
+const LONGEST: usize = 200;
 
 /// One cycle.
 #[derive(Clone, Debug)]
@@ -28,6 +35,10 @@ pub struct Report {
     pub counts: PerCollection<usize>,
     /// Ids that the upstream listed more than once.
     pub duplicates: PerCollection<Vec<String>>,
+    /// How many records of each collection's last answer cannot be used.
+    pub set_aside: PerCollection<usize>,
+    /// Those of them that were not reported before.
+    pub newly_set_aside: PerCollection<Vec<SetAside>>,
     /// The films that were announced.
     pub released: Vec<Release>,
 }
@@ -113,6 +124,7 @@ impl Report {
     pub fn log(&self) {
         for (collection, result) in self.results.iter() {
             self.log_details(collection.name(), result);
+            self.log_set_aside(collection);
         }
         for Release {
             sequence,
@@ -121,6 +133,7 @@ impl Report {
             ..
         } in &self.released
         {
+            let (id, title) = (shown(id), shown(title));
             tracing::info!(sequence, id, title, "film released");
         }
         macro_rules! sync_finished {
@@ -136,6 +149,7 @@ impl Report {
                         $collection.count = self.counts.$collection,
                         $collection.appended = self.results.$collection.appended(),
                         $collection.updated = self.results.$collection.updated(),
+                        $collection.set_aside = unless_zero(self.set_aside.$collection),
                     )*
                     "sync finished"
                 )
@@ -162,19 +176,38 @@ impl Report {
         Some(told.collect::<Vec<_>>().join("; ")).filter(|told| !told.is_empty())
     }
 
+    fn log_set_aside(&self, collection: Collection) {
+        let news = &self.newly_set_aside[collection];
+        let collection = collection.name();
+        for one in news.iter().take(MOST_NAMED) {
+            let id = one.id.as_deref().map(shown);
+            let (index, reason) = (one.index, one.to_string());
+            tracing::warn!(
+                collection,
+                index,
+                id,
+                reason,
+                "record set aside, the others go on"
+            );
+        }
+        if let Some(records) = unless_zero(news.len().saturating_sub(MOST_NAMED)) {
+            tracing::warn!(collection, records, "more records set aside");
+        }
+    }
+
     fn log_details(&self, collection: &str, result: &Result) {
         match result {
             // Loudly, every cycle: somebody has to look at this.
             Result::Rejected(reason) => tracing::warn!(collection, reason, "collection rejected"),
             Result::Changed(changes) => {
                 for update in &changes.updated {
-                    let (id, fields) = (&update.id, update.fields.join(","));
+                    let (id, fields) = (shown(&update.id), shown(&update.fields.join(",")));
                     tracing::info!(collection, id, fields, "record updated");
                 }
-                for id in &changes.withdrawn {
+                for id in changes.withdrawn.iter().map(|id| shown(id)) {
                     tracing::warn!(collection, id, "record withdrawn by the upstream, and kept");
                 }
-                for id in &changes.returned {
+                for id in changes.returned.iter().map(|id| shown(id)) {
                     tracing::info!(collection, id, "withdrawn record returned");
                 }
             }
@@ -183,10 +216,19 @@ impl Report {
         let known = collection
             .parse()
             .map(|collection: Collection| &self.duplicates[collection]);
-        for id in known.into_iter().flatten() {
+        for id in known.into_iter().flatten().map(|id| shown(id)) {
             tracing::warn!(collection, id, "duplicate id, the first record of it wins");
         }
     }
+}
+
+/// Text of the upstream's: an id, a title, names of fields.
+fn shown(text: &str) -> String {
+    printable(text, LONGEST)
+}
+
+fn unless_zero(count: usize) -> Option<usize> {
+    (count > 0).then_some(count)
 }
 
 /// A table for people.
@@ -196,7 +238,7 @@ impl fmt::Display for Report {
             let (count, name) = (self.counts[collection], result.name().replace('_', " "));
             write!(f, "{collection:<10} {count:>5} records   {name}")?;
             match result {
-                Result::Changed(changes) => writeln!(
+                Result::Changed(changes) => write!(
                     f,
                     ": {} appended, {} updated, {} withdrawn, {} returned",
                     changes.appended.len(),
@@ -204,12 +246,21 @@ impl fmt::Display for Report {
                     changes.withdrawn.len(),
                     changes.returned.len()
                 )?,
-                Result::Failed(reason) | Result::Rejected(reason) => writeln!(f, ": {reason}")?,
-                _ => writeln!(f)?,
+                Result::Failed(reason) | Result::Rejected(reason) => write!(f, ": {reason}")?,
+                _ => {}
+            }
+            if let Some(records) = unless_zero(self.set_aside[collection]) {
+                write!(f, ", {records} set aside")?;
+            }
+            writeln!(f)?;
+            for one in self.newly_set_aside[collection].iter().take(MOST_NAMED) {
+                let id = one.id.as_deref().map(|id| format!(" (id {})", shown(id)));
+                let id = id.unwrap_or_default();
+                writeln!(f, "  set aside: {one}{id}")?;
             }
         }
         for release in &self.released {
-            writeln!(f, "new release: {}", release.title)?;
+            writeln!(f, "new release: {}", shown(&release.title))?;
         }
         if self.source == Source::BuiltIn {
             writeln!(

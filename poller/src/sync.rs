@@ -3,6 +3,8 @@
 //! [`Syncer::sync_once`] does one and reports on it. When to do the next is the daemon's affair; who
 //! may do it is `lead`'s.
 
+mod aside;
+mod ask;
 mod lead;
 
 use std::time::Duration;
@@ -10,22 +12,21 @@ use std::time::Duration;
 use anyhow::{Context, Result as Anyhow, bail};
 use chrono::{DateTime, SubsecRound, Utc};
 use shared::cache::write::{Commit, Writer};
-use shared::catalogue::{Collection, PerCollection};
+use shared::catalogue::{Collection, PerCollection, SetAside};
 use shared::snapshot::{FORMAT, Release, Snapshot};
 use shared::status::{Confirmation, Status};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
+pub use ask::{FETCH_TIME, Heard};
 pub use lead::{LEASE_TIME, RENEWAL};
 
 use crate::advance::{self, Step, Trust};
 use crate::limits;
 use crate::report::{Outcome, Report};
 use crate::restore::{knows, restore, without_validators};
-use crate::upstream::{FetchError, Fetched, Upstream};
+use crate::upstream::Upstream;
+use ask::{fetch, outcome, seen};
 use lead::hold;
-
-/// How long fetching may take with everything that is tried again.
-pub const FETCH_TIME: Duration = Duration::from_secs(30);
 
 /// Does syncs, and remembers what the last one committed.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub struct Syncer {
     memory: Option<Snapshot>,
     /// The poller that was last seen to hold the lease over a cache that was whole, and when.
     leader: Option<(String, Instant)>,
+    /// The records that were set aside of the last answer that this poller read, and reported.
+    set_aside: PerCollection<Option<Vec<SetAside>>>,
 }
 
 /// What a cycle came to.
@@ -52,12 +55,13 @@ pub enum Cycle {
 
 impl Syncer {
     /// A syncer between an upstream and a cache.
-    pub const fn new(upstream: Upstream, writer: Writer) -> Self {
+    pub fn new(upstream: Upstream, writer: Writer) -> Self {
         Self {
             upstream,
             writer,
             memory: None,
             leader: None,
+            set_aside: PerCollection::default(),
         }
     }
 
@@ -123,17 +127,29 @@ impl Syncer {
             return Ok(Cycle::Standby { holder });
         }
         let found = self.look(started_at).await?;
-        let (outcomes, heard) = tokio::select! {
-            fetched = fetch(&self.upstream, &found.snapshot) => fetched,
+        let validators = self.validators(&found);
+        let (fetched, heard) = tokio::select! {
+            fetched = fetch(&self.upstream, &validators) => fetched,
             holder = hold(&mut self.writer) => return Ok(Cycle::Standby { holder }),
         };
         let next_attempt_at = next_attempt(heard);
         let finished_at = Utc::now().trunc_subsecs(3);
         let upstream = self.upstream.base().to_string();
         let before = &found.snapshot;
+        let seen = PerCollection::from_fn(|collection| seen(&fetched[collection]));
+        let outcomes = fetched.map(outcome);
         let mut step = limits::advance_within(before, &upstream, outcomes, trust, finished_at);
+        for collection in Collection::ALL {
+            if let (advance::Result::Rejected(reason), Some(seen)) =
+                (&mut step.results[collection], &seen[collection])
+            {
+                *reason = format!("{reason} ({seen})");
+            }
+        }
+        let set_aside = self.count_set_aside(&step, found.status.as_ref());
         let status = status(
             &step,
+            &set_aside,
             found.status.as_ref(),
             started_at,
             finished_at,
@@ -156,6 +172,8 @@ impl Syncer {
         self.writer.commit(commit).await.context("cannot commit")?;
         step.released.splice(0..0, found.unannounced);
         let mut report = report(&step, started.elapsed(), next_attempt_at);
+        report.set_aside = set_aside;
+        report.newly_set_aside = self.note_set_aside(std::mem::take(&mut step.set_aside));
         if !found.is_stored && report.outcome == Outcome::Unchanged {
             // The upstream has nothing new, but the cache has.
             report.outcome = Outcome::Committed;
@@ -217,66 +235,9 @@ struct Found {
     unannounced: Vec<Release>,
 }
 
-async fn fetch(upstream: &Upstream, before: &Snapshot) -> (PerCollection<advance::Outcome>, Heard) {
-    let (films, people, locations, species, vehicles) = tokio::join!(
-        fetch_one(upstream, before, Collection::Films),
-        fetch_one(upstream, before, Collection::People),
-        fetch_one(upstream, before, Collection::Locations),
-        fetch_one(upstream, before, Collection::Species),
-        fetch_one(upstream, before, Collection::Vehicles),
-    );
-    let fetched = PerCollection {
-        films,
-        people,
-        locations,
-        species,
-        vehicles,
-    };
-    let heard = Heard {
-        answered: fetched
-            .iter()
-            .any(|(_, outcome)| !matches!(outcome, Err(error) if error.is_silence())),
-        asked_for: fetched
-            .iter()
-            .filter_map(|(_, outcome)| outcome.as_ref().err()?.asked_for())
-            .max(),
-    };
-    (fetched.map(outcome), heard)
-}
-
-async fn fetch_one(
-    upstream: &Upstream,
-    before: &Snapshot,
-    collection: Collection,
-) -> Result<Fetched, FetchError> {
-    let etag = before.collections[collection].etag.as_deref();
-    timeout(FETCH_TIME, upstream.fetch(collection, etag))
-        .await
-        .unwrap_or(Err(FetchError::TimedOut))
-}
-
-/// What a cycle's requests tell of the upstream as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Heard {
-    /// Whether it answered any of them, be it with something unacceptable.
-    pub answered: bool,
-    /// The longest wait that it asked for.
-    pub asked_for: Option<Duration>,
-}
-
-fn outcome(fetched: Result<Fetched, FetchError>) -> advance::Outcome {
-    match fetched {
-        Ok(Fetched::NotModified) => advance::Outcome::NotModified,
-        Ok(Fetched::Sent { answer, etag }) => advance::Outcome::Sent { answer, etag },
-        Err(error @ (FetchError::Rejected(_) | FetchError::TooLarge(_))) => {
-            advance::Outcome::Rejected(error.to_string())
-        }
-        Err(error) => advance::Outcome::Failed(error.to_string()),
-    }
-}
-
 fn status(
     step: &Step,
+    set_aside: &PerCollection<usize>,
     last: Option<&Status>,
     started_at: DateTime<Utc>,
     finished_at: DateTime<Utc>,
@@ -312,6 +273,7 @@ fn status(
             Confirmation {
                 confirmed_at,
                 failure,
+                set_aside: set_aside[collection],
             }
         }),
     }
@@ -327,6 +289,8 @@ fn report(step: &Step, duration: Duration, next_attempt_at: Option<DateTime<Utc>
         results: step.results.clone(),
         counts: PerCollection::from_fn(|collection| step.snapshot.records(collection).len()),
         duplicates: step.duplicates.clone(),
+        set_aside: PerCollection::default(),
+        newly_set_aside: PerCollection::default(),
         released: step.released.clone(),
     }
 }

@@ -3,15 +3,27 @@
 //! Requests go to the upstream's own origin and nowhere else, whatever redirects say; URLs found
 //! in data are never fetched. Knows nothing of snapshots and of the cache.
 
+mod coding;
+mod failure;
+mod seen;
+
 use std::time::{Duration, SystemTime};
 
 use backon::{ExponentialBuilder, Retryable};
-use reqwest::header::{ACCEPT, ETAG, HeaderMap, IF_NONE_MATCH, RETRY_AFTER};
+use bytes::Bytes;
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, ETAG, HeaderMap, IF_NONE_MATCH, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, redirect};
-use shared::catalogue::{Answer, Collection, Rejection};
+use shared::catalogue::{Answer, Collection};
 use shared::config::BaseUrl;
+use tokio::time::timeout;
 
-use crate::limits::{self, Exceeded};
+pub use failure::{Failure, FetchError};
+pub use seen::Seen;
+
+use crate::limits;
+use coding::Decoder;
+use failure::NotFollowed;
+use seen::EXCERPT_BYTES;
 
 /// How long making a connection may take, name resolution and TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -22,11 +34,15 @@ const MAX_REDIRECTS: usize = 3;
 /// How many further tries a failed request gets within one cycle; the next cycle comes soon.
 const RETRIES: usize = 2;
 
+/// How long the body of an error is waited for, of which only the first words are shown.
+const EXCERPT_TIME: Duration = Duration::from_secs(1);
+
 /// The upstream.
 #[derive(Clone, Debug)]
 pub struct Upstream {
     client: Client,
     base: BaseUrl,
+    may_quote: bool,
 }
 
 /// What the upstream said of one collection.
@@ -40,57 +56,9 @@ pub enum Fetched {
         answer: Answer,
         /// The validator for next time.
         etag: Option<String>,
+        /// What it looked like, in case that it is rejected.
+        seen: Seen,
     },
-}
-
-/// Why one collection could not be had.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FetchError {
-    /// No connection, or a connection that broke.
-    #[error("unreachable: {0}")]
-    Unreachable(String),
-    /// Too slow; `UPSTREAM_TIMEOUT` says how slow that is.
-    #[error("no complete answer in time")]
-    TimedOut,
-    /// The upstream asks for patience.
-    #[error("rate limited{}", .0.map(|wait| format!(", asks to wait {wait:?}")).unwrap_or_default())]
-    RateLimited(Option<Duration>),
-    /// A status that is no answer.
-    #[error("status {0}")]
-    Status(u16),
-    /// A redirect that leads to another origin, or in circles.
-    #[error("redirected too often, or away from the upstream's origin")]
-    Redirected,
-    /// More than anybody's collection.
-    #[error("{0}")]
-    TooLarge(#[from] Exceeded),
-    /// A body that is no collection.
-    #[error("{0}")]
-    Rejected(#[from] Rejection),
-}
-
-impl FetchError {
-    /// Whether the same request may well succeed a moment later.
-    pub const fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unreachable(_) | Self::Status(500..=599))
-    }
-
-    /// Whether the upstream said nothing of use at all, so that it should be left alone a while.
-    pub const fn is_silence(&self) -> bool {
-        matches!(
-            self,
-            Self::Unreachable(_) | Self::TimedOut | Self::RateLimited(_) | Self::Status(_)
-        )
-    }
-
-    /// How long the upstream asks to be left alone.
-    pub const fn asked_for(&self) -> Option<Duration> {
-        if let Self::RateLimited(wait) = self {
-            *wait
-        } else {
-            None
-        }
-    }
 }
 
 impl Upstream {
@@ -105,7 +73,13 @@ impl Upstream {
             if followed && attempt.url().origin() == origin {
                 attempt.follow()
             } else {
-                attempt.error("not followed")
+                let leads_away = attempt.url().origin() != origin;
+                let not_followed = NotFollowed {
+                    status: attempt.status().as_u16(),
+                    to: attempt.url().clone(),
+                    leads_away,
+                };
+                attempt.error(not_followed)
             }
         });
         let client = Client::builder()
@@ -117,7 +91,12 @@ impl Upstream {
             // Longer than the minute between syncs, so that a quiet sync needs no handshake.
             .pool_idle_timeout(Duration::from_secs(90))
             .build()?;
-        Ok(Self { client, base })
+        let may_quote = seen::may_quote(&base);
+        Ok(Self {
+            client,
+            base,
+            may_quote,
+        })
     }
 
     /// Where requests go.
@@ -150,45 +129,91 @@ impl Upstream {
         collection: Collection,
         etag: Option<&str>,
     ) -> Result<Fetched, FetchError> {
-        let url = format!(
+        let mut url = self.base.url().clone();
+        url.set_path(&format!(
             "{}/{collection}",
-            self.base.url().as_str().trim_end_matches('/')
-        );
-        let mut request = self.client.get(url).header(ACCEPT, "application/json");
+            url.path().trim_end_matches('/')
+        ));
+        let mut request = self.client.get(url.clone());
+        request = request.header(ACCEPT, "application/json");
+        request = request.header(ACCEPT_ENCODING, coding::ACCEPTED);
         if let Some(etag) = etag {
             request = request.header(IF_NONE_MATCH, etag);
         }
-        let response = request.send().await.map_err(|error| classify(&error))?;
-        match response.status() {
-            StatusCode::OK => {
-                let etag = text_of(response.headers(), &ETAG);
-                let body = bounded_body(response).await?;
-                limits::check(&body)?;
-                let answer = Answer::read(&body)?;
-                Ok(Fetched::Sent { answer, etag })
-            }
-            StatusCode::NOT_MODIFIED if etag.is_some() => Ok(Fetched::NotModified),
+        let response = request.send().await;
+        let response = response.map_err(|error| FetchError::of_request(&error, self.may_quote))?;
+        let seen = Seen::head(&response, &url, self.may_quote);
+        let failure = match response.status() {
+            StatusCode::OK => return read(response, seen).await,
+            StatusCode::NOT_MODIFIED if etag.is_some() => return Ok(Fetched::NotModified),
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
                 if response.headers().contains_key(RETRY_AFTER) =>
             {
-                Err(FetchError::RateLimited(retry_after(response.headers())))
+                Failure::RateLimited(retry_after(response.headers()))
             }
-            StatusCode::TOO_MANY_REQUESTS => Err(FetchError::RateLimited(None)),
-            status => Err(FetchError::Status(status.as_u16())),
-        }
+            StatusCode::TOO_MANY_REQUESTS => Failure::RateLimited(None),
+            status => Failure::Status(status.as_u16()),
+        };
+        Err(failure.in_answer(seen.with(&excerpt(response).await)))
     }
 }
 
-/// Reads a body while counting its decompressed bytes; the declared length says nothing of them.
-async fn bounded_body(mut response: Response) -> Result<Vec<u8>, FetchError> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| classify(&error))? {
-        if body.len() + chunk.len() > limits::MAX_BYTES {
-            return Err(Exceeded::Bytes.into());
+/// Reads a collection. Its decompressed bytes are counted; the declared length says nothing of
+/// them.
+async fn read(mut response: Response, seen: Seen) -> Result<Fetched, FetchError> {
+    let etag = text_of(response.headers(), &ETAG);
+    let mut decoder = match Decoder::of(response.headers(), limits::MAX_BYTES) {
+        Ok(decoder) => decoder,
+        Err(coding) => {
+            let seen = seen.with(format!("Content-Encoding: {coding}").as_bytes());
+            return Err(Failure::UnknownCoding.in_answer(seen));
         }
-        body.extend_from_slice(&chunk);
+    };
+    let body = match unpack(&mut response, &mut decoder).await {
+        Ok(body) => body,
+        Err((failure, piece)) => {
+            let unpacked = decoder.so_far();
+            let words = if unpacked.is_empty() {
+                &piece
+            } else {
+                unpacked
+            };
+            return Err(failure.in_answer(seen.with(words)));
+        }
+    };
+    let seen = seen.with(&body);
+    if let Err(exceeded) = limits::check(&body) {
+        return Err(Failure::TooLarge(exceeded).in_answer(seen));
     }
-    Ok(body)
+    match Answer::read(&body) {
+        Ok(answer) => Ok(Fetched::Sent { answer, etag, seen }),
+        Err(rejection) => Err(Failure::Rejected(rejection).in_answer(seen)),
+    }
+}
+
+/// Returns the failure with the piece of the body that could not be unpacked.
+async fn unpack(
+    response: &mut Response,
+    decoder: &mut Decoder,
+) -> Result<Vec<u8>, (Failure, Bytes)> {
+    let broken = |error| (Failure::of_transfer(&error), Bytes::new());
+    while let Some(piece) = response.chunk().await.map_err(broken)? {
+        let unpacked = decoder.write(&piece);
+        unpacked.map_err(|error| (Failure::of_decoder(&error), piece))?;
+    }
+    let whole = decoder.finish();
+    whole.map_err(|error| (Failure::of_decoder(&error), Bytes::new()))
+}
+
+/// The beginning of an error's body, as much as arrives in a moment and can be unpacked.
+async fn excerpt(mut response: Response) -> Vec<u8> {
+    let Ok(mut decoder) = Decoder::of(response.headers(), EXCERPT_BYTES) else {
+        return Vec::new();
+    };
+    match timeout(EXCERPT_TIME, unpack(&mut response, &mut decoder)).await {
+        Ok(Ok(whole)) => whole,
+        _ => decoder.so_far().to_vec(),
+    }
 }
 
 /// Reads `Retry-After`: seconds, or a date (RFC 9110, section 10.2.3).
@@ -205,19 +230,4 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 fn text_of(headers: &HeaderMap, name: &reqwest::header::HeaderName) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
-}
-
-fn classify(error: &reqwest::Error) -> FetchError {
-    if error.is_redirect() {
-        FetchError::Redirected
-    } else if error.is_timeout() {
-        FetchError::TimedOut
-    } else {
-        // The outer layers only repeat the URL; the innermost says what happened.
-        let mut innermost: &dyn std::error::Error = error;
-        while let Some(source) = innermost.source() {
-            innermost = source;
-        }
-        FetchError::Unreachable(innermost.to_string())
-    }
 }

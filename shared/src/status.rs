@@ -37,6 +37,18 @@ pub struct Confirmation {
     /// Why the last sync could not confirm it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+    /// How many records of its last answer cannot be used (sync rule 3). Their last good forms are
+    /// served, if there are any.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub set_aside: usize,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+const fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Status {

@@ -204,6 +204,41 @@ async fn honest_bodies_come_with_odd_statuses_and_headers() {
 }
 
 #[tokio::test]
+async fn texts_and_bytes_are_sent_as_they_are() {
+    let (upstream, url) = misbehaving(Fault::Sends("[ \\ud83d ]".to_owned()));
+    let answer = get(&url).await;
+    assert_eq!(
+        (answer.status, answer.text()),
+        (200, "[ \\ud83d ]".to_owned())
+    );
+    let etag = answer.header("etag").expect("a validator").to_owned();
+    let again = request(Method::GET, &url, &[("if-none-match", &etag)]).await;
+    assert_eq!(again.status, 304);
+
+    upstream.misbehave(Fault::Exactly {
+        status: 402,
+        headers: vec![("content-encoding", "GZIP".to_owned())],
+        body: vec![0x1f, 0xff],
+    });
+    let answer = get(&url).await;
+    assert_eq!((answer.status, &answer.body[..]), (402, &[0x1f, 0xff][..]));
+    assert_eq!(answer.header("content-encoding"), Some("GZIP"));
+    assert_eq!(answer.header("content-type"), None);
+}
+
+#[tokio::test]
+async fn half_an_emoji_breaks_the_last_record_and_no_other() {
+    let (_upstream, url) = misbehaving(Fault::HalfEmoji);
+    let text = get(&url).await.text();
+    assert!(serde_json::from_str::<serde_json::Value>(&text).is_err());
+    let mended: serde_json::Value = serde_json::from_str(&text.replace("\\ud83d", "")).unwrap();
+    let (mended, films) = (mended.as_array().unwrap(), &sample::catalogue()["films"]);
+    let last = mended.len() - 1;
+    assert_eq!(mended[..last], films.as_array().unwrap()[..last]);
+    assert_eq!(mended[last]["title"], "");
+}
+
+#[tokio::test]
 async fn duplicates_and_depth_are_added_to_the_honest_records() {
     let (upstream, url) = misbehaving(Fault::DuplicateIds);
     let known = sample::catalogue()["films"].as_array().unwrap().len();

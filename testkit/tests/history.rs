@@ -166,6 +166,12 @@ async fn years_of_changes_give_the_expected_catalogue_and_log() {
     years.upstream.behave();
     years.day("and was mended").await;
 
+    years.upstream.change("films", "film-2", "rt_score", "98");
+    years.upstream.misbehave_on("films", Fault::HalfEmoji);
+    years.day("a film was cut in the middle of an emoji").await;
+    years.upstream.behave();
+    years.day("and was mended as well").await;
+
     years
         .upstream
         .add("films", json!({"id": "film-7", "title": "Film 7"}));

@@ -73,7 +73,7 @@ fn rule_9_new_validators_are_stored_without_a_new_generation() {
     let mut outcomes = quiet();
     let answer = Answer {
         records: before.records(Collection::Films).to_vec(),
-        duplicates: vec![],
+        ..Answer::default()
     };
     outcomes.films = Outcome::Sent {
         answer,

@@ -1,186 +1,261 @@
-//! Decides whether an upstream's body is a collection (sync rule 3) and reads it if so.
+//! Reads an upstream's body (sync rule 3): whether it is a collection, and which of its records can
+//! be used.
 
 use std::collections::HashSet;
+use std::fmt;
 
-use serde_json::Value;
+use serde::de::IgnoredAny;
+use serde_json::{Deserializer, Value};
 
-use super::Record;
+use super::{Record, id_of};
 
 /// How deep lists and objects may nest in a record, itself included. 128 levels are all that will
 /// be read back of a stored snapshot, which wraps records into a few of its own; the upstream's
 /// have two.
 const DEEPEST: usize = 64;
 
+/// What some editors put before a text. It means nothing in UTF-8, and a parser may ignore it
+/// (RFC 8259, section 8.1).
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// A collection as the upstream listed it, in its order, each id once.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answer {
-    /// The records; of several with one id, the first.
+    /// The records that can be used; of several with one id, the first.
     pub records: Vec<Record>,
     /// The ids that occurred more than once, each named once.
     pub duplicates: Vec<String>,
+    /// The records that cannot be used, in their order.
+    pub set_aside: Vec<SetAside>,
+}
+
+/// A record that cannot be used. It does not keep the others from being used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetAside {
+    /// Position in the array, from zero.
+    pub index: usize,
+    /// How many of the answer's records stand before it.
+    pub place: usize,
+    /// Its id, when that can be read.
+    pub id: Option<String>,
+    /// What is wrong with it.
+    pub flaw: Flaw,
+}
+
+/// What is wrong with a record.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Flaw {
+    /// Something else.
+    #[error("is {0}, expected an object")]
+    NotAnObject(&'static str),
+    /// It cannot be told from others.
+    #[error("has no usable id: it must be a string or an integer")]
+    NoId,
+    /// It could be stored, but not be read back.
+    #[error("is nested deeper than {DEEPEST} levels")]
+    TooDeep,
+    /// Bytes that are no text, as in a file that was saved as Latin-1.
+    #[error("holds bytes that are not UTF-8")]
+    NotUtf8,
+    /// JSON that stands for no text: half of a surrogate pair, which is half of an emoji.
+    #[error(
+        "holds text that cannot be stored, such as half of an emoji, at line {line} column {column} of it"
+    )]
+    NotText {
+        /// Line within the record, from one.
+        line: usize,
+        /// Column in that line, from one.
+        column: usize,
+    },
 }
 
 /// Why a body is not a collection.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// Not JSON at all: an HTML page, a truncated body, or one nested deeper than 128 levels.
+    /// Nothing, or nothing but blanks.
+    #[error("empty, expected an array of records")]
+    Empty,
+    /// JSON perhaps, but not in UTF-8.
+    #[error("encoded as {0}, expected UTF-8")]
+    NotUtf8(&'static str),
+    /// Not JSON at all: an HTML page, or a truncated body.
     #[error("not JSON: {0}")]
     NotJson(String),
     /// JSON, but no array.
     #[error("expected an array of records, got {0}")]
     NotAnArray(&'static str),
-    /// An array with something in it that is no object.
-    #[error("item {index} is {found}, expected an object")]
-    NotAnObject {
-        /// Position in the array, from zero.
-        index: usize,
-        /// What stands there.
-        found: &'static str,
-    },
-    /// An object that could be stored, but not be read back.
-    #[error("item {index} is nested deeper than {DEEPEST} levels")]
-    TooDeep {
-        /// Position in the array, from zero.
-        index: usize,
-    },
-    /// An object that cannot be told from others.
-    #[error("item {index} has no usable id: it must be a string or an integer")]
-    NoId {
-        /// Position in the array, from zero.
-        index: usize,
-    },
 }
 
 impl Answer {
-    /// Reads a body that should be a JSON array of objects which each have an `id`.
+    /// Reads a body that should be a JSON array of objects which each have an `id`. Records that
+    /// cannot be used are set aside, and the others are read.
     ///
     /// # Errors
-    /// A [`Rejection`] that says what is wrong with the body, and where. The body is rejected
-    /// whole: a collection with one unusable record is not half accepted.
+    /// A [`Rejection`], when the body as a whole is no JSON array.
     pub fn read(body: &[u8]) -> Result<Self, Rejection> {
-        let items = match serde_json::from_slice(body) {
-            Ok(Value::Array(items)) => items,
-            Ok(other) => return Err(Rejection::NotAnArray(kind(&other))),
-            Err(error) => return Err(Rejection::NotJson(error.to_string())),
+        if let Some(encoding) = foreign_encoding(body) {
+            return Err(Rejection::NotUtf8(encoding));
+        }
+        let json = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+        let Some(first) = json.trim_ascii_start().first() else {
+            return Err(Rejection::Empty);
         };
+        // Checks the syntax and nothing else: whatever the texts hold, and however deep it nests.
+        serde_json::from_slice::<IgnoredAny>(json)
+            .map_err(|error| Rejection::NotJson(error.to_string()))?;
+        if *first != b'[' {
+            return Err(Rejection::NotAnArray(kind(*first)));
+        }
         let mut answer = Self::default();
         let (mut seen, mut repeated) = (HashSet::new(), HashSet::new());
-        for (index, item) in items.into_iter().enumerate() {
-            let Value::Object(fields) = item else {
-                return Err(Rejection::NotAnObject {
+        for (index, item) in parts(json).into_iter().enumerate() {
+            match read_record(item) {
+                Ok(record) if seen.insert(record.id().to_owned()) => answer.records.push(record),
+                Ok(record) => {
+                    if repeated.insert(record.id().to_owned()) {
+                        answer.duplicates.push(record.id().to_owned());
+                    }
+                }
+                Err(flaw) => answer.set_aside.push(SetAside {
                     index,
-                    found: kind(&item),
-                });
-            };
-            if !fields.values().all(|value| is_shallow(value, DEEPEST - 1)) {
-                return Err(Rejection::TooDeep { index });
-            }
-            let record = Record::try_from(fields).map_err(|_| Rejection::NoId { index })?;
-            if seen.insert(record.id().to_owned()) {
-                answer.records.push(record);
-            } else if repeated.insert(record.id().to_owned()) {
-                answer.duplicates.push(record.id().to_owned());
+                    place: answer.records.len(),
+                    id: find_id(item),
+                    flaw,
+                }),
             }
         }
         Ok(answer)
     }
 }
 
-/// Whether a value nests no deeper than `levels`.
-fn is_shallow(value: &Value, levels: usize) -> bool {
-    match value {
-        Value::Array(items) => levels > 0 && items.iter().all(|item| is_shallow(item, levels - 1)),
-        Value::Object(fields) => {
-            levels > 0 && fields.values().all(|field| is_shallow(field, levels - 1))
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+impl SetAside {
+    /// What it is known by: the same record with the same flaw is no news in the next answer.
+    pub fn key(&self) -> (Option<&str>, Option<usize>, &Flaw) {
+        let index = self.id.is_none().then_some(self.index);
+        (self.id.as_deref(), index, &self.flaw)
     }
 }
 
-const fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
+/// As a sentence, without the id.
+impl fmt::Display for SetAside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "item {} {}", self.index, self.flaw)
+    }
+}
+
+/// An encoding in which JSON was sent before UTF-8 was the only one: each begins with two ASCII
+/// characters at least.
+fn foreign_encoding(body: &[u8]) -> Option<&'static str> {
+    match body {
+        [0, 0, 0, _, ..] | [_, 0, 0, 0, ..] => Some("UTF-32"),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, _, 0, _, ..] | [_, 0, _, 0, ..] => Some("UTF-16"),
+        _ => None,
+    }
+}
+
+/// Reads one item of valid JSON.
+fn read_record(item: &[u8]) -> Result<Record, Flaw> {
+    match item.first() {
+        Some(b'{') => {}
+        first => {
+            return Err(Flaw::NotAnObject(
+                first.map_or("nothing", |first| kind(*first)),
+            ));
+        }
+    }
+    if depth(item) > DEEPEST {
+        return Err(Flaw::TooDeep);
+    }
+    let item = std::str::from_utf8(item).map_err(|_| Flaw::NotUtf8)?;
+    match serde_json::from_str(item) {
+        Ok(Value::Object(fields)) => Record::try_from(fields).map_err(|_| Flaw::NoId),
+        Ok(_) => Err(Flaw::NoId),
+        Err(error) => Err(Flaw::NotText {
+            line: error.line(),
+            column: error.column(),
+        }),
+    }
+}
+
+/// The id of an object that cannot be read as a whole. As in one that can be, the last one counts.
+fn find_id(item: &[u8]) -> Option<String> {
+    if item.first() != Some(&b'{') {
+        return None;
+    }
+    let id = parts(item).into_iter().rev().find_map(|member| {
+        let mut names = Deserializer::from_slice(member).into_iter::<String>();
+        let name = names.next()?.ok()?;
+        let value = member[names.byte_offset()..].trim_ascii_start();
+        (name == "id").then(|| value.strip_prefix(b":"))?
+    })?;
+    id_of(&serde_json::from_slice(id).ok()?)
+}
+
+/// The items of an array or the members of an object, as they were sent. Expects valid JSON.
+fn parts(json: &[u8]) -> Vec<&[u8]> {
+    let (mut parts, mut begin, mut depth) = (Vec::new(), 0, 0);
+    for (at, byte) in structure(json) {
+        match byte {
+            b'[' | b'{' => {
+                depth += 1;
+                if depth == 1 {
+                    begin = at + 1;
+                }
+            }
+            b',' if depth > 1 => {}
+            _ if depth > 1 => depth -= 1,
+            _ => {
+                parts.push(json[begin..at].trim_ascii());
+                begin = at + 1;
+            }
+        }
+    }
+    // Only `[]` and `{}` have an empty one.
+    parts.retain(|part| !part.is_empty());
+    parts
+}
+
+/// How deep lists and objects nest. Expects valid JSON.
+fn depth(json: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0, 0);
+    for (_, byte) in structure(json) {
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth -= 1,
+            _ => {}
+        }
+        deepest = depth.max(deepest);
+    }
+    deepest
+}
+
+/// The brackets and commas outside of texts, with their positions.
+fn structure(json: &[u8]) -> impl Iterator<Item = (usize, u8)> {
+    let (mut in_text, mut is_escaped) = (false, false);
+    let is_structure = move |(_, byte): &(usize, u8)| {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if in_text => is_escaped = true,
+            b'"' => in_text = !in_text,
+            b',' | b'[' | b']' | b'{' | b'}' => return !in_text,
+            _ => {}
+        }
+        false
+    };
+    json.iter().copied().enumerate().filter(is_structure)
+}
+
+/// What valid JSON is that begins like this.
+const fn kind(first: u8) -> &'static str {
+    match first {
+        b'n' => "null",
+        b't' | b'f' => "a boolean",
+        b'"' => "a string",
+        b'[' => "an array",
+        b'{' => "an object",
+        _ => "a number",
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rule_3_anything_but_an_array_of_objects_with_ids_is_rejected() {
-        let rejection = |body: &str| Answer::read(body.as_bytes()).unwrap_err().to_string();
-        assert!(rejection("<!DOCTYPE html>").starts_with("not JSON: "));
-        assert!(rejection(r#"[{"id":"a"}, {"id"#).starts_with("not JSON: "));
-        // Half a pair of surrogates is no text that could be sent on.
-        assert!(rejection(r#"[{"id":"\ud800"}]"#).starts_with("not JSON: "));
-        assert!(rejection(&"[".repeat(100_000)).starts_with("not JSON: recursion limit"));
-        assert_eq!(
-            rejection("{}"),
-            "expected an array of records, got an object"
-        );
-        assert_eq!(
-            rejection(r#"[{"id":"a"},7]"#),
-            "item 1 is a number, expected an object"
-        );
-        for id in ["null", "1.5", "\"\"", "[]", "true"] {
-            assert_eq!(
-                rejection(&format!(r#"[{{"id":{id}}}]"#)),
-                "item 0 has no usable id: it must be a string or an integer"
-            );
-        }
-    }
-
-    #[test]
-    fn rule_3_what_could_not_be_read_back_is_rejected() {
-        let nested = |levels: usize| {
-            let (open, close) = ("[".repeat(levels - 1), "]".repeat(levels - 1));
-            Answer::read(format!(r#"[{{"id":"a","x":{open}{close}}}]"#).as_bytes())
-        };
-        assert!(nested(DEEPEST).is_ok());
-        assert_eq!(
-            nested(DEEPEST + 1).unwrap_err().to_string(),
-            "item 0 is nested deeper than 64 levels"
-        );
-    }
-
-    #[test]
-    fn rule_3_an_integer_id_counts_by_its_text() {
-        let answer = Answer::read(br#"[{"id":7},{"id":"7"}]"#).unwrap();
-        assert_eq!(answer.records.len(), 1);
-        assert_eq!(answer.duplicates, ["7"]);
-    }
-
-    #[test]
-    fn rule_8_of_duplicate_ids_the_first_wins() {
-        let body = br#"[{"id":"a","n":1},{"id":"a","n":2},{"id":"b"},{"id":"a","n":3}]"#;
-        let answer = Answer::read(body).unwrap();
-        assert_eq!(answer.records[0].fields()["n"], 1);
-        assert_eq!(answer.records.len(), 2);
-        assert_eq!(answer.duplicates, ["a"]);
-    }
-
-    #[test]
-    fn rule_8_a_body_full_of_duplicates_costs_no_more_than_another() {
-        // Compared each with each, they take longer than all other tests together.
-        let ids = (0..200_000).map(|n| format!(r#"{{"id":{}}}"#, n % 100_000));
-        let body = format!("[{}]", ids.collect::<Vec<_>>().join(","));
-        let answer = Answer::read(body.as_bytes()).unwrap();
-        assert_eq!(
-            (answer.records.len(), answer.duplicates.len()),
-            (100_000, 100_000)
-        );
-    }
-
-    #[test]
-    fn a_record_leaves_as_it_came() {
-        let body = r#"[{"zeta":1.0,"id":"a","big":12345678901234567890123,"x":{"b":1,"a":[]}}]"#;
-        let answer = Answer::read(body.as_bytes()).unwrap();
-        assert_eq!(serde_json::to_string(&answer.records).unwrap(), body);
-    }
-}
+mod tests;

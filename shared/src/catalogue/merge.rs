@@ -48,13 +48,23 @@ pub struct Update {
 /// An answer that would take away more than an upstream is believed to mean (sync rule 7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "suspicious: {gone} of {known} known records are gone; run `ghibli-poller accept` if the upstream means it"
+    "suspicious: {gone} of {known} known records are gone{}; run `ghibli-poller accept` if the upstream means it",
+    in_words(*.set_aside)
 )]
 pub struct Suspicion {
     /// How many records the upstream listed so far.
     pub known: usize,
-    /// How many of them the answer lacks.
+    /// How many of them the answer lacks, or holds in a form that cannot be used.
     pub gone: usize,
+    /// How many records of the answer cannot be used.
+    pub set_aside: usize,
+}
+
+fn in_words(set_aside: usize) -> String {
+    match set_aside {
+        0 => String::new(),
+        count => format!(", and {count} that cannot be used are set aside"),
+    }
 }
 
 impl Changes {
@@ -70,7 +80,7 @@ impl Changes {
 impl Records {
     /// Merges an accepted answer: known records stay where they are, with new content where it
     /// differs; new ones follow in the upstream's order; the missing are marked withdrawn as of
-    /// `at`, and those that came back lose the mark.
+    /// `at`, and those that came back lose the mark. Those that are set aside stay as they are.
     #[must_use]
     pub fn merge(&self, answer: &Answer, at: DateTime<Utc>) -> (Self, Changes) {
         let mut listed: HashMap<&str, &Record> = answer
@@ -78,12 +88,14 @@ impl Records {
             .iter()
             .map(|record| (record.id(), record))
             .collect();
+        let set_aside: HashSet<&str> = set_aside_ids(answer).collect();
         let mut merged = self.clone();
         let mut changes = Changes::default();
 
         for known in &mut merged.records {
             let Some(sent) = listed.remove(known.id()) else {
-                if !merged.withdrawn.contains_key(known.id()) {
+                let is_listed = set_aside.contains(known.id());
+                if !is_listed && !merged.withdrawn.contains_key(known.id()) {
                     merged.withdrawn.insert(known.id().to_owned(), at);
                     changes.withdrawn.push(known.id().to_owned());
                 }
@@ -109,6 +121,34 @@ impl Records {
             }
         }
         (merged, changes)
+    }
+
+    /// Begins anew with an answer, in its order: what it lacks is dropped. Where it holds a known
+    /// record that is set aside, the last good form of that takes its place.
+    #[must_use]
+    pub fn begin_anew(&self, answer: &Answer, at: DateTime<Utc>) -> Self {
+        let mut anew = Self::default().merge(answer, at).0;
+        let known: HashMap<&str, &Record> = self
+            .records
+            .iter()
+            .map(|record| (record.id(), record))
+            .collect();
+        let mut taken: HashSet<&str> = answer.records.iter().map(Record::id).collect();
+        let mut kept = Vec::new();
+        for one in &answer.set_aside {
+            let good = one.id.as_deref().and_then(|id| known.get(id));
+            if let Some(good) = good.filter(|good| taken.insert(good.id())) {
+                kept.push((one.place, Record::clone(good)));
+                if let Some(at) = self.changed_at(good.id()) {
+                    anew.changed.insert(good.id().to_owned(), at);
+                }
+            }
+        }
+        // A record that is set aside stands before the one at its place; the sort keeps that order.
+        kept.extend(anew.records.into_iter().enumerate());
+        kept.sort_by_key(|(place, _)| *place);
+        anew.records = kept.into_iter().map(|(_, record)| record).collect();
+        anew
     }
 
     /// Joins two copies that have gone apart: the records of this one keep their places, those that
@@ -171,7 +211,11 @@ impl Records {
     /// than a fifth of the records that were listed so far and more than one.
     pub fn suspicion(&self, answer: &Answer) -> Option<Suspicion> {
         let listed: HashSet<&str> = answer.records.iter().map(Record::id).collect();
-        let mut suspicion = Suspicion { known: 0, gone: 0 };
+        let mut suspicion = Suspicion {
+            known: 0,
+            gone: 0,
+            set_aside: answer.set_aside.len(),
+        };
         for known in &self.records {
             if !self.withdrawn.contains_key(known.id()) {
                 suspicion.known += 1;
@@ -182,6 +226,11 @@ impl Records {
         let decimated = suspicion.gone > 1 && suspicion.gone * 5 > suspicion.known;
         (emptied || decimated).then_some(suspicion)
     }
+}
+
+/// The ids of the records that an answer holds and that cannot be used, as far as they can be read.
+fn set_aside_ids(answer: &Answer) -> impl Iterator<Item = &str> {
+    answer.set_aside.iter().filter_map(|one| one.id.as_deref())
 }
 
 fn changed_fields(known: &Record, sent: &Record) -> Vec<String> {

@@ -13,7 +13,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use answer::{Answer, Rejection};
+pub use answer::{Answer, Flaw, Rejection, SetAside};
 pub use merge::{Changes, Records, Suspicion, Update};
 
 /// One of the upstream's five collections.
@@ -206,12 +206,17 @@ impl TryFrom<Map<String, Value>> for Record {
     type Error = NoId;
 
     fn try_from(fields: Map<String, Value>) -> Result<Self, NoId> {
-        let id = match fields.get("id") {
-            Some(Value::String(text)) if !text.is_empty() => text.clone(),
-            Some(Value::Number(number)) if number.is_i64() || number.is_u64() => number.to_string(),
-            _ => return Err(NoId),
-        };
+        let id = fields.get("id").and_then(id_of).ok_or(NoId)?;
         Ok(Self { id, fields })
+    }
+}
+
+/// The text of an `id`, when it is one that a record can be known by.
+fn id_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) if number.is_i64() || number.is_u64() => Some(number.to_string()),
+        _ => None,
     }
 }
 

@@ -196,7 +196,7 @@ async fn sentinels_lead_to_the_master() {
 
 #[tokio::test]
 async fn sentinels_may_want_the_password_and_the_database_may_be_another() {
-    let group = Failover::start_with_password("s3cret").await;
+    let group = Failover::start_with_passwords("s3cret", "s3cret").await;
     let url = group.url().replace("://", "://:s3cret@") + "?db=2";
     let url: CacheUrl = url.parse().unwrap();
     keeps_its_promises(url).await;

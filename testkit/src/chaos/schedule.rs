@@ -181,6 +181,7 @@ fn of_upstream(random: &mut Random) -> Trouble {
         },
         Fault::DuplicateIds,
         Fault::DeeplyNested { depth: 10_000 },
+        Fault::HalfEmoji,
     ];
     if random.below(8) == 0 {
         return Trouble::UpstreamDown;
@@ -230,8 +231,8 @@ mod tests {
             .flatten()
             .map(|planned| planned.trouble.kind())
             .collect();
-        // 14 that befall processes, the network and Redis, 16 of the upstream, 3 edits.
-        assert_eq!(kinds.len(), 33, "{kinds:?}");
+        // 14 that befall processes, the network and Redis, 17 of the upstream, 3 edits.
+        assert_eq!(kinds.len(), 34, "{kinds:?}");
     }
 
     #[test]

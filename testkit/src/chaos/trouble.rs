@@ -93,9 +93,10 @@ const fn upstream_kind(fault: &Fault) -> &'static str {
         Fault::Status(_) => "upstream errs",
         Fault::RateLimited { .. } => "upstream limits",
         Fault::RedirectTo(_) => "upstream redirects",
-        Fault::Answer { .. } => "upstream answers oddly",
+        Fault::Answer { .. } | Fault::Sends(_) | Fault::Exactly { .. } => "upstream answers oddly",
         Fault::GzipBomb { .. } | Fault::BrotliBomb { .. } => "upstream sends a bomb",
         Fault::DuplicateIds => "upstream duplicates",
+        Fault::HalfEmoji => "upstream breaks a record",
         Fault::DeeplyNested { .. } => "upstream nests",
     }
 }

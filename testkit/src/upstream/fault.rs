@@ -19,6 +19,7 @@ use serde_json::Value;
 
 use super::State;
 use super::answer::{Body, JSON, Target, empty, finish, plain, pretty};
+use super::spoilt::{with_duplicate, with_half_emoji, with_nesting};
 
 /// Between two bytes of a dripping body.
 const DRIP: Duration = Duration::from_millis(100);
@@ -63,6 +64,17 @@ pub enum Fault {
         /// Names and values.
         headers: Vec<(&'static str, String)>,
     },
+    /// 200 with exactly this text as JSON, validator and compression as ever.
+    Sends(String),
+    /// Exactly this, with no other headers than these and the length.
+    Exactly {
+        /// The status.
+        status: u16,
+        /// Names and values.
+        headers: Vec<(&'static str, String)>,
+        /// The body, as it goes over the wire.
+        body: Vec<u8>,
+    },
     /// A JSON list of nothing but blanks, in gzip: small on the wire, large when unpacked.
     GzipBomb {
         /// The size after decompression.
@@ -75,6 +87,8 @@ pub enum Fault {
     },
     /// The first record once more at the end of its collection, with another title or name.
     DuplicateIds,
+    /// The last record of the collection with half an emoji as its title or name.
+    HalfEmoji,
     /// One more record at the end of the collection: `deep`, whose `nested` is lists within lists.
     DeeplyNested {
         /// How many lists.
@@ -168,6 +182,12 @@ pub(super) async fn answer<B>(
             }
             response
         }
+        Fault::Sends(text) => ok(JSON, &text),
+        Fault::Exactly {
+            status,
+            headers,
+            body,
+        } => exactly(state, request, status, headers, body),
         Fault::GzipBomb { decompressed_bytes } => {
             let encoder = GzEncoder::new(Vec::new(), Compression::best());
             bomb(
@@ -189,6 +209,7 @@ pub(super) async fn answer<B>(
             )
         }
         Fault::DuplicateIds => ok(JSON, &pretty(&with_duplicate(honest()))),
+        Fault::HalfEmoji => ok(JSON, &with_half_emoji(honest())),
         Fault::DeeplyNested { depth } => ok(JSON, &with_nesting(&honest(), depth)),
     })
 }
@@ -210,6 +231,24 @@ fn announced<B>(
     let response = Response::builder()
         .header(CONTENT_TYPE, JSON)
         .header(CONTENT_LENGTH, length);
+    finish(response, streamed(state, request, body))
+}
+
+/// A body with its length and no other headers than these.
+fn exactly<B>(
+    state: &Arc<State>,
+    request: &Request<B>,
+    status: u16,
+    headers: Vec<(&'static str, String)>,
+    body: Vec<u8>,
+) -> Response<Body> {
+    let mut response = Response::builder()
+        .status(status)
+        .header(CONTENT_LENGTH, body.len());
+    for (name, value) in headers {
+        response = response.header(name, value);
+    }
+    let body = stream::iter([Ok(Bytes::from(body))]);
     finish(response, streamed(state, request, body))
 }
 
@@ -319,30 +358,4 @@ fn bomb<B>(
         .header(CONTENT_TYPE, JSON)
         .header(CONTENT_ENCODING, coding);
     finish(response, streamed(state, request, body))
-}
-
-fn with_duplicate(mut value: Value) -> Value {
-    if let Some(records) = value.as_array_mut()
-        && let Some(mut again) = records.first().cloned()
-    {
-        for field in ["title", "name"] {
-            if let Some(Value::String(text)) = again.get_mut(field) {
-                text.push_str(" again");
-            }
-        }
-        records.push(again);
-    }
-    value
-}
-
-/// Written as text: a value that deep could not even be dropped without overflowing the stack.
-fn with_nesting(value: &Value, depth: usize) -> String {
-    let mut text = pretty(value);
-    if !value.is_array() {
-        return text;
-    }
-    text.truncate(text.trim_end_matches(']').trim_end().len());
-    let comma = if text == "[" { "" } else { "," };
-    let (open, close) = ("[".repeat(depth), "]".repeat(depth));
-    text + comma + "\n  {\n    \"id\": \"deep\",\n    \"nested\": " + &open + &close + "\n  }\n]"
 }

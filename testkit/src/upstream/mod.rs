@@ -17,6 +17,7 @@ mod answer;
 mod fault;
 mod journal;
 mod listen;
+mod spoilt;
 
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, MutexGuard};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::client::{get, raw};
 use testkit::process::{Poller, Process, RunningPoller, RunningServer, Server};
 use testkit::redis::{Certificates, Redis};
@@ -285,7 +285,28 @@ async fn the_upstreams_password_reaches_the_upstream_alone() {
     );
 
     let away = format!("http://127.0.0.1:{}/films", free_port());
+    // Repeats what it was sent, in every form and place.
+    let repeats = |status| Fault::Exactly {
+        status,
+        headers: vec![
+            ("content-type", format!("text/{CORE}")),
+            ("location", format!("/{CORE}/{}", encoded(PASSWORD))),
+            ("retry-after", CORE.to_owned()),
+        ],
+        body: format!("<title>{PASSWORD}</title> {expected} {}", json!(PASSWORD)).into_bytes(),
+    };
+    let in_the_coding = Fault::Answer {
+        status: 200,
+        headers: vec![("content-encoding", CORE.to_owned())],
+    };
     for fault in [
+        repeats(200),
+        repeats(401),
+        repeats(429),
+        repeats(503),
+        in_the_coding,
+        Fault::RedirectTo(format!("http://{CORE}.invalid/{CORE}")),
+        Fault::RedirectTo(format!("/films?{CORE}")),
         Fault::Status(401),
         Fault::Html,
         Fault::Refuse,
@@ -344,6 +365,18 @@ async fn a_proxys_password_reaches_the_proxy_alone() {
         assert_eq!(request.headers["proxy-authorization"], expected.as_str());
         assert!(!request.headers.contains_key("authorization"));
     }
+    proxy.misbehave(Fault::Exactly {
+        status: 407,
+        headers: vec![("content-type", format!("text/{CORE}"))],
+        body: PASSWORD.as_bytes().to_vec(),
+    });
+    let line = running.next_sync().await;
+    assert!(
+        line["reason"].as_str().unwrap().contains("status 407"),
+        "{line}"
+    );
+    all_is_clean(&running, &server).await;
+    proxy.behave();
     drop(running);
     for (variable, api, value) in [
         ("HTTP_PROXY", api, of(free_port())),

@@ -88,20 +88,29 @@ fn rule_7_an_answer_without_a_fifth_of_the_known_ids_is_suspicious() {
     assert_eq!(known.suspicion(&listing(8)), None);
     assert_eq!(
         known.suspicion(&listing(7)),
-        Some(Suspicion { known: 10, gone: 3 })
+        Some(Suspicion {
+            known: 10,
+            gone: 3,
+            set_aside: 0
+        })
     );
     assert_eq!(
         known.suspicion(&listing(0)),
         Some(Suspicion {
             known: 10,
-            gone: 10
+            gone: 10,
+            set_aside: 0,
         })
     );
     let one = Records::default().merge(&listing(1), at(0)).0;
     assert_eq!(one.suspicion(&answer(&json!([{"id": "other"}]))), None);
     assert_eq!(
         one.suspicion(&listing(0)),
-        Some(Suspicion { known: 1, gone: 1 })
+        Some(Suspicion {
+            known: 1,
+            gone: 1,
+            set_aside: 0
+        })
     );
     assert_eq!(Records::default().suspicion(&listing(0)), None);
 }
@@ -143,6 +152,85 @@ fn rule_12_of_two_copies_the_later_content_counts_and_what_either_lists_is_liste
             .withdrawn
             .contains_key("a")
     );
+}
+
+/// An answer from text, for what `json!` cannot write.
+fn sent(body: &str) -> Answer {
+    Answer::read(body.as_bytes()).unwrap()
+}
+
+#[test]
+fn rule_3_a_known_record_that_is_set_aside_keeps_its_last_good_form() {
+    let known = known(&json!([{"id": "a", "n": 1}, {"id": "b", "n": 1}, {"id": "c", "n": 1}]));
+    let bad = sent(r#"[{"id":"a","n":2},{"id":"b","n":"\ud83d"},{"id":"new"},{"id":"c","n":1}]"#);
+    let (merged, changes) = known.merge(&bad, at(1));
+    assert_eq!(ids(&merged), ["a", "b", "c", "new"]);
+    assert_eq!(merged.records[0].fields()["n"], 2);
+    assert_eq!(merged.records[1], known.records[1]);
+    assert!(merged.withdrawn.is_empty() && changes.withdrawn.is_empty());
+    assert_eq!(changes.updated.len(), 1);
+
+    let mended = sent(r#"[{"id":"a","n":2},{"id":"b","n":3},{"id":"new"},{"id":"c","n":1}]"#);
+    let (merged, changes) = merged.merge(&mended, at(2));
+    assert_eq!(merged.records[1].fields()["n"], 3);
+    assert_eq!(changes.updated[0].id, "b");
+}
+
+/// What cannot be known: whether it is the missing one. The mark goes when it is back.
+#[test]
+fn rule_6_a_record_that_has_lost_its_id_is_withdrawn_until_it_is_back() {
+    let known = known(&json!([{"id": "a"}, {"id": "b"}, {"id": "c"}]));
+    let (merged, changes) = known.merge(&sent(r#"[{"id":"a"},{"id":null},{"id":"c"}]"#), at(1));
+    assert_eq!(ids(&merged), ["a", "b", "c"]);
+    assert_eq!(changes.withdrawn, ["b"]);
+    // Listed again in a form that cannot be used, it is not back yet.
+    let bad = sent(r#"[{"id":"a"},{"id":"b","n":"\ud83d"},{"id":"c"}]"#);
+    let (merged, changes) = merged.merge(&bad, at(2));
+    assert!(changes.is_empty() && merged.withdrawn.contains_key("b"));
+    let (merged, changes) = merged.merge(
+        &answer(&json!([{"id": "a"}, {"id": "b"}, {"id": "c"}])),
+        at(3),
+    );
+    assert_eq!(changes.returned, ["b"]);
+    assert!(merged.withdrawn.is_empty());
+}
+
+#[test]
+fn rule_7_what_is_set_aside_counts_as_missing() {
+    let known = known(&json!([{"id": "a"}, {"id": "b"}, {"id": "c"}]));
+    let suspicion = |body| known.suspicion(&sent(body));
+    let one = r#"[{"id":"a"},{"id":"b","x":"\ud83d"},{"id":"c"}]"#;
+    assert_eq!(suspicion(one), None);
+    let two = r#"[{"id":"a"},{"id":"b","x":"\ud83d"},{"id":1.5}]"#;
+    assert_eq!(
+        suspicion(two).unwrap().to_string(),
+        "suspicious: 2 of 3 known records are gone, and 2 that cannot be used are set aside; \
+         run `ghibli-poller accept` if the upstream means it"
+    );
+    let all = r#"[{"id":"a","x":"\ud83d"},null]"#;
+    assert_eq!(suspicion(all).unwrap().gone, 3);
+    let few = Records::default().merge(&sent(r#"[{"id":"a"}]"#), at(0)).0;
+    assert!(few.suspicion(&sent("[7]")).is_some(), "as if it were empty");
+}
+
+#[test]
+fn rule_7_what_begins_anew_keeps_the_last_good_forms_in_their_places() {
+    let known = known(&json!([{"id": "a", "n": 1}, {"id": "b", "n": 1}, {"id": "gone"}]));
+    let bad = r#""n":"\ud83d""#;
+    let body = format!(
+        r#"[{{"id":"x"}},{{"id":"b",{bad}}},{{"id":"unknown",{bad}}},null,{{"id":"y"}},{{"id":"a",{bad}}},{{"id":"b",{bad}}},{{"id":"a",{bad}}}]"#
+    );
+    let anew = known.begin_anew(&sent(&body), at(1));
+    assert_eq!(ids(&anew), ["x", "b", "y", "a"]);
+    assert_eq!(anew.records[1], known.records[1]);
+    assert_eq!(anew.changed_at("b"), Some(at(0)));
+    assert_eq!(anew.changed_at("x"), Some(at(1)));
+    assert!(anew.withdrawn.is_empty());
+    // One that can be used counts, wherever it stands.
+    let both = format!(r#"[{{"id":"b",{bad}}},{{"id":"x"}},{{"id":"b","n":2}}]"#);
+    let anew = known.begin_anew(&sent(&both), at(1));
+    assert_eq!(ids(&anew), ["x", "b"]);
+    assert_eq!(anew.records[1].fields()["n"], 2);
 }
 
 proptest! {

@@ -1,0 +1,81 @@
+//! What a cycle asks of the upstream, and what it hears.
+
+use std::time::Duration;
+
+use shared::catalogue::{Collection, PerCollection};
+use tokio::time::timeout;
+
+use crate::advance;
+use crate::upstream::{Failure, FetchError, Fetched, Upstream};
+
+/// How long fetching may take with everything that is tried again.
+pub const FETCH_TIME: Duration = Duration::from_secs(30);
+
+/// Asks for the five collections at once.
+pub(super) async fn fetch(
+    upstream: &Upstream,
+    validators: &PerCollection<Option<String>>,
+) -> (PerCollection<Result<Fetched, FetchError>>, Heard) {
+    let (films, people, locations, species, vehicles) = tokio::join!(
+        fetch_one(upstream, validators, Collection::Films),
+        fetch_one(upstream, validators, Collection::People),
+        fetch_one(upstream, validators, Collection::Locations),
+        fetch_one(upstream, validators, Collection::Species),
+        fetch_one(upstream, validators, Collection::Vehicles),
+    );
+    let fetched = PerCollection {
+        films,
+        people,
+        locations,
+        species,
+        vehicles,
+    };
+    let heard = Heard {
+        answered: fetched
+            .iter()
+            .any(|(_, outcome)| !matches!(outcome, Err(error) if error.is_silence())),
+        asked_for: fetched
+            .iter()
+            .filter_map(|(_, outcome)| outcome.as_ref().err()?.asked_for())
+            .max(),
+    };
+    (fetched, heard)
+}
+
+async fn fetch_one(
+    upstream: &Upstream,
+    validators: &PerCollection<Option<String>>,
+    collection: Collection,
+) -> Result<Fetched, FetchError> {
+    let etag = validators[collection].as_deref();
+    timeout(FETCH_TIME, upstream.fetch(collection, etag))
+        .await
+        .unwrap_or(Err(Failure::TimedOut.into()))
+}
+
+/// What a cycle's requests tell of the upstream as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// Whether it answered any of them, be it with something unacceptable.
+    pub answered: bool,
+    /// The longest wait that it asked for.
+    pub asked_for: Option<Duration>,
+}
+
+/// What one collection's answer means for the snapshot.
+pub(super) fn outcome(fetched: Result<Fetched, FetchError>) -> advance::Outcome {
+    match fetched {
+        Ok(Fetched::NotModified) => advance::Outcome::NotModified,
+        Ok(Fetched::Sent { answer, etag, .. }) => advance::Outcome::Sent { answer, etag },
+        Err(error) if error.is_rejection() => advance::Outcome::Rejected(error.to_string()),
+        Err(error) => advance::Outcome::Failed(error.to_string()),
+    }
+}
+
+/// What an answer that was read looked like, in case that it is rejected after all.
+pub(super) fn seen(fetched: &Result<Fetched, FetchError>) -> Option<String> {
+    match fetched {
+        Ok(Fetched::Sent { seen, .. }) => Some(seen.to_string()),
+        Ok(Fetched::NotModified) | Err(_) => None,
+    }
+}
