@@ -69,9 +69,7 @@ async fn the_whole_mirror_runs_on_one_machine() {
     })
     .await;
     under_load(&stack, "Redis restarted", async {
-        let redis = stack.container("redis").await;
-        stack.docker.run(&["restart", &redis]).await;
-        healthy(&stack, &redis).await;
+        redis_restarts_with_its_data(&stack).await;
     })
     .await;
 
@@ -117,6 +115,24 @@ async fn the_edge_serves_the_mirror_and_nothing_else(stack: &Stack) {
     }
     let metrics = get(&stack.traefik_url("/metrics")).await.text();
     assert!(metrics.contains("traefik_service_requests_total"));
+}
+
+/// Frozen, the poller cannot write anew what a restart has lost.
+async fn redis_restarts_with_its_data(stack: &Stack) {
+    let redis = stack.container("redis").await;
+    let poller = stack.container("poller").await;
+    let snapshot = async || {
+        let password = "REDISCLI_AUTH=$(sed 's/.*:\\(.*\\)@.*/\\1/' /run/keys/server-url)";
+        let line = format!("{password} redis-cli --user server GET {{ghibli}}:snapshot");
+        stack.docker.run(&["exec", &redis, "sh", "-c", &line]).await
+    };
+    stack.docker.run(&["pause", &poller]).await;
+    let before = snapshot().await;
+    assert!(before.starts_with('{'), "{before}");
+    stack.docker.run(&["restart", &redis]).await;
+    healthy(stack, &redis).await;
+    assert!(snapshot().await == before, "Redis lost the snapshot");
+    stack.docker.run(&["unpause", &poller]).await;
 }
 
 /// Strictly in turn, so that as many requests as there are readers reach them all; Traefik's log,
