@@ -1,6 +1,7 @@
 //! The server's environment variables, in one typed struct.
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU16;
 
 use http::HeaderValue;
 use serde::Deserialize;
@@ -25,6 +26,8 @@ pub struct Config {
     pub admin_addr: SocketAddr,
     /// The address under which clients know this mirror.
     pub public_url: Option<BaseUrl>,
+    /// The port of `http://localhost` under which they know it, without a `public_url`.
+    pub public_port: Option<NonZeroU16>,
     /// Where links in the data point.
     pub links: LinkTarget,
     /// What answers say of how long they may be kept.
@@ -77,6 +80,7 @@ impl Default for Config {
             listen_addr: ([127, 0, 0, 1], 8080).into(),
             admin_addr: ([127, 0, 0, 1], 9090).into(),
             public_url: None,
+            public_port: None,
             links: LinkTarget::default(),
             cache_control: CacheControl::default(),
             server_timing: false,
@@ -89,10 +93,11 @@ impl Default for Config {
 impl Config {
     /// The address under which clients know a server that listens on `address`.
     pub fn base(&self, address: SocketAddr) -> String {
-        let listener = || format!("http://{}", reachable(address));
-        self.public_url
-            .as_ref()
-            .map_or_else(listener, ToString::to_string)
+        match (&self.public_url, self.public_port) {
+            (Some(url), _) => url.to_string(),
+            (None, Some(port)) => format!("http://localhost:{port}"),
+            (None, None) => format!("http://{}", reachable(address)),
+        }
     }
 
     /// How links in the data are to be written by that server.
@@ -156,6 +161,13 @@ pub const VARIABLES: &[Variable] = &[
         secret: false,
     },
     Variable {
+        name: "PUBLIC_PORT",
+        default: "the port of LISTEN_ADDR",
+        help: "Without PUBLIC_URL: the port of localhost under which clients know the mirror, where \
+               that is not where it listens",
+        secret: false,
+    },
+    Variable {
         name: "LINKS",
         default: "self",
         help: "Where links in the data point: self (PUBLIC_URL), or upstream (unchanged)",
@@ -209,7 +221,9 @@ mod tests {
     fn the_table_tells_every_variable_with_its_real_default() {
         let defaults = VARIABLES
             .iter()
-            .filter(|variable| !["PUBLIC_URL", "CACHE_CA_FILE"].contains(&variable.name))
+            .filter(|variable| {
+                !["PUBLIC_URL", "PUBLIC_PORT", "CACHE_CA_FILE"].contains(&variable.name)
+            })
             .map(|variable| (variable.name.into(), variable.default.into()));
         let spelt_out: Config = shared::config::load(VARIABLES, defaults).unwrap();
         assert_eq!(format!("{spelt_out:?}"), format!("{:?}", Config::default()));
@@ -233,6 +247,11 @@ mod tests {
         assert_eq!(
             to(&config, "0.0.0.0:80"),
             Links::To("http://localhost:80".into())
+        );
+        config.public_port = "9090".parse().ok();
+        assert_eq!(
+            to(&config, "0.0.0.0:80"),
+            Links::To("http://localhost:9090".into())
         );
         config.public_url = Some("https://ghibli.example/".parse().unwrap());
         assert_eq!(
