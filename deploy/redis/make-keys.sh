@@ -36,10 +36,12 @@ hash_for() { # USER
 url_for poller 65532
 url_for server 65533
 
-# Whoever does not log in is `default`, and may do nothing. `health` is for the health check, so
-# that it needs no secret: it may ask whether Redis is there. `%R~` is a key that may be read.
+# Nobody can be `default`, because it is off. It has every right because Redis, when it starts, reads
+# the append-only file as this user: without them it drops every commit (redis/redis#14541). `health`
+# is for the health check, so that it needs no secret: it may ask whether Redis is there. `%R~` is a
+# key that may be read.
 put users.acl <<EOF
-user default reset off
+user default reset off ~* &* +@all
 user health reset on nopass +ping
 user poller reset on #$(hash_for poller) ~{ghibli}:* &{ghibli}:changed +ping +get +getrange +set +del +publish +evalsha +script|load
 user server reset on #$(hash_for server) %R~{ghibli}:* &{ghibli}:changed +ping +get +subscribe

@@ -129,7 +129,7 @@ impl Syncer {
         let found = self.look(started_at).await?;
         let validators = self.validators(&found);
         let (fetched, heard) = tokio::select! {
-            fetched = fetch(&self.upstream, &validators) => fetched,
+            fetched = Box::pin(fetch(&self.upstream, &validators)) => fetched,
             holder = hold(&mut self.writer) => return Ok(Cycle::Standby { holder }),
         };
         let next_attempt_at = next_attempt(heard);

@@ -4,8 +4,9 @@ mod cache_control;
 
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU16;
 
-use serde::Deserialize;
+use serde::de::{Deserialize, Deserializer, Error};
 use shared::cache::CacheUrl;
 use shared::config::{self, BaseUrl, Contradiction, Mistakes, Variable};
 use shared::telemetry::{Format, Level};
@@ -16,7 +17,7 @@ pub use cache_control::CacheControl;
 use crate::render::Links;
 
 /// Everything that can be set.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The cache that is read.
@@ -31,6 +32,9 @@ pub struct Config {
     pub admin_addr: SocketAddr,
     /// The address under which clients know this mirror.
     pub public_url: Option<BaseUrl>,
+    /// The port of `http://localhost` under which they know it, without a `public_url`.
+    #[serde(deserialize_with = "port")]
+    pub public_port: Option<NonZeroU16>,
     /// Where links in the data point.
     pub links: LinkTarget,
     /// What answers say of how long they may be kept.
@@ -43,8 +47,14 @@ pub struct Config {
     pub log_level: Level,
 }
 
+fn port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NonZeroU16>, D::Error> {
+    let port = String::deserialize(deserializer)?.parse();
+    let port = port.map_err(|_| D::Error::custom("expected a port, a number from 1 to 65535"));
+    port.map(Some)
+}
+
 /// Where links in the data point.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LinkTarget {
     /// At the mirror, so that clients which follow them stay off the upstream.
@@ -63,6 +73,7 @@ impl Default for Config {
             listen_addr: ([127, 0, 0, 1], 8080).into(),
             admin_addr: ([127, 0, 0, 1], 9090).into(),
             public_url: None,
+            public_port: None,
             links: LinkTarget::default(),
             cache_control: CacheControl::default(),
             server_timing: false,
@@ -107,10 +118,11 @@ impl Config {
 
     /// The address under which clients know a server that listens on `address`.
     pub fn base(&self, address: SocketAddr) -> String {
-        let listener = || format!("http://{}", reachable(address));
-        self.public_url
-            .as_ref()
-            .map_or_else(listener, ToString::to_string)
+        match (&self.public_url, self.public_port) {
+            (Some(url), _) => url.to_string(),
+            (None, Some(port)) => format!("http://localhost:{port}"),
+            (None, None) => format!("http://{}", reachable(address)),
+        }
     }
 
     /// How links in the data are to be written by that server.
@@ -173,6 +185,13 @@ pub const VARIABLES: &[Variable] = &[
         secret: false,
     },
     Variable {
+        name: "PUBLIC_PORT",
+        default: "the port of LISTEN_ADDR",
+        help: "Without PUBLIC_URL: the port of localhost under which clients know the mirror, where \
+               that is not where it listens",
+        secret: false,
+    },
+    Variable {
         name: "LINKS",
         default: "self",
         help: "Where links in the data point: self (PUBLIC_URL), or upstream (unchanged)",
@@ -227,7 +246,9 @@ mod tests {
     fn the_table_tells_every_variable_with_its_real_default() {
         let defaults = VARIABLES
             .iter()
-            .filter(|variable| !["PUBLIC_URL", "CACHE_CA_FILE"].contains(&variable.name))
+            .filter(|variable| {
+                !["PUBLIC_URL", "PUBLIC_PORT", "CACHE_CA_FILE"].contains(&variable.name)
+            })
             .map(|variable| (variable.name.into(), variable.default.into()));
         let spelt_out: Config = Config::load(defaults).unwrap();
         assert_eq!(format!("{spelt_out:?}"), format!("{:?}", Config::default()));
@@ -272,6 +293,11 @@ mod tests {
         assert_eq!(
             to(&config, "0.0.0.0:80"),
             Links::To("http://localhost:80".into())
+        );
+        config.public_port = "9090".parse().ok();
+        assert_eq!(
+            to(&config, "0.0.0.0:80"),
+            Links::To("http://localhost:9090".into())
         );
         config.public_url = Some("https://ghibli.example/".parse().unwrap());
         assert_eq!(

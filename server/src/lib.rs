@@ -14,6 +14,7 @@
 //! | `desk` | threads for answers that have to be computed |
 //! | [`respond`] | one HTTP answer: conditional requests, content coding, headers |
 //! | `policy` | what browsers are told to refuse on every page |
+//! | [`fallback`] | what the edge answers with when no reader can |
 //! | [`config`] | the environment variables |
 //!
 //! Never talks to the upstream, never writes to the cache, and waits for neither in a request.
@@ -21,6 +22,7 @@
 mod answer;
 pub mod config;
 mod desk;
+pub mod fallback;
 pub mod follow;
 pub mod pages;
 mod policy;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use server::config::{Config, VARIABLES};
+use server::fallback;
 use server::follow::{self, Known};
 use server::publish::{self, Published};
 use server::routes::{self, Setup};
@@ -26,6 +27,8 @@ struct Arguments {
 enum Command {
     /// Serve for ever (what happens without a command)
     Run,
+    /// Answer 503 to every request, for an edge to fall back on while no server is there
+    Fallback,
     /// Ask the server at `ADMIN_ADDR` whether it is ready: exit 0 if so, 1 otherwise
     Health,
 }
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
     };
     let outcome = match arguments.command {
         None | Some(Command::Run) => shutdown::run(run(&config)),
+        Some(Command::Fallback) => shutdown::run(fall_back(&config)),
         Some(Command::Health) => admin::check(config.admin_addr),
     };
     match outcome {
@@ -124,4 +128,35 @@ async fn run(config: &Config) -> Result<()> {
     public.await.context("the listener failed")?;
     health.await.context("the admin listener failed")?;
     outcome
+}
+
+/// Serves what the edge falls back on. Neither the cache nor a link matters to it.
+async fn fall_back(config: &Config) -> Result<()> {
+    let _logging = telemetry::start(config.log_format, &config.log_level);
+    let shutdown = shutdown::requested()?;
+    let listener = http::listen(config.listen_addr, "LISTEN_ADDR")?;
+    let admin = http::listen(config.admin_addr, "ADMIN_ADDR")?;
+    tracing::info!(
+        address = %listener.local_addr()?,
+        admin_address = %admin.local_addr()?,
+        "standing in for readers"
+    );
+    let (stop, stopped) = watch::channel(());
+    let until_stop = || {
+        let mut stopped = stopped.clone();
+        async move { _ = stopped.changed().await }
+    };
+    let limits = Limits::default().within_open_files();
+    let health = tokio::spawn(admin::run(admin, || Ok(()), None, until_stop()));
+    let public = tokio::spawn(http::serve(
+        listener,
+        fallback::service(),
+        limits,
+        until_stop(),
+    ));
+    let signal = shutdown.await;
+    tracing::info!(signal, "stopping");
+    drop(stop);
+    public.await.context("the listener failed")?;
+    health.await.context("the admin listener failed")
 }

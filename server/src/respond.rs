@@ -26,8 +26,9 @@ const RETRY_SOON: HeaderValue = HeaderValue::from_static("2");
 const MOST_CODINGS: usize = 32;
 
 /// What scripts on other origins may read beside the body.
-const EXPOSED: HeaderValue =
-    HeaderValue::from_static("Age, Cache-Status, ETag, Link, Server-Timing, X-Total-Count");
+const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "Age, Cache-Status, ETag, Link, Retry-After, Server-Timing, X-Total-Count",
+);
 
 /// Answers with a body, or with 304 when the client has it already.
 pub fn with_body(status: StatusCode, body: &Body, request: &HeaderMap) -> Response<Bytes> {
@@ -129,16 +130,23 @@ fn problem_with(status: StatusCode, members: &serde_json::Value) -> Response<Byt
 
 /// Nothing has been loaded yet.
 pub fn not_ready() -> Response<Bytes> {
-    not_now("no catalogue has been loaded yet; the poller fills the cache at its start")
+    later(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "no catalogue has been loaded yet; the poller fills the cache at its start",
+    )
 }
 
 /// Too many queries are being computed. What is no query is answered all the same.
 pub fn busy() -> Response<Bytes> {
-    not_now("too many queries wait to be computed; without a query the answer is ready")
+    later(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "too many queries wait to be computed; without a query the answer is ready",
+    )
 }
 
-fn not_now(detail: &str) -> Response<Bytes> {
-    let mut response = problem(StatusCode::SERVICE_UNAVAILABLE, detail);
+/// A problem that is soon over: it says when to ask again.
+pub fn later(status: StatusCode, detail: &str) -> Response<Bytes> {
+    let mut response = problem(status, detail);
     response.headers_mut().insert(RETRY_AFTER, RETRY_SOON);
     response
 }

@@ -6,6 +6,7 @@
 //! | [`process`] | the project's real binaries: start, read their logs, signal, kill |
 //! | [`terminal`] | a terminal with a program in it |
 //! | [`mirror`] | a whole mirror in one line, for tests of what servers answer |
+//! | [`mod@edge`] | Traefik in front of readers, where it is installed |
 //! | [`attack`] | attacks on a server, and what they cost it |
 //! | [`oracle`] | the software that the upstream runs, where node is installed |
 //! | [`redis`] | a private Redis server that can be killed, paused and restarted |
@@ -21,6 +22,7 @@
 pub mod attack;
 pub mod chaos;
 pub mod client;
+pub mod edge;
 pub mod mirror;
 pub mod oracle;
 pub mod process;

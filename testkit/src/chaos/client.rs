@@ -8,11 +8,11 @@ use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
 use super::READERS;
-use super::edge::{self, Edge};
 use super::random::Random;
 use super::record::Record;
 use super::stack::Stack;
 use crate::client::{CUT, Connection, Response};
+use crate::edge::{self, Edge};
 
 /// How long one try may take.
 const TRY: Duration = Duration::from_secs(2);

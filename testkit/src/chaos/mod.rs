@@ -5,7 +5,6 @@
 //! |---|---|
 //! | [`trouble`], [`schedule`] | what can go wrong, and when it does; pure |
 //! | `stack`, `inflict`, `clock` | the processes, and what is done to them |
-//! | `edge` | Traefik in front of the readers |
 //! | `client` | those who read all the time, from the readers and through the edge |
 //! | [`model`], [`share`] | what must be true; pure |
 //! | `settle` | what must be true again soon after |
@@ -19,7 +18,6 @@
 mod client;
 mod clock;
 pub mod disk;
-mod edge;
 mod inflict;
 pub mod model;
 mod promise;
@@ -47,6 +45,8 @@ pub use report::{Figures, Outcome};
 use record::{Progress, Record};
 use schedule::{Planned, Schedule};
 use stack::Stack;
+
+use crate::edge;
 
 /// How many pollers there are, of which one syncs.
 pub const POLLERS: usize = 2;

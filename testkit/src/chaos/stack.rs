@@ -8,11 +8,11 @@ use tokio::sync::Mutex;
 use tokio::time::sleep;
 
 use super::clock::Clock;
-use super::edge::Edge;
 use super::promise::Promise;
 use super::record::Record;
 use super::trouble::Node;
 use super::{POLLERS, READERS};
+use crate::edge::Edge;
 use crate::process::{Mark, Poller, Process, RunningPoller, RunningServer, Server, Signal};
 use crate::proxy::Proxy;
 use crate::redis::Redis;

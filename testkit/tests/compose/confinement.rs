@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::stack::Stack;
 
-const SERVICES: [&str; 5] = ["keys", "redis", "poller", "server", "traefik"];
+const SERVICES: [&str; 6] = ["keys", "redis", "poller", "fallback", "server", "traefik"];
 
 /// Nobody is root but Traefik, whom the Docker socket requires to be; nobody can write but Redis,
 /// to its data; nobody has or gets a capability; everybody has limits; only Traefik has ports, on
@@ -35,6 +35,7 @@ pub(crate) async fn holds_for_every_container(stack: &Stack) {
         names
     };
     assert_eq!(networks("redis").await, [stack.named("cache")]);
+    assert_eq!(networks("fallback").await, [stack.edge()]);
     assert_eq!(
         networks("server").await,
         [stack.edge(), stack.named("cache")]
@@ -164,6 +165,7 @@ fn is_so_for_the_kernel(service: &str, container: &Value) {
         "redis" => "999",
         "poller" => "65532",
         "server" => "65533",
+        "fallback" => "65534",
         _ => "0",
     };
     assert_eq!(
@@ -254,5 +256,6 @@ pub(crate) async fn started_in_order(stack: &Stack) {
     ];
     // RFC 3339 in UTC sorts like time.
     assert!(order.is_sorted(), "{order:?}");
+    assert!(at("fallback", "StartedAt").await < at("server", "StartedAt").await);
     assert!(at("redis", "StartedAt").await < at("poller", "StartedAt").await);
 }

@@ -65,12 +65,7 @@ impl Docker {
 
     /// As [`run`](Self::run), for commands that may fail: whether it did not, and all it printed.
     pub(crate) async fn attempt(&self, args: &[&str]) -> (bool, String) {
-        let output = output(Command::new(&self.program).args(args), PROMPT).await;
-        let said = [output.stdout, output.stderr].concat();
-        (
-            output.status.success(),
-            String::from_utf8_lossy(&said).trim().to_owned(),
-        )
+        attempt(Command::new(&self.program).args(args), PROMPT).await
     }
 
     /// As [`run`](Self::run), where there is no runtime any more. Only complains when it fails.
@@ -105,6 +100,16 @@ pub(crate) async fn run(command: &mut Command, within: Duration) -> String {
         shown(command)
     );
     stdout
+}
+
+/// As [`run`], for commands that may fail: whether it did not, and all it printed.
+pub(crate) async fn attempt(command: &mut Command, within: Duration) -> (bool, String) {
+    let output = output(command, within).await;
+    let said = [output.stdout, output.stderr].concat();
+    (
+        output.status.success(),
+        String::from_utf8_lossy(&said).trim().to_owned(),
+    )
 }
 
 async fn output(command: &mut Command, within: Duration) -> std::process::Output {

@@ -5,7 +5,9 @@
 
 mod confinement;
 mod docker;
+mod replace;
 mod secrets;
+mod settings;
 mod stack;
 
 use std::collections::BTreeSet;
@@ -38,7 +40,7 @@ async fn the_whole_mirror_runs_on_one_machine() {
     let upstream = Upstream::start(testkit::catalogue());
     let stack = Box::pin(Stack::up(docker, &upstream, READERS)).await;
 
-    for service in ["redis", "poller", "server", "traefik"] {
+    for service in ["redis", "poller", "fallback", "server", "traefik"] {
         for container in stack.containers(service).await {
             healthy(&stack, &container).await;
         }
@@ -50,7 +52,7 @@ async fn the_whole_mirror_runs_on_one_machine() {
     the_edge_serves_the_mirror_and_nothing_else(&stack).await;
     every_reader_takes_its_turn(&stack).await;
 
-    under_load(&stack, "a reader killed and back", async {
+    under_load(&stack, 0, "a reader killed and back", async {
         let victim = &stack.containers("server").await[0];
         stack.docker.run(&["kill", victim]).await;
         readers_up(&stack, READERS - 1).await;
@@ -58,7 +60,7 @@ async fn the_whole_mirror_runs_on_one_machine() {
         readers_up(&stack, READERS).await;
     })
     .await;
-    under_load(&stack, "a reader frozen and back", async {
+    under_load(&stack, 0, "a reader frozen and back", async {
         let victim = &stack.containers("server").await[1];
         stack.docker.run(&["pause", victim]).await;
         readers_up(&stack, READERS - 1).await;
@@ -68,10 +70,8 @@ async fn the_whole_mirror_runs_on_one_machine() {
         readers_up(&stack, READERS).await;
     })
     .await;
-    under_load(&stack, "Redis restarted", async {
-        let redis = stack.container("redis").await;
-        stack.docker.run(&["restart", &redis]).await;
-        healthy(&stack, &redis).await;
+    under_load(&stack, 0, "Redis restarted", async {
+        redis_restarts_with_its_data(&stack).await;
     })
     .await;
 
@@ -82,6 +82,11 @@ async fn the_whole_mirror_runs_on_one_machine() {
     })
     .await;
 
+    replace::a_roll_fails_no_request(&stack).await;
+    replace::a_roll_to_a_broken_reader_changes_nothing(&stack).await;
+    replace::with_no_reader_clients_are_to_ask_again(&stack).await;
+    settings::any_port_can_be_published(&stack).await;
+    settings::proxies_reach_the_poller(&stack).await;
     a_second_up_changes_nothing(&stack).await;
     // Last, when everything has been through something.
     secrets::are_in_their_volume_and_nowhere_else(&stack).await;
@@ -119,6 +124,24 @@ async fn the_edge_serves_the_mirror_and_nothing_else(stack: &Stack) {
     assert!(metrics.contains("traefik_service_requests_total"));
 }
 
+/// Frozen, the poller cannot write anew what a restart has lost.
+async fn redis_restarts_with_its_data(stack: &Stack) {
+    let redis = stack.container("redis").await;
+    let poller = stack.container("poller").await;
+    let snapshot = async || {
+        let password = "REDISCLI_AUTH=$(sed 's/.*:\\(.*\\)@.*/\\1/' /run/keys/server-url)";
+        let line = format!("{password} redis-cli --user server GET {{ghibli}}:snapshot");
+        stack.docker.run(&["exec", &redis, "sh", "-c", &line]).await
+    };
+    stack.docker.run(&["pause", &poller]).await;
+    let before = snapshot().await;
+    assert!(before.starts_with('{'), "{before}");
+    stack.docker.run(&["restart", &redis]).await;
+    healthy(stack, &redis).await;
+    assert!(snapshot().await == before, "Redis lost the snapshot");
+    stack.docker.run(&["unpause", &poller]).await;
+}
+
 /// Strictly in turn, so that as many requests as there are readers reach them all; Traefik's log,
 /// one JSON object for each request, names the reader.
 async fn every_reader_takes_its_turn(stack: &Stack) {
@@ -153,8 +176,13 @@ async fn a_second_up_changes_nothing(stack: &Stack) {
 }
 
 /// Asks for collections, a record and the page without a pause, from before `happens` until after
-/// it. Panics if any one request is not answered with 200.
-async fn under_load(stack: &Stack, what: &str, happens: impl Future<Output = ()>) {
+/// it and until there are so many answers. Panics if any one request is not answered with 200.
+async fn under_load<T>(
+    stack: &Stack,
+    at_least: usize,
+    what: &str,
+    happens: impl Future<Output = T>,
+) -> T {
     /// Short enough to end soon after what happens, long enough to reuse connections.
     const ROUND: usize = 200;
     const CLIENTS: usize = 8;
@@ -171,17 +199,19 @@ async fn under_load(stack: &Stack, what: &str, happens: impl Future<Output = ()>
             assert!(tally.all_ok(), "{what}: {tally:?}");
             answered += tally.answered;
             longest = longest.max(tally.longest);
-            if is_last {
+            if is_last && answered >= at_least {
                 return (answered, longest);
             }
         }
     };
     let happens = async {
-        happens.await;
+        let outcome = happens.await;
         over.store(true, Ordering::Relaxed);
+        outcome
     };
-    let ((answered, longest), ()) = tokio::join!(load, happens);
+    let ((answered, longest), outcome) = tokio::join!(load, happens);
     println!("{what}: {answered} requests answered, the slowest took {longest:?}");
+    outcome
 }
 
 /// Waits until Traefik sends requests to this many readers.

@@ -7,7 +7,7 @@ use testkit::client::get;
 
 use super::stack::Stack;
 
-const SERVICES: [&str; 5] = ["keys", "redis", "poller", "server", "traefik"];
+const SERVICES: [&str; 6] = ["keys", "redis", "poller", "fallback", "server", "traefik"];
 
 /// In no container's or image's description, no log, no answer, and in no process's command line
 /// or environment.

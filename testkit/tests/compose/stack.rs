@@ -5,10 +5,10 @@
 //! upstream and nowhere else.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::upstream::Upstream;
 use testkit::{PATIENCE, free_port};
@@ -16,9 +16,21 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 use tokio::task::JoinHandle;
 
-use super::docker::{Docker, run};
+use super::docker::{Docker, attempt, run};
 
 const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+/// The variables by which people name a proxy.
+pub(crate) const PROXIES: [&str; 8] = [
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+];
 
 /// A first build compiles everything, optimised, in a container.
 const BUILD: Duration = Duration::from_mins(25);
@@ -51,14 +63,19 @@ impl Stack {
             relay: None,
         };
         stack.offer(upstream).await;
-        stack.write_override();
+        stack.change("no label", json!({}));
         for compose in stack.docker.composes() {
             let mut config = stack.compose_with(compose);
             run(config.args(["config", "--quiet"]), PATIENCE).await;
         }
-        run(stack.compose().arg("build"), BUILD).await;
+        stack.build().await;
         stack.scale(readers).await;
         stack
+    }
+
+    /// Builds the images, of which nothing has to be compiled again but what has changed.
+    pub(crate) async fn build(&self) {
+        run(self.compose().arg("build"), BUILD).await;
     }
 
     /// `up`, with this many readers.
@@ -66,6 +83,28 @@ impl Stack {
         let scale = format!("server={readers}");
         let up = ["up", "--detach", "--no-build", "--scale", &scale];
         run(self.compose().args(up), START).await;
+    }
+
+    /// `docker compose` with these arguments, for what takes as long as containers to start or stop.
+    pub(crate) async fn composed(&self, args: &[&str]) -> String {
+        run(self.compose().args(args), START).await
+    }
+
+    /// As [`composed`](Self::composed), with these variables set.
+    pub(crate) async fn composed_with(&self, set: &[(&str, &str)], args: &[&str]) -> String {
+        run(self.compose().envs(set.iter().copied()).args(args), START).await
+    }
+
+    /// `sh deploy/roll.sh`: whether it succeeded, and what it said.
+    pub(crate) async fn roll(&self, args: &[&str]) -> (bool, String) {
+        let files = [compose_file(), self.override_file()];
+        let files = std::env::join_paths(files).expect("the parts of a PATH make a PATH");
+        let mut script = Command::new("sh");
+        script
+            .arg(Path::new(REPOSITORY).join("deploy/roll.sh"))
+            .args(args);
+        self.set(&mut script).env("COMPOSE_FILE", files);
+        attempt(&mut script, BUILD).await
     }
 
     /// A URL of the mirror, through the edge.
@@ -129,21 +168,34 @@ impl Stack {
         format!("{}-upstream", self.project)
     }
 
-    fn write_override(&self) {
-        // JSON is YAML.
+    /// From the next command on, images are built with this label, and so differ from those with
+    /// another, and the readers' service has these settings besides.
+    pub(crate) fn change(&self, label: &str, server: Value) {
         let built = |target: &str| {
-            let build = json!({"context": REPOSITORY, "target": target, "network": "host"});
+            let labels = json!({"ghibli.test": label});
+            let build = json!({
+                "context": REPOSITORY, "target": target, "network": "host", "labels": labels,
+            });
             json!({"image": format!("ghibli-{target}:test"), "build": build})
         };
-        let differences = json!({
-            "services": {"poller": built("poller"), "server": built("server")},
+        let mut differences = json!({
+            "services": {
+                "poller": built("poller"),
+                "fallback": built("server"),
+                "server": built("server"),
+            },
             "networks": {"upstream": {"external": true, "name": self.upstream_network()}},
         });
+        let service = differences["services"]["server"].as_object_mut();
+        if let (Some(service), Value::Object(settings)) = (service, server) {
+            service.extend(settings);
+        }
+        // JSON is YAML.
         std::fs::write(self.override_file(), differences.to_string()).expect("a file is written");
     }
 
-    fn override_file(&self) -> OsString {
-        self.directory.path().join("override.yml").into()
+    fn override_file(&self) -> PathBuf {
+        self.directory.path().join("override.yml")
     }
 
     fn compose(&self) -> Command {
@@ -155,9 +207,15 @@ impl Stack {
         command
             .args(&compose[1..])
             .arg("--file")
-            .arg(Path::new(REPOSITORY).join("docker-compose.yml"))
+            .arg(compose_file())
             .arg("--file")
-            .arg(self.override_file())
+            .arg(self.override_file());
+        self.set(&mut command);
+        command
+    }
+
+    fn set<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command
             .env("PATH", self.docker.path())
             .env("COMPOSE_PROJECT_NAME", &self.project)
             .env("PORT", self.port.to_string())
@@ -171,8 +229,15 @@ impl Stack {
         for theirs in ["PUBLIC_URL", "LINKS", "LOG_LEVEL"] {
             command.env(theirs, "");
         }
+        for theirs in PROXIES {
+            command.env_remove(theirs);
+        }
         command
     }
+}
+
+fn compose_file() -> PathBuf {
+    Path::new(REPOSITORY).join("docker-compose.yml")
 }
 
 impl Drop for Stack {

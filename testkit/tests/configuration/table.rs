@@ -175,6 +175,14 @@ const TABLE: &[Row] = &[
     },
     Row {
         programs: &[Server],
+        name: "PUBLIC_PORT",
+        good: "8000",
+        same: &[("080", "80")],
+        refused: &["0", "true", "65536", "-1", ":80", "80.5"],
+        expected: "expected a port, a number from 1 to 65535",
+    },
+    Row {
+        programs: &[Server],
         name: "LINKS",
         good: "upstream",
         same: &[],

@@ -1,0 +1,120 @@
+#!/bin/sh
+# Replaces every reader by a new one, without a failed request:
+#
+#   sh deploy/roll.sh            restart: the same image, today's environment and settings
+#   sh deploy/roll.sh --build    upgrade: builds first; afterwards replaces poller and fallback too
+#
+# As many new readers as run are started beside them. Only when all of the new ones are healthy do
+# the old ones stop, one after the other, and each finishes the requests that it has. New readers
+# that do not become healthy are removed, the old ones keep serving, and this ends with 1.
+#
+# Redis and Traefik are left alone. Works with Compose 1.29 and 2; COMPOSE_FILE and
+# COMPOSE_PROJECT_NAME say, as always, which stack is meant.
+set -eu
+cd "$(dirname "$0")/.."
+
+# How long new readers may take, in seconds. One that has its catalogue is healthy after 5 to 10.
+PATIENCE=90
+
+# Longer than the 2 s for which Traefik collects news of containers before it acts on them.
+NOTICE=5
+
+say() { echo "roll: $*"; }
+fail() { echo "roll: $*" >&2 && exit 1; }
+
+case "${1-}" in
+'') build=no ;;
+--build) build=yes ;;
+*) sed -n '2,5p' "$0" >&2 && exit 64 ;;
+esac
+
+if docker compose version >/dev/null 2>&1; then
+    compose() { docker compose "$@"; }
+else
+    # Compose 1.29 uses BuildKit, which the Dockerfile needs, when it is asked to.
+    export DOCKER_BUILDKIT=1 COMPOSE_DOCKER_CLI_BUILD=1
+    compose() { docker-compose "$@"; }
+fi
+
+# Prints the readers' containers, those included that do not run.
+readers() {
+    for id in $(compose ps --all --quiet server); do
+        [ "$(docker inspect --format '{{index .Config.Labels "com.docker.compose.oneoff"}}' "$id")" = True ] || echo "$id"
+    done
+}
+
+count() { echo $#; }
+
+is_healthy() { # CONTAINER
+    [ "$(docker inspect --format '{{.State.Health.Status}}' "$1")" = healthy ]
+}
+
+# Whether it has ended and was started again some times, or fails its health checks.
+is_broken() { # CONTAINER
+    case "$(docker inspect --format '{{.RestartCount}} {{.State.Health.Status}}' "$1")" in
+    [012]' healthy' | [012]' starting') return 1 ;;
+    esac
+}
+
+# Prints the readers that were not there at the start.
+new_readers() {
+    for id in $(readers); do
+        case " $old " in *" $id "*) ;; *) echo "$id" ;; esac
+    done
+}
+
+# Takes the new readers away again.
+give_up() {
+    trap - EXIT INT TERM
+    for id in $(new_readers); do
+        docker logs --tail 3 "$id" 2>&1 | sed 's/^/    /' >&2
+        docker rm --force "$id" >/dev/null
+    done
+    fail "$1; the new readers are removed, the old ones serve as before"
+}
+
+old=$(echo $(readers))
+wanted=0
+for id in $old; do
+    if is_healthy "$id"; then wanted=$((wanted + 1)); fi
+done
+[ "$wanted" -gt 0 ] || fail "no reader is healthy, so there is nothing to replace: use \`up -d\`"
+
+if [ "$build" = yes ]; then
+    say "building"
+    compose build poller server || fail "the images do not build; nothing was changed"
+fi
+
+trap 'give_up "ended early"' EXIT INT TERM
+say "starting $wanted new readers beside the old ones"
+compose up --detach --no-deps --no-build --no-recreate \
+    --scale server=$(($(count $old) + wanted)) server || give_up "new readers do not start"
+new=$(echo $(new_readers))
+[ "$(count $new)" -ge "$wanted" ] || give_up "only $(count $new) of $wanted new readers were made"
+
+waited=0
+for id in $new; do
+    until is_healthy "$id"; do
+        if is_broken "$id" || [ "$waited" -ge "$PATIENCE" ]; then
+            give_up "a new reader is not healthy after $waited s"
+        fi
+        sleep 1
+        waited=$((waited + 1))
+    done
+done
+say "the new readers are healthy; giving Traefik $NOTICE s to find them"
+sleep "$NOTICE"
+
+# From here on the new ones stay.
+trap - EXIT INT TERM
+for id in $old; do
+    say "stopping the old reader $(docker inspect --format '{{.Name}}' "$id" | tr -d /)"
+    docker stop -t 15 "$id" >/dev/null
+    docker rm "$id" >/dev/null
+done
+
+if [ "$build" = yes ]; then
+    say "replacing poller and fallback"
+    compose up --detach --no-deps --no-build poller fallback
+fi
+say "done: $wanted new readers serve"

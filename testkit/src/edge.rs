@@ -1,0 +1,195 @@
+//! The edge: Traefik in front of readers, where it is installed.
+//!
+//! Set up by the files that the stack is set up by: routing is `deploy/traefik/edge.yml`, and
+//! time-outs and the readers' middlewares are those of `docker-compose.yml`. Except for what Docker
+//! is not there to do: readers are listed in a file; their health is asked for where they serve,
+//! because on one machine they cannot share an admin port; and one that has just started is asked
+//! before it has loaded anything, so that its 503 is a reason to ask another.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::client::{Response, try_get};
+use crate::process::{Process, binaries, installed};
+use crate::{PATIENCE, eventually, free_port};
+
+const PROGRAM: &str = "traefik";
+
+const ROUTING: &str = include_str!("../../deploy/traefik/edge.yml");
+const COMPOSE: &str = include_str!("../../docker-compose.yml");
+
+/// How long the edge may take over one request: its last retry begins within 8 s.
+pub const ANSWER: Duration = Duration::from_secs(12);
+
+/// Whether there can be an edge on this machine.
+pub fn can_stand() -> bool {
+    installed(PROGRAM).next().is_some()
+}
+
+/// A running Traefik, with what it falls back on.
+#[derive(Debug)]
+pub struct Edge {
+    /// Where clients ask.
+    pub url: String,
+    _fallback: Process,
+    _traefik: Process,
+}
+
+impl Edge {
+    /// Starts it with its configuration in this directory; `None` where Traefik is not installed.
+    pub async fn start<'a>(
+        directory: &Path,
+        readers: impl Iterator<Item = &'a str>,
+    ) -> Option<Self> {
+        Self::with_room_for(None, directory, readers).await
+    }
+
+    /// As [`start`](Self::start), with another bound of requests at once.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start.
+    pub async fn with_room_for<'a>(
+        requests: Option<usize>,
+        directory: &Path,
+        readers: impl Iterator<Item = &'a str>,
+    ) -> Option<Self> {
+        if !can_stand() {
+            return None;
+        }
+        let listens = |port: u16| format!("127.0.0.1:{port}");
+        let (address, fallback_address) = (listens(free_port()), listens(free_port()));
+        let environment = [
+            ("LISTEN_ADDR", fallback_address.clone()),
+            ("ADMIN_ADDR", listens(0)),
+        ];
+        let program = binaries().server;
+        let fallback = Process::spawn("the fallback", program, &["fallback"], &environment);
+        fallback
+            .wait_for_log("standing in for readers", |_| true)
+            .await;
+
+        let mut routing = replaced(ROUTING, "fallback:8080", &fallback_address);
+        routing = replaced(&routing, "mirror@docker", "mirror@file");
+        if let Some(requests) = requests {
+            routing = replaced(&routing, "amount: 2000", &format!("amount: {requests}"));
+        }
+        let write = |name: &str, text: String| {
+            std::fs::create_dir_all(directory.join("edge")).expect("a directory can be made");
+            let file = directory.join("edge").join(name);
+            std::fs::write(file, text).expect("a file can be written");
+        };
+        write("edge.yml", routing);
+        if let Some(labels) = stood_in_for_labels(readers) {
+            // What is JSON is YAML.
+            write("readers.yml", labels);
+        }
+
+        let mut arguments = vec![
+            "--global.checknewversion=false".to_owned(),
+            "--global.sendanonymoususage=false".to_owned(),
+            format!("--providers.file.directory={}/edge", directory.display()),
+            format!("--entrypoints.web.address={address}"),
+        ];
+        arguments.extend(options("--serverstransport."));
+        let mut traefik = Process::spawn(PROGRAM, PROGRAM, &arguments, &[]);
+        let url = format!("http://{address}");
+        // It listens before it has read the files, and answers 404 until then.
+        let routes = async || {
+            assert!(traefik.is_running(), "{PROGRAM}: {:?}", traefik.stdout());
+            let answer = try_get(&format!("{url}/films")).await;
+            answer.is_ok_and(|answer| answer.status != 404)
+        };
+        eventually("the edge to have its routes", PATIENCE, routes).await;
+        Some(Self {
+            url,
+            _fallback: fallback,
+            _traefik: traefik,
+        })
+    }
+}
+
+/// What an error lacks that clients of the edge are to have: a body that says what happened (RFC
+/// 9457), when to ask again, and leave for any origin to read that. Nothing, if it has it all.
+pub fn missing_in(answer: &Response) -> Option<&'static str> {
+    let is = |name, value| answer.header(name) == Some(value);
+    let problem: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let exposes = answer.header("access-control-expose-headers");
+    let parts = [
+        (
+            is("content-type", "application/problem+json"),
+            "the media type of a problem",
+        ),
+        (
+            answer.body.is_empty() || problem["status"] == answer.status,
+            "a body with the status, or none",
+        ),
+        (
+            is("access-control-allow-origin", "*"),
+            "leave for other origins",
+        ),
+        (
+            exposes.is_some_and(|names| names.contains("Retry-After")),
+            "leave for other origins to read Retry-After",
+        ),
+        (
+            answer
+                .header("retry-after")
+                .is_some_and(|seconds| seconds.parse().is_ok_and(|seconds: u8| seconds > 0)),
+            "when to ask again",
+        ),
+    ];
+    let missing = parts.into_iter().find(|(has, _)| !has);
+    missing.map(|(_, missing)| missing)
+}
+
+/// The text with the one occurrence of `from` replaced.
+fn replaced(text: &str, from: &str, to: &str) -> String {
+    assert_eq!(text.matches(from).count(), 1, "{from} in edge.yml");
+    text.replace(from, to)
+}
+
+/// Traefik's options in `docker-compose.yml` that begin so.
+fn options(beginning: &str) -> Vec<String> {
+    let lines = COMPOSE
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- "));
+    let found: Vec<_> = lines
+        .filter(|line| line.starts_with(beginning))
+        .map(str::to_owned)
+        .collect();
+    assert!(!found.is_empty(), "{beginning} in docker-compose.yml");
+    found
+}
+
+/// What Traefik reads from the labels of containers, of which there may be none.
+fn stood_in_for_labels<'a>(readers: impl Iterator<Item = &'a str>) -> Option<String> {
+    let servers: Vec<_> = readers.map(|url| json!({"url": url})).collect();
+    if servers.is_empty() {
+        return None;
+    }
+    let label = |name: &str| {
+        let label = format!("traefik.http.routers.mirror.{name}=");
+        options(&label)[0][label.len()..].to_owned()
+    };
+    let middlewares = label("middlewares");
+    let dynamic = json!({"http": {
+        "routers": {"mirror": {
+            "rule": label("rule"),
+            "middlewares": middlewares.split(',').collect::<Vec<_>>(),
+            "service": label("service"),
+        }},
+        "services": {"mirror": {"loadBalancer": {
+            "servers": servers,
+            "healthCheck": {
+                "path": "/films",
+                "method": "HEAD",
+                "interval": "1s",
+                "timeout": "1s",
+            },
+        }}},
+    }});
+    Some(dynamic.to_string())
+}

@@ -1,0 +1,154 @@
+//! Readers are replaced: by the README's commands without a failed request, by any other command
+//! with answers that say when to ask again.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use http::Method;
+use serde_json::json;
+use testkit::client::{Connection, get, request};
+use testkit::edge::missing_in;
+use testkit::{PATIENCE, eventually};
+
+use super::stack::Stack;
+use super::{READERS, healthy, readers_up, under_load};
+
+/// How many requests each of the README's commands is to answer, all of them well.
+const REQUESTS: usize = 10_000;
+
+/// The README's restart; then its upgrade, to an image that differs.
+pub(crate) async fn a_roll_fails_no_request(stack: &Stack) {
+    let first = images(stack).await;
+    let old = stack.containers("server").await;
+    let (is_done, said) = under_load(stack, REQUESTS, "restart", stack.roll(&[])).await;
+    assert!(is_done, "{said}");
+    all_are_new(stack, &old).await;
+    assert_eq!(images(stack).await, first);
+
+    stack.change("label", json!({}));
+    let old = stack.containers("server").await;
+    let fallback = stack.containers("fallback").await;
+    let (is_done, said) = under_load(stack, REQUESTS, "upgrade", stack.roll(&["--build"])).await;
+    assert!(is_done, "{said}");
+    all_are_new(stack, &old).await;
+    let upgraded = images(stack).await;
+    assert_eq!(upgraded.len(), 1);
+    assert!(upgraded.is_disjoint(&first), "{said}");
+    assert_ne!(stack.containers("fallback").await, fallback);
+}
+
+/// The new readers end at once; the old ones never hear of it.
+pub(crate) async fn a_roll_to_a_broken_reader_changes_nothing(stack: &Stack) {
+    let old = stack.containers("server").await;
+    stack.change("label", json!({"environment": {"LINKS": "nowhere"}}));
+    let (is_done, said) = under_load(stack, 0, "a broken upgrade", stack.roll(&[])).await;
+    stack.change("label", json!({}));
+    assert!(!is_done && said.contains("LINKS"), "{said}");
+    assert!(said.contains("the old ones serve as before"), "{said}");
+    assert_eq!(stack.containers("server").await, old);
+}
+
+/// What people type otherwise takes all readers at once: meanwhile every answer says when to ask
+/// again, and none that something does not exist.
+pub(crate) async fn with_no_reader_clients_are_to_ask_again(stack: &Stack) {
+    asked_meanwhile(stack, "no reader", async {
+        stack.composed(&["stop", "server"]).await;
+        eventually(
+            "the edge to know that none is there",
+            PATIENCE,
+            async || get(&stack.url("/films")).await.status == 503,
+        )
+        .await;
+        for path in ["/films", "/movies", "/no/such/path"] {
+            for method in [Method::GET, Method::HEAD, Method::POST, Method::OPTIONS] {
+                let answer = request(method, &stack.url(path), &[]).await;
+                assert_eq!(answer.status, 503, "{path} {answer:?}");
+                assert_eq!(missing_in(&answer), None, "{path} {answer:?}");
+            }
+        }
+        stack.composed(&["start", "server"]).await;
+    })
+    .await;
+
+    asked_meanwhile(stack, "every reader frozen", async {
+        let readers = stack.containers("server").await;
+        let all = |what| [vec![what], readers.iter().map(String::as_str).collect()].concat();
+        stack.docker.run(&all("pause")).await;
+        let answer = get(&stack.url("/films")).await;
+        assert!([503, 504].contains(&answer.status), "{answer:?}");
+        assert_eq!(missing_in(&answer), None, "{answer:?}");
+        stack.docker.run(&all("unpause")).await;
+    })
+    .await;
+
+    // The fallback is replaced, too, and before them.
+    let old = stack.containers("server").await;
+    stack.change("another label", json!({}));
+    stack.build().await;
+    asked_meanwhile(stack, "`up` with a new image", stack.scale(READERS)).await;
+    all_are_new(stack, &old).await;
+}
+
+/// Asks without a pause from before `happens` until all readers are back, and as often in vain as
+/// it takes. Panics if an answer is neither good nor asks to come again, or if there is none.
+async fn asked_meanwhile(stack: &Stack, what: &str, happens: impl Future<Output = ()>) {
+    const CLIENTS: usize = 8;
+    /// Before a client that was asked to come again does.
+    const PAUSE: Duration = Duration::from_millis(50);
+
+    let url = stack.url("/films");
+    let over = AtomicBool::new(false);
+    let client = async || {
+        let (mut good, mut later) = (0, 0);
+        let mut connection = Connection::new();
+        while !over.load(Ordering::Relaxed) {
+            let answer = connection.get(&url).await;
+            let answer = answer.unwrap_or_else(|error| panic!("{what}: {error:#}"));
+            if answer.status == 200 {
+                good += 1;
+                continue;
+            }
+            assert!((502..=504).contains(&answer.status), "{what}: {answer:?}");
+            assert_eq!(missing_in(&answer), None, "{what}: {answer:?}");
+            later += 1;
+            tokio::time::sleep(PAUSE).await;
+        }
+        (good, later)
+    };
+    let happens = async {
+        happens.await;
+        for reader in stack.containers("server").await {
+            healthy(stack, &reader).await;
+        }
+        readers_up(stack, READERS).await;
+        eventually("good answers again", PATIENCE, async || {
+            get(&url).await.status == 200
+        })
+        .await;
+        over.store(true, Ordering::Relaxed);
+    };
+    let clients = join_all((0..CLIENTS).map(|_| client()));
+    let (counts, ()) = tokio::join!(clients, happens);
+    let (good, later): (Vec<usize>, Vec<usize>) = counts.into_iter().unzip();
+    let (good, later) = (good.iter().sum::<usize>(), later.iter().sum::<usize>());
+    println!("{what}: {good} requests answered, {later} to be asked again");
+    assert!(good > 0 && later > 0, "{what}: {good} good, {later} later");
+}
+
+async fn all_are_new(stack: &Stack, old: &[String]) {
+    let new = stack.containers("server").await;
+    assert_eq!(new.len(), READERS);
+    assert!(!new.iter().any(|reader| old.contains(reader)), "{new:?}");
+}
+
+/// The images that the readers run.
+async fn images(stack: &Stack) -> BTreeSet<String> {
+    let readers = stack.containers("server").await;
+    let images = readers.iter().map(async |reader| {
+        let reader = stack.docker.inspect(reader).await;
+        reader["Image"].as_str().expect("an image").to_owned()
+    });
+    join_all(images).await.into_iter().collect()
+}

@@ -1,0 +1,107 @@
+//! What the edge answers by itself: the form is that of a reader's errors, whatever has happened.
+//!
+//! Needs Traefik, and passes without it, except where `CI` is `true`.
+
+use std::io::Write as _;
+use std::iter;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use http::Method;
+use testkit::client::{Response, get, request, try_get};
+use testkit::edge::{Edge, can_stand, missing_in};
+use testkit::upstream::{Fault, Upstream};
+use testkit::{PATIENCE, eventually};
+
+fn is_skipped() -> bool {
+    let is_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
+    assert!(can_stand() || !is_ci, "traefik is missing");
+    if !can_stand() {
+        // Past the test runner, which keeps what a passing test prints to itself.
+        let _ = writeln!(std::io::stderr(), "skipped: traefik is missing");
+    }
+    !can_stand()
+}
+
+fn is_ours(answer: &Response, status: u16) {
+    assert_eq!(answer.status, status, "{answer:?}");
+    assert_eq!(missing_in(answer), None, "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_no_reader_everything_is_to_be_asked_again_later() {
+    if is_skipped() {
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let edge = Edge::start(directory.path(), iter::empty()).await;
+    let edge = edge.expect("traefik is there");
+    for path in ["/", "/films", "/movies?x=1", "/no/such/path", "/429"] {
+        let url = format!("{}{path}", edge.url);
+        for method in ["GET", "HEAD", "OPTIONS", "POST", "DELETE", "BREW"] {
+            let name = Method::from_bytes(method.as_bytes()).expect("a method");
+            let answer = request(name, &url, &[]).await;
+            is_ours(&answer, 503);
+            assert_eq!(answer.body.is_empty(), method == "HEAD", "{method} {path}");
+        }
+        // Refused this, a browser would not show its script the 503.
+        let preflight = [
+            ("origin", "http://elsewhere.example"),
+            ("access-control-request-method", "GET"),
+        ];
+        let answer = request(Method::OPTIONS, &url, &preflight).await;
+        assert_eq!(answer.status, 204);
+        assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_edge_answers_for_readers_has_the_form_of_their_errors() {
+    if is_skipped() {
+        return;
+    }
+    // A reader that can be made to misbehave.
+    let reader = Upstream::start(testkit::catalogue());
+    reader.misbehave_on("people", Fault::Stall);
+    reader.misbehave_on("locations", Fault::Refuse);
+    reader.misbehave_on("species", Fault::Status(503));
+
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let url = reader.url();
+    let edge = Edge::with_room_for(Some(3), directory.path(), iter::once(url.as_str())).await;
+    let edge = edge.expect("traefik is there");
+    let url = |path: &str| format!("{}{path}", edge.url);
+    eventually("the reader behind the edge", PATIENCE, async || {
+        try_get(&url("/films"))
+            .await
+            .is_ok_and(|answer| answer.status == 200)
+    })
+    .await;
+
+    let asked = async |path: &str| get(&url(path)).await;
+    let (refused, busy) = tokio::join!(asked("/locations"), asked("/species"));
+    is_ours(&refused, 502);
+    // What a reader says itself is left as it is.
+    let said = (busy.status, busy.text());
+    assert_eq!(said, (503, "Service Unavailable".to_owned()));
+
+    // Three take all the room there is, for as long as they are tried again.
+    let mut stalled = join_all(["/people"; 4].map(asked)).await;
+    stalled.sort_by_key(|answer| answer.status);
+    is_ours(&stalled[0], 429);
+    for timed_out in &stalled[1..] {
+        is_ours(timed_out, 504);
+    }
+
+    reader.go_down();
+    eventually("the reader's health check to fail", PATIENCE, async || {
+        let answer = get(&url("/films")).await;
+        (answer.status == 503).then(|| is_ours(&answer, 503))
+    })
+    .await;
+    reader.come_back();
+    eventually("the reader again", Duration::from_secs(5), async || {
+        get(&url("/films")).await.status == 200
+    })
+    .await;
+}
