@@ -67,7 +67,7 @@ impl Link {
         loop {
             let mut connection = match self.connection.take() {
                 Some(connection) => connection,
-                None => self.target.connect().await?,
+                None => Box::pin(self.target.connect()).await?,
             };
             let failure = match timeout(COMMAND_TIMEOUT, request.send(&mut connection)).await {
                 Ok(Ok(value)) => {
@@ -82,7 +82,7 @@ impl Link {
                     // Only this once: until all keys have moved, the others go to the old node.
                     Some(Redirect::Ask(node)) => {
                         self.connection = Some(connection);
-                        return self.target.ask(&node, request).await;
+                        return Box::pin(self.target.ask(&node, request)).await;
                     }
                     _ => {
                         self.target.read_again_after(&error).await;
