@@ -6,7 +6,7 @@
 //! | part | owns |
 //! |---|---|
 //! | `value` | cleaning every value, and what no value may contain |
-//! | [`BaseUrl`], [`address`] | the forms that several variables share |
+//! | [`BaseUrl`], [`address()`] | the forms that several variables share |
 
 mod address;
 mod base_url;
