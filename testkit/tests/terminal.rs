@@ -23,6 +23,8 @@ fn command(program: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> 
 fn up(port: &str, options: &[&str]) -> Terminal {
     let mut cargo = cargo();
     cargo.args(["xtask", "up", "--port", port]).args(options);
+    // From another way to run the mirror; `up` has a cache of its own.
+    cargo.env("CACHE_URL_FILE", "/run/secrets/cache");
     Terminal::run(&cargo)
 }
 
