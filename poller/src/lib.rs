@@ -18,6 +18,8 @@
 //! | [`builtin`] | the catalogue that is shown until the upstream has answered once |
 //! | [`config`] | the environment variables |
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod advance;
 pub mod builtin;
 pub mod config;

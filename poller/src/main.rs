@@ -1,5 +1,7 @@
 //! `ghibli-poller`: the command line of the poller.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
@@ -37,10 +39,14 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let matches = Arguments::command()
+    let arguments = Arguments::command()
         .after_long_help(config::help(VARIABLES))
-        .get_matches();
-    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        .try_get_matches()
+        .and_then(|matches| Arguments::from_arg_matches(&matches));
+    let arguments = match arguments {
+        Ok(arguments) => arguments,
+        Err(message) => return console::explain(&message),
+    };
     let config = match Config::load(std::env::vars_os()) {
         Ok(config) => config,
         Err(mistakes) => {

@@ -19,6 +19,8 @@
 //!
 //! Never talks to the upstream, never writes to the cache, and waits for neither in a request.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod answer;
 pub mod config;
 mod desk;

@@ -23,11 +23,10 @@ pub use address::{address, overlap};
 pub use base_url::BaseUrl;
 pub use value::{read_secret, secret_file};
 
+use crate::console::wrapped;
+
 /// The exit status for unusable configuration: `EX_USAGE` of BSD's `sysexits.h`.
 pub const EXIT_USAGE: u8 = 64;
-
-/// The width of `--help`, which many terminals have.
-const WIDTH: usize = 80;
 
 /// Where the explanations of variables begin in `--help`.
 const INDENT: usize = 21;
@@ -159,15 +158,8 @@ pub fn help(table: &[Variable]) -> String {
                 ". Or {name}_FILE names a file that holds the value"
             );
         }
-        let mut line = format!("  {name:<0$}", INDENT - 3);
-        for word in explanation.split_whitespace() {
-            if line.chars().count() + 1 + word.chars().count() > WIDTH {
-                let _ = writeln!(text, "{line}");
-                line = " ".repeat(INDENT - 1);
-            }
-            let _ = write!(line, " {word}");
-        }
-        let _ = writeln!(text, "{line}");
+        let line = format!("  {name:<0$} {explanation}", INDENT - 3);
+        let _ = writeln!(text, "{}", wrapped(&line, INDENT));
     }
     text
 }
@@ -176,6 +168,7 @@ pub fn help(table: &[Variable]) -> String {
 mod tests {
     use super::*;
     use crate::cache::CacheUrl;
+    use crate::console::WIDTH;
 
     #[derive(Debug, PartialEq, serde::Deserialize)]
     #[serde(default)]

@@ -16,6 +16,8 @@
 //!
 //! Nothing in here talks to the upstream.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod admin;
 pub mod cache;
 pub mod catalogue;

@@ -4,32 +4,32 @@
 //! cannot be written is lost and counted; nothing else ever is.
 
 mod level;
+mod queue;
 
 use std::fmt::{self, Debug};
 use std::io::{self, Write};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::LazyLock;
+use std::time::Duration;
 
 use serde::Deserialize;
 use tracing::field::{Field, Visit};
-use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::ChronoUtc;
 
 pub use level::Level;
+use queue::Queue;
 
 use crate::console;
 
-/// How many lines wait to be written before more of them are lost.
-const QUEUED_LINES: usize = 4096;
+/// How long the end of a process waits for its last lines to be written.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
-/// Counts the lines that found the queue full.
-static OVERFLOW: OnceLock<ErrorCounter> = OnceLock::new();
+static QUEUE: Queue = Queue::new();
 
-/// Counts the lines that standard error did not take.
-static UNWRITTEN: AtomicUsize = AtomicUsize::new(0);
+/// The thread that writes; an error when it could not be started.
+static WRITER: LazyLock<io::Result<()>> = LazyLock::new(|| QUEUE.start(report_lost));
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -47,25 +47,25 @@ impl Format {
     pub const HELP: &str = "How log lines look: json, or text for people";
 }
 
-/// Keeps the writer of log lines alive. Dropping it waits a moment for the last lines, and no
-/// longer: standard error may be a pipe that nobody reads.
-#[must_use = "log lines are lost once this is dropped"]
+/// Dropping this waits a moment for the last lines to be written, and no longer: standard error may
+/// be a pipe that nobody reads.
+#[must_use = "the last log lines are lost unless this is dropped last"]
 #[derive(Debug)]
-pub struct Logging {
-    _writer: WorkerGuard,
+pub struct Logging(());
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        QUEUE.flush(LAST_LINES);
+    }
 }
 
 /// Starts logging for the whole process, panics included. Called once, first thing in `main`.
 pub fn start(format: Format, level: &Level) -> Logging {
-    // A thread of its own writes, so that a slow or dead log collector delays nobody.
-    let (lines, writer) = NonBlockingBuilder::default()
-        .buffered_lines_limit(QUEUED_LINES)
-        .lossy(true)
-        .thread_name("log")
-        .finish(StandardError::default());
-    _ = OVERFLOW.set(lines.error_counter());
+    // A process that cannot have this thread cannot have those that do the work, and says so then.
+    LazyLock::force(&WRITER);
     let builder = tracing_subscriber::fmt()
-        .with_writer(lines)
+        .with_writer(|| Line)
+        // They would be printed to standard error, with a panic when it cannot be written.
         .log_internal_errors(false)
         .with_env_filter(level.filter());
     match format {
@@ -89,42 +89,30 @@ pub fn start(format: Format, level: &Level) -> Logging {
         let reason = panic.payload_as_str().unwrap_or("not text");
         tracing::error!(location, reason, "a task panicked");
     }));
-    Logging { _writer: writer }
+    Logging(())
 }
 
-/// How many log lines could not be written since the process started.
-pub fn lost_lines() -> usize {
-    let overflow = OVERFLOW.get().map_or(0, ErrorCounter::dropped_lines);
-    UNWRITTEN.load(Ordering::Relaxed) + overflow
+/// Writes text for a person after the log lines, and waits a moment until it is written.
+pub(crate) fn note(text: &str) {
+    if WRITER.is_ok() {
+        QUEUE.push(text.as_bytes());
+        QUEUE.flush(LAST_LINES);
+    } else {
+        _ = io::stderr().write_all(text.as_bytes());
+    }
 }
 
-/// Standard error as the sink of log lines: a line that cannot be written is counted and forgotten.
-#[derive(Debug, Default)]
-struct StandardError {
-    /// How many lines were lost when this was last logged.
-    reported: usize,
-    /// Whether the last line was written in part, so that the next one must not follow it directly.
-    is_torn: bool,
+/// An error, so that it is shown at every `LOG_LEVEL` but `off`.
+fn report_lost(lost_lines: u64) {
+    tracing::error!(lost_lines, "log lines could not be written");
 }
 
-impl Write for StandardError {
-    /// Takes a whole line, always.
+/// One log line on its way to the queue: the formatter writes it as a whole.
+struct Line;
+
+impl Write for Line {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let mut error = io::stderr();
-        let separator: &[u8] = if self.is_torn { b"\n" } else { b"" };
-        let written = error
-            .write_all(separator)
-            .and_then(|()| error.write_all(line));
-        self.is_torn = written.is_err();
-        if self.is_torn {
-            UNWRITTEN.fetch_add(1, Ordering::Relaxed);
-            return Ok(line.len());
-        }
-        let lost_lines = lost_lines();
-        if lost_lines > self.reported {
-            self.reported = lost_lines;
-            tracing::warn!(lost_lines, "log lines could not be written");
-        }
+        QUEUE.push(line);
         Ok(line.len())
     }
 

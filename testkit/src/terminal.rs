@@ -70,6 +70,15 @@ impl Terminal {
         }
     }
 
+    /// The process id of the program.
+    ///
+    /// # Panics
+    ///
+    /// When it was awaited already.
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     /// Everything that was shown, line by line, the codes for colours included.
     pub fn lines(&self) -> Vec<String> {
         self.screen.lines()

@@ -23,6 +23,8 @@ fn command(program: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> 
 fn up(port: &str, options: &[&str]) -> Terminal {
     let mut cargo = cargo();
     cargo.args(["xtask", "up", "--port", port]).args(options);
+    // From another way to run the mirror; `up` has a cache of its own.
+    cargo.env("CACHE_URL_FILE", "/run/secrets/cache");
     Terminal::run(&cargo)
 }
 
@@ -119,13 +121,86 @@ async fn up_ends_in_order_when_its_terminal_is_closed() {
 
 #[tokio::test]
 async fn up_ends_when_a_program_does_and_says_which() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = taken.local_addr().unwrap().port().to_string();
-    let mut up = up(&port, &["--offline"]);
-    up.shows("LISTEN_ADDR sets the address").await;
-    up.shows("server 1 ended with exit status: 1").await;
+    let port = free_port().to_string();
+    let mut cargo = cargo();
+    cargo.args(["xtask", "up", "--offline", "--port", &port]);
+    // Servers alone have this variable.
+    cargo.env("LINKS", "nowhere");
+    let mut up = Terminal::run(&cargo);
+    up.shows("LINKS: ").await;
+    up.shows("server 1 ended with exit status: 64").await;
     assert_eq!(up.wait().await.code(), Some(1));
     assert_is_orderly(&up);
+}
+
+#[tokio::test]
+async fn up_says_that_a_port_is_taken_before_it_starts_anything() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    for first in [port, port - 1] {
+        let mut up = up(&first.to_string(), &["--offline", "--readers", "2"]);
+        up.shows(&format!("port {port} is taken; --port chooses another"))
+            .await;
+        assert_eq!(up.wait().await.code(), Some(1));
+        assert_is_orderly(&up);
+        assert!(!up.lines().concat().contains("building"));
+    }
+}
+
+/// The processes that a process started.
+fn children(pid: u32) -> Vec<i32> {
+    let children = format!("/proc/{pid}/task/{pid}/children");
+    let children = std::fs::read_to_string(children).expect("it runs");
+    let children = children.split_whitespace();
+    children.map(|pid| pid.parse().expect("a number")).collect()
+}
+
+#[tokio::test]
+async fn up_does_not_wait_for_a_program_that_hangs_when_ctrl_c_comes_twice() {
+    let port = free_port().to_string();
+    let mut up = up(&port, &["--offline"]);
+    up.shows("Ctrl-C stops everything").await;
+    for pid in children(up.pid()) {
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    }
+    up.interrupt().await;
+    up.shows("stopping").await;
+    let asked = std::time::Instant::now();
+    up.interrupt().await;
+    assert_eq!(up.wait().await.code(), Some(0));
+    // Without the second one they have twelve seconds.
+    assert!(asked.elapsed() < std::time::Duration::from_secs(10));
+    up.shows("the poller does not stop; killing it").await;
+    assert_is_orderly(&up);
+    nobody_answers(&port).await;
+}
+
+/// A stand-in for Cargo, which takes for ever to build.
+#[tokio::test]
+async fn up_can_be_stopped_while_it_builds() {
+    use std::os::unix::fs::PermissionsExt;
+    let mut build = cargo();
+    build.args(["build", "--locked", "--package", "xtask", "--quiet"]);
+    assert!(build.status().unwrap().success());
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or("target".into());
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let slow = folder.path().join("cargo");
+    std::fs::write(&slow, "#!/bin/sh\nexec sleep 1000\n").unwrap();
+    std::fs::set_permissions(&slow, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut xtask = Command::new(top.join(target).join("debug/xtask"));
+    xtask.args(["up", "--port", &free_port().to_string()]);
+    xtask.env("CARGO", slow);
+    let mut up = Terminal::run(&xtask);
+    up.shows("building").await;
+    let is_building = async || !children(up.pid()).is_empty();
+    eventually("the build", PATIENCE, is_building).await;
+    up.interrupt().await;
+    assert_eq!(up.wait().await.code(), Some(0));
+    up.shows("stopping").await;
+    assert_is_orderly(&up);
+    assert!(!up.lines().concat().contains("failed"), "{:?}", up.lines());
 }
 
 #[tokio::test]
@@ -189,7 +264,15 @@ async fn commands_fit_the_terminal_and_end_in_order() {
         assert_fits(&lines);
     }
     for program in [binaries().poller, binaries().server] {
-        let wrong = [("LOG_FORMAT", "xml"), ("ADMIN_ADDR", "here")];
+        let wrong = [
+            ("LOG_FORMAT", "xml"),
+            ("ADMIN_ADDR", "here"),
+            ("LOG_LEVEL", "verbose"),
+            ("POLL_SCHEDULE", "every minute"),
+            ("UPSTREAM_TIMEOUT", "soon"),
+            ("CACHE_CONTROL", "for a while"),
+            ("CACHE_URL", "memcached://cache"),
+        ];
         let mut terminal = Terminal::run(&command(&program, &[], &wrong));
         assert_eq!(terminal.wait().await.code(), Some(64));
         terminal.shows("LOG_FORMAT: ").await;
@@ -199,5 +282,22 @@ async fn commands_fit_the_terminal_and_end_in_order() {
         assert_eq!(help.wait().await.code(), Some(0));
         assert_fits(&help.lines());
     }
+    // An upstream that refuses connections: a reason for each collection.
+    let dead = [
+        ("CACHE_URL", cache.as_str()),
+        ("GHIBLI_API", "http://127.0.0.1:1"),
+        ("ADMIN_ADDR", "127.0.0.1:1"),
+    ];
+    let mut terminal = Terminal::run(&command(&binaries().poller, &["sync"], &dead));
+    assert_eq!(terminal.wait().await.code(), Some(1));
+    terminal.shows("vehicles").await;
+    terminal.shows("failed: generation").await;
+    assert_is_orderly(&terminal);
+    let lines = terminal.lines();
+    let own: Vec<_> = lines
+        .into_iter()
+        .filter(|line| !line.contains(&cache))
+        .collect();
+    assert_fits(&own);
     assert!(Path::new(&folder.path().join("snapshot.json")).exists());
 }

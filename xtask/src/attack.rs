@@ -8,6 +8,8 @@ use testkit::attack::{list, measure, raise_open_files};
 use testkit::mirror::Mirror;
 use testkit::process::cargo;
 
+use crate::{note, say};
+
 /// What can be chosen.
 #[derive(Args)]
 pub(crate) struct Options {
@@ -29,26 +31,28 @@ async fn table(options: &Options) -> Result<()> {
         return optimised(options);
     }
     let files = raise_open_files();
-    println!("{files} files may be open; building the binaries");
+    say(format_args!(
+        "{files} files may be open; building the binaries"
+    ));
     tokio::task::spawn_blocking(testkit::process::binaries).await?;
     let mirror = Mirror::of(testkit::catalogue()).await;
     let time = Duration::from_secs(options.seconds);
-    println!(
+    say(format_args!(
         "{} s for each attack\n\n{}",
         options.seconds,
         measure::header()
-    );
+    ));
     let is_wanted = |name: &str| {
         let wanted = &options.attacks;
         wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str()))
     };
-    println!("{}", measure::measure(&mirror, None, time).await.markdown());
+    say(measure::measure(&mirror, None, time).await.markdown());
     for attack in list::all() {
         if is_wanted(attack.name) {
             let row = measure::measure(&mirror, Some(&attack), time).await;
-            println!("{}", row.markdown());
+            say(row.markdown());
             if let Some(failure) = row.seen.first_failure {
-                eprintln!("{}: first failure: {failure}", attack.name);
+                note(format_args!("{}: first failure: {failure}", attack.name));
             }
         }
     }
@@ -57,7 +61,7 @@ async fn table(options: &Options) -> Result<()> {
 
 /// The same with an optimised attacker, which then builds optimised binaries to attack.
 fn optimised(options: &Options) -> Result<()> {
-    println!("building optimised binaries; the first time this takes some minutes");
+    say("building optimised binaries; the first time this takes some minutes");
     let mut run = cargo();
     run.args([
         "run",

@@ -7,6 +7,8 @@ use clap::Args;
 use testkit::chaos::disk::{self, Ran};
 use testkit::chaos::{left_out, run};
 
+use crate::say;
+
 /// What can be chosen.
 #[derive(Args)]
 pub(crate) struct Options {
@@ -36,26 +38,33 @@ async fn storm(options: &Options) -> Result<()> {
         "cargo xtask chaos --minutes {} --seed {seed}",
         options.minutes
     );
-    println!("seed {seed}; to replay: {again}");
+    say(format_args!("seed {seed}; to replay: {again}"));
     for left_out in left_out() {
-        println!("{left_out}");
+        say(left_out);
     }
     tokio::task::spawn_blocking(testkit::process::binaries).await?;
 
-    println!("\n== a full disk");
+    say("\n== a full disk");
     match disk::run().await {
-        Ok(Ran::Whole { answered }) => println!("{answered} requests answered, every promise kept"),
+        Ok(Ran::Whole { answered }) => say(format_args!(
+            "{answered} requests answered, every promise kept"
+        )),
         Ok(Ran::NotPermitted(reason)) if std::env::var_os("CI").is_some() => {
             bail!("no disk to fill could be mounted: {reason}")
         }
-        Ok(Ran::NotPermitted(reason)) => println!("skipped, no disk can be mounted: {reason}"),
+        Ok(Ran::NotPermitted(reason)) => {
+            say(format_args!("skipped, no disk can be mounted: {reason}"));
+        }
         Err(violation) => bail!("{violation}"),
     }
 
-    println!("\n== troubles for {} minutes", options.minutes);
+    say(format_args!(
+        "\n== troubles for {} minutes",
+        options.minutes
+    ));
     let time = Duration::from_secs_f64(options.minutes * 60.0);
-    let outcome = run(seed, time, |line| println!("{line}")).await;
-    println!("\n{outcome}");
+    let outcome = run(seed, time, |line| say(line)).await;
+    say(format_args!("\n{outcome}"));
     if outcome.is_good() {
         return Ok(());
     }

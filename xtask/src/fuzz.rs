@@ -46,7 +46,10 @@ pub(crate) fn fuzz(options: &Options) -> Result<()> {
     for (target, longest) in TARGETS {
         if options.targets.is_empty() || options.targets.iter().any(|name| name == target) {
             let target = Target::new(target, longest);
-            println!("\n== {} for {} min", target.name, options.minutes);
+            crate::say(format_args!(
+                "\n== {} for {} min",
+                target.name, options.minutes
+            ));
             target.run(options.minutes)?;
             if options.keep {
                 target.keep()?;

@@ -36,11 +36,11 @@ pub(crate) fn install(
     let is_debian = manager == "apt-get";
     let elsewhere = [elsewhere];
     let packages = if is_debian { debian } else { &elsewhere };
-    println!(
+    crate::say(format_args!(
         "{what} is missing; installing it: {manager} {} {}",
         arguments.join(" "),
         packages.join(" ")
-    );
+    ));
     if is_debian {
         // A new machine has no package lists yet.
         run(Command::new(manager).args(["update", "-qq"]))?;

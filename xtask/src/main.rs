@@ -1,6 +1,8 @@
 //! What people do with this repository: `cargo xtask up`, `test`, `chaos`, `attack`, `fuzz` and
 //! `sbom`.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod attack;
 mod chaos;
 mod fuzz;
@@ -54,7 +56,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            _ = writeln!(io::stderr(), "cargo xtask: {error:#}");
+            note(format_args!("cargo xtask: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -76,9 +78,15 @@ fn until_interrupted(work: impl Future<Output = Result<()>>) -> Result<()> {
     })
 }
 
-/// Prints a line. One that cannot be written, because the terminal was closed, is lost.
+/// Prints a line. One that cannot be written, because the terminal was closed or the reader of a
+/// pipe left, is lost.
 fn say(line: impl Display) {
     _ = writeln!(io::stdout(), "{line}");
+}
+
+/// The same on standard error.
+fn note(line: impl Display) {
+    _ = writeln!(io::stderr(), "{line}");
 }
 
 /// The repository's top level.

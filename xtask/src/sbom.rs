@@ -35,7 +35,7 @@ pub(crate) fn sbom() -> Result<()> {
     for (package, program) in PROGRAMS {
         let file = folder.join(format!("{program}.cdx.json"));
         fs::write(&file, document(package, program)?)?;
-        println!("{}", file.display());
+        crate::say(file.display());
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use testkit::chaos::{clocks_can_be_wrong, left_out};
 use testkit::process::cargo;
 
 use crate::install::{install, is_installed, run};
+use crate::say;
 
 /// How many random queries are compared with the software that the upstream runs.
 const ORACLE_QUERIES: &str = "5000";
@@ -73,7 +74,10 @@ pub(crate) fn test() -> Result<()> {
         }
         run(&mut tests)
     })?;
-    println!("\nall of it holds, in {} s", started.elapsed().as_secs());
+    say(format_args!(
+        "\nall of it holds, in {} s",
+        started.elapsed().as_secs()
+    ));
     Ok(())
 }
 
@@ -84,10 +88,13 @@ fn built() -> PathBuf {
 }
 
 fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
-    println!("\n== {name}");
+    say(format_args!("\n== {name}"));
     let started = Instant::now();
     work().with_context(|| format!("{name} failed"))?;
-    println!("== {name}: passed in {} s", started.elapsed().as_secs());
+    say(format_args!(
+        "== {name}: passed in {} s",
+        started.elapsed().as_secs()
+    ));
     Ok(())
 }
 
@@ -98,7 +105,7 @@ fn dependencies() -> Result<()> {
     run(cargo().args(fuzzers).args(["--locked", "--quiet"]))?;
     if !is_installed("cargo-deny") {
         if !is_ci() {
-            println!("skipped: cargo-deny is missing; cargo install --locked cargo-deny");
+            say("skipped: cargo-deny is missing; cargo install --locked cargo-deny");
             return Ok(());
         }
         run(cargo().args(["install", "--locked", "cargo-deny"]))?;
@@ -124,7 +131,7 @@ fn redis() -> Result<()> {
 fn oracle() -> Result<()> {
     if !is_installed("npm") {
         if !is_ci() {
-            println!("skipped: npm is missing; recorded answers are compared instead");
+            say("skipped: npm is missing; recorded answers are compared instead");
             return Ok(());
         }
         install("npm", &["npm"], "npm", || is_installed("npm"))?;
@@ -144,7 +151,7 @@ fn chaos() -> Result<()> {
     let left_out = left_out();
     ensure!(left_out.is_empty() || !is_ci(), "{}", left_out.join("; "));
     for left_out in left_out {
-        println!("{left_out}");
+        say(left_out);
     }
     Ok(())
 }
@@ -155,7 +162,7 @@ fn browser() -> Result<()> {
     let is_there = || is_installed("chromedriver");
     match install("chromedriver", &debian, "chromedriver", is_there) {
         Err(error) if !is_ci() => {
-            println!("skipped: no browser; {error:#}");
+            say(format_args!("skipped: no browser; {error:#}"));
             Ok(())
         }
         outcome => outcome,

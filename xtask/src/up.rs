@@ -1,5 +1,7 @@
 //! `cargo xtask up`: the mirror on this machine, with nothing to install.
 
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -12,7 +14,7 @@ use testkit::process::cargo;
 use testkit::upstream::Upstream;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 use tokio::time::{sleep, timeout};
 
 use crate::{say, top};
@@ -40,6 +42,9 @@ pub(crate) struct Options {
 /// How much of a typed line counts as a title, in bytes.
 const LONGEST_TITLE: u64 = 1024;
 
+/// How many columns of a title are shown and released, so that the line about it fits 80.
+const TITLE_COLUMNS: usize = 60;
+
 /// How long processes get to stop by themselves.
 const STOP_TIME: Duration = Duration::from_secs(12);
 
@@ -56,19 +61,13 @@ pub(crate) fn up(options: &Options) -> Result<()> {
 }
 
 async fn run(options: &Options) -> Result<()> {
-    let (mut interrupt, mut terminate, mut hangup) = (
-        signal(SignalKind::interrupt())?,
-        signal(SignalKind::terminate())?,
-        signal(SignalKind::hangup())?,
-    );
-    let stopped = async {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
-        }
+    let mut stop = Stop::new()?;
+    for reader in 0..options.readers {
+        is_free(options.port + reader)?;
+    }
+    let Some(binaries) = build(options.release, &mut stop).await? else {
+        return Ok(());
     };
-    let binaries = build(options.release)?;
     let upstream = options
         .offline
         .then(|| Upstream::start(testkit::catalogue()));
@@ -80,19 +79,72 @@ async fn run(options: &Options) -> Result<()> {
         .map_or_else(|| top().join("data"), |scratch| scratch.path().to_owned());
     let mut processes = start(options, &binaries, &directory, upstream.as_ref())?;
     let outcome = tokio::select! {
-        () = stopped => Ok(()),
+        () = stop.requested() => Ok(()),
         outcome = watch(&mut processes) => outcome,
         outcome = tell(options, upstream.as_ref()) => outcome,
     };
-    say("stopping");
-    stop(processes).await;
+    end(processes, &mut stop).await;
     outcome
 }
 
-/// Builds both binaries and returns the folder that they are in.
-fn build(release: bool) -> Result<PathBuf> {
+/// The ways in which a person stops `up`.
+struct Stop {
+    interrupt: Signals,
+    terminate: Signals,
+    /// `None` when it is ignored, as under `nohup`.
+    hangup: Option<Signals>,
+}
+
+impl Stop {
+    fn new() -> Result<Self> {
+        let hangup = (!ignores_hangup()).then(|| signal(SignalKind::hangup()));
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: hangup.transpose()?,
+        })
+    }
+
+    /// Waits for the next of them.
+    async fn requested(&mut self) {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = hangup => {}
+        }
+    }
+}
+
+/// Whether the parent wants this process to outlive its terminal. Where there is no `/proc`: no.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // The lowest bit is signal 1, SIGHUP.
+    ignored.is_some_and(|mask| mask & 1 == 1)
+}
+
+/// An error that helps unless a server can listen at this port.
+fn is_free(port: u16) -> Result<()> {
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => {
+            bail!("port {port} is taken; --port chooses another")
+        }
+        Err(error) => bail!("cannot listen at port {port}: {error}; --port chooses another"),
+    }
+}
+
+/// Builds both binaries and returns the folder that they are in; `None` when it was stopped.
+async fn build(release: bool, stop: &mut Stop) -> Result<Option<PathBuf>> {
     say("building the poller and the server; the first time this takes some minutes");
-    let mut build = cargo();
+    let mut build = Command::from(cargo());
     build.args([
         "build",
         "--locked",
@@ -105,11 +157,23 @@ fn build(release: bool) -> Result<PathBuf> {
     if release {
         build.arg("--release");
     }
-    ensure!(build.status()?.success(), "the build failed");
+    let mut child = build
+        .kill_on_drop(true)
+        .spawn()
+        .context("cannot run cargo")?;
+    let status = tokio::select! {
+        status = child.wait() => Some(status?),
+        () = stop.requested() => None,
+    };
+    let Some(status) = status else {
+        let name = "the build".to_owned();
+        end(vec![Process { name, child }], stop).await;
+        return Ok(None);
+    };
+    ensure!(status.success(), "the build failed");
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or("target".into(), PathBuf::from);
-    Ok(top()
-        .join(target)
-        .join(if release { "release" } else { "debug" }))
+    let profile = if release { "release" } else { "debug" };
+    Ok(Some(top().join(target).join(profile)))
 }
 
 struct Process {
@@ -131,6 +195,8 @@ fn start(
         command
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .env("CACHE_URL", &cache)
+            // One who runs the mirror in another way has it set; both together are a mistake.
+            .env_remove("CACHE_URL_FILE")
             .env("ADMIN_ADDR", "127.0.0.1:0")
             .env("LOG_FORMAT", "text")
             .stdin(Stdio::null())
@@ -207,28 +273,44 @@ async fn release(upstream: &Upstream) -> Result<()> {
             return std::future::pending().await;
         };
         let is_whole = line.ends_with(b"\n");
-        let text = String::from_utf8_lossy(&line);
-        let title: String = text.chars().filter(|it| !it.is_control()).collect();
-        let title = title.trim();
+        let title = title_of(&String::from_utf8_lossy(&line));
         if !title.is_empty() {
-            upstream.release(title);
+            upstream.release(&title);
             say(format_args!("released upstream: {title}"));
         }
         if !is_whole {
-            skip_line(&mut input).await?;
+            skip_line(&mut input).await;
         }
     }
 }
 
-/// Reads on to the end of a line that is too long, without keeping it.
-async fn skip_line(input: &mut (impl AsyncBufReadExt + Unpin)) -> Result<()> {
-    loop {
-        let read = input.fill_buf().await?;
+/// A typed line as a title: nothing that moves the cursor or turns the direction of text around,
+/// and no wider than the terminal.
+fn title_of(line: &str) -> String {
+    let turns = |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut columns = 0;
+    let title: String = line
+        .trim()
+        .chars()
+        .filter(|c| !c.is_control() && !turns(*c))
+        .take_while(|c| {
+            // At most: many of these are as wide as one.
+            columns += 1 + usize::from(*c >= '\u{1100}');
+            columns <= TITLE_COLUMNS
+        })
+        .collect();
+    title.trim().to_owned()
+}
+
+/// Reads on to the end of a line that is too long, without keeping it. What cannot be read ends it
+/// as well.
+async fn skip_line(input: &mut (impl AsyncBufReadExt + Unpin)) {
+    while let Ok(read) = input.fill_buf().await {
         let end = read.iter().position(|byte| *byte == b'\n');
         let skipped = end.map_or(read.len(), |end| end + 1);
         input.consume(skipped);
         if end.is_some() || skipped == 0 {
-            return Ok(());
+            return;
         }
     }
 }
@@ -245,8 +327,9 @@ async fn watch(processes: &mut [Process]) -> Result<()> {
     }
 }
 
-/// Asks all to stop, and makes those that do not.
-async fn stop(mut processes: Vec<Process>) {
+/// Asks all to stop, and makes those that do not in time, or before a person loses patience.
+async fn end(mut processes: Vec<Process>, stop: &mut Stop) {
+    say("stopping");
     for Process { child, .. } in &processes {
         let pid = child
             .id()
@@ -257,10 +340,38 @@ async fn stop(mut processes: Vec<Process>) {
             let _ = kill_process(pid, Signal::TERM);
         }
     }
+    let ended = async {
+        for Process { child, .. } in &mut processes {
+            _ = child.wait().await;
+        }
+    };
+    let is_over = tokio::select! {
+        () = ended => true,
+        () = stop.requested() => false,
+        () = sleep(STOP_TIME) => false,
+    };
+    if is_over {
+        return;
+    }
     for Process { name, child } in &mut processes {
-        if timeout(STOP_TIME, child.wait()).await.is_err() {
+        if matches!(child.try_wait(), Ok(None)) {
             say(format_args!("{name} does not stop; killing it"));
             let _ = child.kill().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_fits_its_line_and_moves_nothing_in_it() {
+        assert_eq!(title_of(" Porco Rosso 2\r\n"), "Porco Rosso 2");
+        assert_eq!(title_of("\u{1b}[2Ja\u{202e}b\u{2066}c\u{200f}"), "[2Jabc");
+        assert_eq!(title_of("\u{202e}\u{7}\n"), "");
+        let line = format!("released upstream: {}", title_of(&"x".repeat(1000)));
+        assert_eq!(line.len(), 79);
+        assert_eq!(title_of(&"千".repeat(1000)).chars().count(), 30);
     }
 }
