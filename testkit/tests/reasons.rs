@@ -327,7 +327,7 @@ async fn the_body_of_an_error_costs_no_time_and_no_memory() {
     };
     let serving = tokio::spawn(serve);
     let asked = Instant::now();
-    let told = sync(&url, &[("UPSTREAM_TIMEOUT", "60s")]).await;
+    let told = sync(&url, &[("UPSTREAM_TIMEOUT", "30s")]).await;
     assert_eq!(told.films, "failed: status 404 (\"for ever\")");
     assert!(
         asked.elapsed() < Duration::from_secs(20),
