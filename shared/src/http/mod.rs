@@ -148,7 +148,11 @@ pub async fn serve<S, B>(
         .header_read_timeout(limits.head_time)
         .max_headers(limits.headers)
         .max_buf_size(limits.head_bytes)
-        .half_close(false);
+        // A client that has closed its sending side may still wait for its answer, and cannot be
+        // told from one that went away until something is written to it. So it is answered, and
+        // then hyper closes. What it can cost is bounded as for every other client: the service
+        // answers in bounded time, and whoever does not read is swept.
+        .half_close(true);
     let mut sweeper = JoinSet::new();
     sweeper.spawn(sweep(connections.clone(), limits));
     let mut shutdown = pin!(shutdown);

@@ -4,6 +4,7 @@
 
 mod age;
 mod coding;
+mod half_closed;
 mod head;
 mod links;
 mod policies;
