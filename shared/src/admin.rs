@@ -23,7 +23,7 @@ use hyper::service::service_fn;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::http::{Limits, serve};
+use crate::http::{Limits, Malformed, serve};
 
 /// What `/readyz` answers: nothing wrong, or what is missing.
 pub type Readiness = Result<(), String>;
@@ -66,6 +66,9 @@ pub async fn run(
     let service = service_fn(move |request: Request<Incoming>| {
         let (ready, orders) = (ready.clone(), orders.clone());
         async move {
+            if let Some(why) = request.extensions().get::<Malformed>() {
+                return Ok(problem(StatusCode::BAD_REQUEST, &why.to_string()));
+            }
             Ok(match (request.method(), orders) {
                 (&Method::GET | &Method::HEAD, _) => look(&request, &ready),
                 (&Method::POST, Some(orders)) => take(&request, &orders).await,

@@ -1,5 +1,5 @@
 //! HTTP done right, asked of running servers: validators, HEAD, codings, ages, settings, links,
-//! policies.
+//! policies, and requests as clients really send them.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod age;
@@ -9,6 +9,7 @@ mod head;
 mod links;
 mod policies;
 mod settings;
+mod spoken;
 mod validators;
 
 use testkit::client::{Response, request};
