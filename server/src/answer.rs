@@ -29,6 +29,8 @@ pub(crate) struct Context {
     pub(crate) view: Option<Arc<View>>,
     pub(crate) setup: Arc<Setup>,
     pub(crate) headers: HeaderMap,
+    /// The path as it was asked for.
+    pub(crate) path: String,
     /// The query string, its escapes untouched.
     pub(crate) query: String,
 }
@@ -57,8 +59,7 @@ impl Context {
             if plan.is_plain() {
                 return Ok(self.whole(&records.body));
             }
-            let path = format!("/{collection}");
-            Ok(self.selected(&plan, &path, view, records.fields()))
+            Ok(self.selected(&plan, view, records.fields()))
         })
     }
 
@@ -78,8 +79,7 @@ impl Context {
     pub(crate) fn related(&self, from: Collection, id: &str, to: Collection) -> Response<Bytes> {
         self.with_item(from, id, |view, item| {
             let plan = Plan::parse(&self.query)?;
-            let path = format!("/{from}/{id}/{to}");
-            Ok(self.selected(&plan, &path, view, view.site.related(from, item, to)))
+            Ok(self.selected(&plan, view, view.site.related(from, item, to)))
         })
     }
 
@@ -142,7 +142,6 @@ impl Context {
     fn selected<'a>(
         &self,
         plan: &Plan,
-        path: &str,
         view: &View,
         records: impl IntoIterator<Item = &'a Map<String, Value>>,
     ) -> Response<Bytes> {
@@ -156,15 +155,15 @@ impl Context {
         if let Some(total) = total {
             response.headers_mut().insert(X_TOTAL_COUNT, total.into());
         }
-        if let Some(link) = links.and_then(|links| self.link(path, &links)) {
+        if let Some(link) = links.and_then(|links| self.link(&links)) {
             response.headers_mut().insert(LINK, link);
         }
         response
     }
 
-    /// The `Link` header (RFC 8288). The query comes back in it as it came.
-    fn link(&self, path: &str, links: &Pages) -> Option<HeaderValue> {
-        let url = format!("{}{path}", self.setup.base);
+    /// The `Link` header (RFC 8288). Path and query come back in it as they came.
+    fn link(&self, links: &Pages) -> Option<HeaderValue> {
+        let url = format!("{}{}", self.setup.base, self.path);
         HeaderValue::try_from(links.header(&url)).ok()
     }
 

@@ -22,6 +22,10 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 /// How soon to ask again when there is no answer yet, in seconds.
 const RETRY_SOON: HeaderValue = HeaderValue::from_static("2");
 
+/// The highest `Age`, in seconds, and what a higher one is to be sent as (RFC 9111, section 1.2.2).
+/// The moment of the last sync is of another machine's clock, which may say anything.
+const OLDEST: i64 = 1 << 31;
+
 /// How many codings a client may say something about; browsers name five.
 const MOST_CODINGS: usize = 32;
 
@@ -42,7 +46,9 @@ pub fn with_body(status: StatusCode, body: &Body, request: &HeaderMap) -> Respon
     headers.insert(ETAG, body.etag.clone());
     headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
     if let Some(moment) = body.last_modified {
-        headers.insert(LAST_MODIFIED, http_date(moment));
+        // The moment is of the poller's clock, and may not be later than `Date`, which is of this
+        // one's (RFC 9110, section 8.8.2.1).
+        headers.insert(LAST_MODIFIED, http_date(moment.min(Utc::now())));
     }
     policy::protect(headers, body.content_type);
     if known {
@@ -66,7 +72,7 @@ pub fn aged(mut response: Response<Bytes>, status: Option<&Status>) -> Response<
     let headers = response.headers_mut();
     let confirmed_at = status.and_then(Status::confirmed_at);
     if let Some(moment) = confirmed_at {
-        headers.insert(AGE, (now - moment).num_seconds().max(0).into());
+        headers.insert(AGE, (now - moment).num_seconds().clamp(0, OLDEST).into());
     }
     let ttl = status
         .and_then(|status| status.next_attempt_at)
@@ -186,13 +192,18 @@ fn http_date(moment: DateTime<Utc>) -> HeaderValue {
     HeaderValue::try_from(text).expect("is ASCII")
 }
 
-/// Whether `If-None-Match` names this tag, or any at all, by weak comparison. A request that says
-/// `Cache-Control: no-cache` wants the body all the same.
+/// Whether `If-None-Match` names this tag, or is `*` and so means any, by weak comparison. A request
+/// that says `Cache-Control: no-cache` wants the body all the same.
 fn has_already(request: &HeaderMap, etag: &HeaderValue) -> bool {
-    let wants_all = list(request, &CACHE_CONTROL).any(|it| it.eq_ignore_ascii_case("no-cache"));
-    let opaque = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag).to_owned();
+    fn opaque(tag: &str) -> &str {
+        tag.strip_prefix("W/").unwrap_or(tag)
+    }
+    let directives = || list(request, &CACHE_CONTROL, Quoted::Text);
+    let tags = || list(request, &IF_NONE_MATCH, Quoted::Tag);
+    let wants_all = directives().any(|it| it.eq_ignore_ascii_case("no-cache"));
     let ours = opaque(etag.to_str().unwrap_or_default());
-    !wants_all && list(request, &IF_NONE_MATCH).any(|tag| tag == "*" || opaque(tag) == ours)
+    // Among others `*` means nothing (RFC 9110, section 13.1.2).
+    !wants_all && (tags().eq(["*"]) || tags().any(|tag| opaque(tag) == ours))
 }
 
 /// Chooses the form that the client likes best; of several liked alike the smallest. A client
@@ -218,7 +229,7 @@ fn negotiate(request: &HeaderMap, body: &Body) -> (Option<&'static str>, Bytes) 
 /// How much the client likes a coding, in thousandths. `identity` is acceptable unless refused.
 fn quality(request: &HeaderMap, coding: Option<&str>) -> u16 {
     let mut any = None;
-    for offer in list(request, &ACCEPT_ENCODING).take(MOST_CODINGS) {
+    for offer in list(request, &ACCEPT_ENCODING, Quoted::Text).take(MOST_CODINGS) {
         let (name, parameters) = offer.split_once(';').unwrap_or((offer, ""));
         let weight = parameters.split(';').find_map(weight).unwrap_or(1000);
         let (name, wanted) = (name.trim(), coding.unwrap_or("identity"));
@@ -248,20 +259,51 @@ fn weight(parameter: &str) -> Option<u16> {
     Some((weight * 1000.0).round() as u16)
 }
 
-/// The comma-separated items of a header, over all its lines.
-fn list<'a>(request: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+/// What stands between quotes in a header.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Quoted {
+    /// An entity tag, in which a backslash is a character like any other (RFC 9110, section 8.8.3).
+    Tag,
+    /// Text, in which a backslash takes the meaning from the next character (section 5.6.4).
+    Text,
+}
+
+/// The comma-separated items of a header, over all its lines. A comma between quotes is part of its
+/// item; quotes that are never closed reach to the end of their line.
+fn list<'a>(
+    request: &'a HeaderMap,
+    name: &HeaderName,
+    quoted: Quoted,
+) -> impl Iterator<Item = &'a str> {
     let lines = request
         .get_all(name)
         .into_iter()
-        .filter_map(|line| line.to_str().ok());
+        .filter_map(|line| std::str::from_utf8(line.as_bytes()).ok());
     lines
-        .flat_map(|line| line.split(','))
+        .flat_map(move |line| {
+            let (mut in_quotes, mut after_backslash) = (false, false);
+            line.split(move |character| {
+                let is_literal = std::mem::take(&mut after_backslash);
+                match character {
+                    _ if is_literal => {}
+                    '"' => in_quotes = !in_quotes,
+                    '\\' => after_backslash = in_quotes && quoted == Quoted::Text,
+                    ',' => return !in_quotes,
+                    _ => {}
+                }
+                false
+            })
+        })
         .map(str::trim)
         .filter(|item| !item.is_empty())
 }
 
 #[cfg(test)]
 mod tests {
+    use shared::catalogue::PerCollection;
+    use shared::snapshot::FORMAT;
+    use shared::status::Confirmation;
+
     use super::*;
 
     fn chosen(accept: &str) -> &'static str {
@@ -313,5 +355,86 @@ mod tests {
             assert!(!told(tag, "no-cache"), "{tag}");
         }
         assert!(!told("W/\"other\"", "max-age=0"));
+    }
+
+    #[test]
+    fn a_comma_between_quotes_separates_nothing() {
+        let etag = HeaderValue::from_static("W/\"2-abc\"");
+        let has = |lines: &[&'static str], cache_control: &'static str| {
+            let mut request = HeaderMap::new();
+            for line in lines {
+                request.append(IF_NONE_MATCH, HeaderValue::from_static(line));
+            }
+            request.insert(CACHE_CONTROL, HeaderValue::from_static(cache_control));
+            has_already(&request, &etag)
+        };
+        for lines in [
+            &["\"a,b\", \"2-abc\""][..],
+            &["\"x\"", "W/\"y\",W/\"2-abc\""],
+            // In a tag a backslash hides nothing.
+            &["\"x\\\", \"2-abc\""],
+            &["\"\", ,, \"2-abc\""],
+            &[" * "],
+        ] {
+            assert!(has(lines, "max-age=0"), "{lines:?}");
+        }
+        for lines in [
+            &["\"a,*,b\""][..],
+            &["\"a, W/\"2-abc\", b\""],
+            &["\"x\", *"],
+            &["*", "\"x\""],
+            &["*, *"],
+            &["W/*"],
+            &["\"x, \"2-abc\""],
+            &["\"2-abc"],
+            &["2-abc"],
+            &["w/\"2-abc\""],
+            &["\"x\" \"2-abc\""],
+        ] {
+            assert!(!has(lines, "max-age=0"), "{lines:?}");
+        }
+        for directives in ["no-cache", "max-age=0, No-Cache", "x=\"a\\\"\", no-cache"] {
+            assert!(!has(&["*"], directives), "{directives}");
+        }
+        for directives in [
+            "x=\"a, no-cache, b\"",
+            "x=\"a\\\", no-cache, b\"",
+            "no-cached",
+        ] {
+            assert!(has(&["*"], directives), "{directives}");
+        }
+        assert_eq!(chosen("x;y=\"a, gzip, b\""), "identity");
+    }
+
+    #[test]
+    fn no_clock_but_this_ones_shows_in_the_dates() {
+        let now = Utc::now();
+        let ahead = now + chrono::Duration::hours(1);
+        let body = Body::uncompressed("text/plain", "x").modified_at(ahead);
+        let answer = with_body(StatusCode::OK, &body, &HeaderMap::new());
+        let told = answer.headers()[LAST_MODIFIED].to_str().unwrap();
+        let told = DateTime::parse_from_rfc2822(told).unwrap();
+        assert!(told <= Utc::now() && told.timestamp() >= now.timestamp());
+
+        let age = |confirmed_at: &str| {
+            let confirmed_at: DateTime<Utc> = confirmed_at.parse().unwrap();
+            let status = Status {
+                format: FORMAT,
+                generation: 1,
+                started_at: now,
+                finished_at: now,
+                next_attempt_at: None,
+                last_success_at: None,
+                failures_in_a_row: 0,
+                collections: PerCollection::from_fn(|_| Confirmation {
+                    confirmed_at: Some(confirmed_at),
+                    failure: None,
+                }),
+            };
+            let answer = aged(Response::default(), Some(&status));
+            answer.headers()[AGE].to_str().unwrap().to_owned()
+        };
+        assert_eq!(age(&ahead.to_rfc3339()), "0");
+        assert_eq!(age("0001-01-01T00:00:00Z"), "2147483648");
     }
 }

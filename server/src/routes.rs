@@ -13,8 +13,8 @@
 //! | anything else | 404 `{}` |
 //!
 //! Everything is answered from memory; queries beside the threads that serve connections. Names of
-//! collections are read without regard to case, and one trailing slash is ignored, as the upstream
-//! does.
+//! collections are read without regard to case, and so many slashes are ignored as the upstream
+//! ignores: one at the end, and one more behind the name of a collection.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -29,9 +29,11 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Body as RequestBody;
 use hyper::service::Service;
 use shared::catalogue::Collection;
+use shared::http::Malformed;
 use tower_service::Service as _;
 use warp::Filter;
 use warp::filters::BoxedFilter;
+use warp::path::FullPath;
 use warp::reply::Reply;
 
 use crate::answer::Context;
@@ -73,7 +75,11 @@ where
         async move {
             let started = Instant::now();
             let mut response = match *request.method() {
+                _ if request.extensions().get::<Malformed>().is_some() => {
+                    malformed(&request).into_response()
+                }
                 Method::GET | Method::HEAD => {
+                    let request = with_fewer_slashes(request);
                     let answer = AssertUnwindSafe(async move { routes.call(request).await });
                     match answer.catch_unwind().await {
                         Ok(Ok(response)) => response,
@@ -91,6 +97,47 @@ where
             Ok(response)
         }
     })
+}
+
+/// A request whose first line could not be read.
+fn malformed<B>(request: &Request<B>) -> Response<Bytes> {
+    let why = request.extensions().get::<Malformed>();
+    let why = why.map(ToString::to_string).unwrap_or_default();
+    respond::problem(StatusCode::BAD_REQUEST, &why)
+}
+
+/// The path as it was asked for, where another one was put in its place.
+#[derive(Clone, Debug)]
+struct Asked(String);
+
+/// The request without the slashes that the upstream ignores, and that warp would not.
+fn with_fewer_slashes<B>(mut request: Request<B>) -> Request<B> {
+    let uri = request.uri();
+    if let Some(path) = fewer_slashes(uri.path()) {
+        let query = uri.query().map(|query| format!("?{query}"));
+        let path_and_query = path + &query.unwrap_or_default();
+        if let Ok(fewer) = path_and_query.parse() {
+            let asked = Asked(uri.path().to_owned());
+            request.extensions_mut().insert(asked);
+            *request.uri_mut() = fewer;
+        }
+    }
+    request
+}
+
+/// The root and a collection may be followed by more slashes than one: `//`, `/films//`,
+/// `/films//{id}`. Nothing where the path is right as it is, or leads nowhere.
+fn fewer_slashes(path: &str) -> Option<String> {
+    let rest = path.strip_prefix('/')?;
+    if !rest.is_empty() && rest.bytes().all(|byte| byte == b'/') {
+        return Some("/".to_owned());
+    }
+    let (collection, rest) = rest.split_once("//")?;
+    let id = rest.strip_suffix('/').unwrap_or(rest);
+    let is_read = collection.parse::<Collection>().is_ok()
+        && !id.contains('/')
+        && !(id.is_empty() && rest == "/");
+    is_read.then(|| format!("/{collection}/{rest}"))
 }
 
 /// A mistake of ours. The panic itself has been logged.
@@ -123,14 +170,20 @@ fn routes(
 
 fn context(published: Published, setup: Arc<Setup>) -> BoxedFilter<(Context,)> {
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+    let asked = warp::ext::optional::<Asked>();
     warp::header::headers_cloned()
+        .and(warp::path::full())
+        .and(asked)
         .and(query)
-        .map(move |headers, query| Context {
-            view: published.load_full(),
-            setup: setup.clone(),
-            headers,
-            query,
-        })
+        .map(
+            move |headers, path: FullPath, asked: Option<Asked>, query| Context {
+                view: published.load_full(),
+                setup: setup.clone(),
+                headers,
+                path: asked.map_or_else(|| path.as_str().to_owned(), |Asked(path)| path),
+                query,
+            },
+        )
         .boxed()
 }
 
@@ -227,6 +280,38 @@ fn asset(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn slashes_are_ignored_where_the_upstream_ignores_them() {
+        for (path, fewer) in [
+            ("//", "/"),
+            ("///", "/"),
+            ("/films//", "/films/"),
+            ("/Films//", "/Films/"),
+            ("/films//7", "/films/7"),
+            ("/films//7/", "/films/7/"),
+        ] {
+            assert_eq!(fewer_slashes(path).as_deref(), Some(fewer), "{path}");
+        }
+        for path in [
+            "/",
+            "/films",
+            "/films/",
+            "/films///",
+            "/films//7//",
+            "/films//7/people",
+            "/films/7//",
+            "/films/7//people",
+            "//films",
+            "//films//",
+            "/db//",
+            "/movies//",
+            "*",
+            "",
+        ] {
+            assert_eq!(fewer_slashes(path), None, "{path}");
+        }
+    }
 
     /// What pages are made of; nobody asks for it by itself.
     const UNDOCUMENTED: [&str; 2] = ["/style.css", "/icon.svg"];

@@ -7,7 +7,11 @@
 //! | `/readyz` | 200 when it can do its work; before, 503 problem+json that says what is missing |
 //! | POST to another path | what the process makes of that order, where it takes any |
 //!
-//! Never serves the catalogue, and is never reachable through the edge.
+//! Never serves the catalogue, and is never reachable through the edge. An order has to come from
+//! the command line. A page in a browser on the same machine can reach this address too, even as a
+//! page of the same origin when its name is made to resolve to it (DNS rebinding), so an order is
+//! refused that names this address otherwise than by IP address or as `localhost`, or that says
+//! that a browser sends it. Health has no secrets, and is answered under any name.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -15,7 +19,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, X_CONTENT_TYPE_OPTIONS};
+use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -23,7 +28,7 @@ use hyper::service::service_fn;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::http::{Limits, serve};
+use crate::http::{Limits, Malformed, serve};
 
 /// What `/readyz` answers: nothing wrong, or what is missing.
 pub type Readiness = Result<(), String>;
@@ -46,6 +51,9 @@ const ORDER_TIMEOUT: Duration = Duration::from_mins(1);
 /// Orders carry this header, which a page in a browser cannot send to another origin.
 const ORDER_HEADER: &str = "x-ghibli-order";
 
+/// Browsers say with it where a request comes from, and pages cannot take it away.
+const FETCH_SITE: &str = "sec-fetch-site";
+
 /// Something that a person wants a running process to do.
 #[derive(Debug)]
 pub struct Order {
@@ -66,6 +74,9 @@ pub async fn run(
     let service = service_fn(move |request: Request<Incoming>| {
         let (ready, orders) = (ready.clone(), orders.clone());
         async move {
+            if let Some(why) = request.extensions().get::<Malformed>() {
+                return Ok(problem(StatusCode::BAD_REQUEST, &why.to_string()));
+            }
             Ok(match (request.method(), orders) {
                 (&Method::GET | &Method::HEAD, _) => look(&request, &ready),
                 (&Method::POST, Some(orders)) => take(&request, &orders).await,
@@ -94,8 +105,8 @@ fn look(request: &Request<Incoming>, ready: &impl Fn() -> Readiness) -> Response
 }
 
 async fn take(request: &Request<Incoming>, orders: &mpsc::Sender<Order>) -> Response<Full<Bytes>> {
-    if !request.headers().contains_key(ORDER_HEADER) {
-        return problem(StatusCode::FORBIDDEN, "orders come from the command line");
+    if let Some(reason) = reason_to_refuse(request) {
+        return problem(StatusCode::FORBIDDEN, reason);
     }
     let (reply, outcome) = oneshot::channel();
     let order = Order {
@@ -117,6 +128,41 @@ async fn take(request: &Request<Incoming>, orders: &mpsc::Sender<Order>) -> Resp
             "not done yet; the log will tell",
         ),
     }
+}
+
+/// Why an order does not seem to come from the command line; nothing when it does.
+fn reason_to_refuse<B>(order: &Request<B>) -> Option<&'static str> {
+    let headers = order.headers();
+    if headers.contains_key(ORIGIN) || headers.contains_key(FETCH_SITE) {
+        return Some("orders come from the command line, and this one comes from a browser");
+    }
+    if !headers.contains_key(ORDER_HEADER) {
+        return Some("orders come from the command line");
+    }
+    let mut hosts = headers.get_all(HOST).iter();
+    let is_here = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => Authority::try_from(host.as_bytes()).is_ok_and(|it| is_local(&it)),
+        _ => false,
+    };
+    // A target may name a host as well, and then that is the one which counts.
+    if !is_here || order.uri().authority().is_some_and(|host| !is_local(host)) {
+        return Some("the Host of an order has to be one IP address, or localhost");
+    }
+    None
+}
+
+/// Whether a host is named as no name server can: by address, or as this machine.
+fn is_local(authority: &Authority) -> bool {
+    let host = authority.host();
+    let v6 = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    let is_address = match v6 {
+        Some(v6) => v6.parse::<Ipv6Addr>().is_ok(),
+        None => host.parse::<Ipv4Addr>().is_ok(),
+    };
+    let has_user = authority.as_str().contains('@');
+    !has_user && (is_address || host.eq_ignore_ascii_case("localhost"))
 }
 
 /// Asks another process of this kind whether it is ready; what `ghibli-… health` does.
@@ -150,12 +196,13 @@ fn ask(address: SocketAddr, request: &str, patience: Duration) -> anyhow::Result
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         ip => ip,
     };
-    let mut stream = TcpStream::connect_timeout(&(ip, address.port()).into(), CHECK_TIMEOUT)
+    let host = SocketAddr::new(ip, address.port());
+    let mut stream = TcpStream::connect_timeout(&host, CHECK_TIMEOUT)
         .with_context(|| format!("nobody answers at {address}"))?;
     stream.set_read_timeout(Some(patience))?;
     write!(
         stream,
-        "{request} HTTP/1.1\r\nHost: admin\r\n{ORDER_HEADER}: 1\r\nContent-Length: 0\r\n\
+        "{request} HTTP/1.1\r\nHost: {host}\r\n{ORDER_HEADER}: 1\r\nContent-Length: 0\r\n\
          Connection: close\r\n\r\n"
     )?;
     let mut answer = String::new();
@@ -192,4 +239,80 @@ fn respond(status: StatusCode, content_type: &'static str, body: Bytes) -> Respo
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(target: &str, fields: &[(&str, &str)]) -> Option<&'static str> {
+        let request = Request::post(target).header(ORDER_HEADER, "1");
+        let add = |request: http::request::Builder, (name, value): &(&str, &str)| {
+            request.header(*name, *value)
+        };
+        let request = fields.iter().fold(request, add);
+        reason_to_refuse(&request.body(()).expect("a request"))
+    }
+
+    #[test]
+    fn an_order_names_this_address_by_ip_or_as_localhost() {
+        for host in [
+            "127.0.0.1:9091",
+            "127.0.0.1",
+            "[::1]:9091",
+            "[::1]",
+            "10.0.0.7:9091",
+            "localhost",
+            "LocalHost:9091",
+        ] {
+            assert_eq!(order("/prune", &[("host", host)]), None, "{host}");
+        }
+        for host in [
+            "rebind.example:9091",
+            "admin",
+            "localhost.rebind.example",
+            "127.0.0.1.rebind.example",
+            "127.0.0.1@rebind.example",
+            "rebind.example@127.0.0.1",
+            "127.1",
+            "2130706433",
+            "0x7f000001",
+            "::1",
+            "[::1",
+            "[rebind.example]",
+            "[127.0.0.1]",
+            "127.0.0.1, rebind.example",
+            "127.0.0.1 rebind.example",
+            "",
+        ] {
+            assert!(order("/prune", &[("host", host)]).is_some(), "{host}");
+        }
+    }
+
+    #[test]
+    fn an_order_names_one_host_wherever_it_does() {
+        let here = ("host", "127.0.0.1:9091");
+        let there = ("host", "rebind.example");
+        assert!(order("/prune", &[]).is_some(), "as HTTP/1.0 may");
+        assert!(order("/prune", &[here, here]).is_some());
+        assert!(order("/prune", &[here, there]).is_some());
+        assert!(order("http://rebind.example/prune", &[here]).is_some());
+        assert_eq!(order("http://127.0.0.1:9091/prune", &[here]), None);
+    }
+
+    #[test]
+    fn an_order_does_not_come_from_a_browser() {
+        let here = ("host", "127.0.0.1:9091");
+        for sign in [
+            ("origin", "http://127.0.0.1:9091"),
+            ("origin", "http://rebind.example:9091"),
+            ("origin", "null"),
+            ("origin", ""),
+            ("sec-fetch-site", "same-origin"),
+            ("sec-fetch-site", "cross-site"),
+        ] {
+            let reason = order("/prune", &[here, sign]).expect("a reason");
+            assert!(reason.contains("browser"), "{sign:?}: {reason}");
+        }
+    }
 }

@@ -3,14 +3,16 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::body::{Body, Frame, Incoming};
 use hyper::service::service_fn;
 use shared::http::{Limits, listen, serve};
 use testkit::attack::usage::unsent;
@@ -139,6 +141,88 @@ async fn a_client_that_does_not_read_is_closed() {
         "cut off, not served to the end: {}",
         rest.len()
     );
+}
+
+/// An answer that has no end, and says when it is given up.
+struct Endless {
+    gone: Arc<Notify>,
+}
+
+impl Body for Endless {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[b'x'; 4096])))))
+    }
+}
+
+impl Drop for Endless {
+    fn drop(&mut self) {
+        self.gone.notify_one();
+    }
+}
+
+/// It cannot be told from one that waits for its answer, and so it is bounded like any other.
+#[tokio::test]
+async fn a_client_that_half_closes_and_does_not_read_is_closed() {
+    let bound = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = bound.local_addr().unwrap();
+    let gone = Arc::new(Notify::new());
+    let leaves = gone.clone();
+    let service = service_fn(move |_: Request<Incoming>| {
+        let gone = leaves.clone();
+        std::future::ready(Ok::<_, Infallible>(Response::new(Endless { gone })))
+    });
+    tokio::spawn(serve(bound, service, LIMITS, std::future::pending()));
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(GET).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let asked = Instant::now();
+    timeout(Duration::from_secs(30), gone.notified())
+        .await
+        .expect("given up in time");
+    // Not at once, as it might have read.
+    assert!(asked.elapsed() >= LIMITS.head_time);
+}
+
+/// However long its answer takes, and at once after that it is closed.
+#[tokio::test]
+async fn a_client_that_half_closes_gets_its_answer_when_it_is_there() {
+    let bound = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = bound.local_addr().unwrap();
+    let (asked, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (asks, waits) = (asked.clone(), answer.clone());
+    let service = service_fn(move |_: Request<Incoming>| {
+        let (asks, waits) = (asks.clone(), waits.clone());
+        async move {
+            asks.notify_one();
+            waits.notified().await;
+            Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"whole"))))
+        }
+    });
+    tokio::spawn(serve(bound, service, LIMITS, std::future::pending()));
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(GET).await.unwrap();
+    asked.notified().await;
+    stream.shutdown().await.unwrap();
+    let mut received = Vec::new();
+    let reading = stream.read_to_end(&mut received);
+    let early = timeout(LIMITS.head_time / 2, reading).await;
+    assert!(early.is_err(), "neither answered nor closed yet");
+    answer.notify_one();
+    assert!(is_closed_with(&mut stream, &mut received).await);
+    assert!(received.ends_with(b"\r\n\r\nwhole"), "{received:?}");
+}
+
+/// Reads what comes until the other side closes. Whether it does so soon.
+async fn is_closed_with(stream: &mut TcpStream, received: &mut Vec<u8>) -> bool {
+    let reading = stream.read_to_end(received);
+    let read = timeout(Duration::from_secs(10), reading).await;
+    matches!(read, Ok(Ok(_)))
 }
 
 /// What answers lie in the kernel cost memory that no limit of a process sees.

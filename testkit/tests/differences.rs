@@ -72,6 +72,75 @@ async fn what_makes_the_upstream_fail_is_a_problem_that_names_the_parameter() {
     }
 }
 
+/// The upstream fails on a fraction only where it cuts something off: a mistake that shows some day.
+#[tokio::test]
+async fn a_fraction_as_limit_is_refused_whatever_it_would_cut() {
+    let mirror = Mirror::of(catalogue()).await;
+    let server = mirror.server(&[]).await;
+    for query in [
+        "limit=1.5",
+        "limit=1.5&title=No such film",
+        "limit=1.5&title=Ponyo",
+        "limit=22.5",
+        "limit=250.5",
+    ] {
+        let path = format!("/films?{}", query.replace(' ', "+"));
+        let answer = ask(&server, "GET", &path).await;
+        assert_eq!(answer.status, 400, "{query}");
+        assert_eq!(answer.json()["parameter"], "limit", "{query}");
+    }
+}
+
+/// The upstream writes other pages into the query where it finds the number of this one. After
+/// `_page=0`, which is the first page, it finds none, and the next page is the same for ever.
+#[tokio::test]
+async fn a_link_to_another_page_leads_there_or_is_not_given() {
+    let mirror = Mirror::of(catalogue()).await;
+    let server = mirror.server(&[]).await;
+    let first = ask(&server, "GET", "/films?_page=1&fields=id").await.json();
+    for (query, relations) in [
+        ("_page=1", &["first", "next", "last"][..]),
+        ("_page=2", &["first", "prev", "next", "last"]),
+        ("_page=3", &["first", "prev", "last"]),
+        ("_page=1.5", &["first", "next", "last"]),
+        ("_page=1&_limit=0", &["first", "next", "last"]),
+        ("_page=0", &["first"]),
+        ("_page=-1", &["first"]),
+        ("_page=01", &["first"]),
+        ("_page=abc", &["first"]),
+        ("_page=%31", &["first"]),
+        ("_page=0&_limit=5", &["first"]),
+        // It is another parameter in which the number is found.
+        ("homepage=1&_page=1", &["first"]),
+        ("_page=99", &[]),
+        ("_page=-1&_limit=30", &[]),
+        ("_page=1&_limit=-5", &["first", "next"]),
+    ] {
+        let answer = ask(&server, "GET", &format!("/films?{query}&fields=id")).await;
+        let header = answer.header("link").unwrap();
+        let links = header.split(", ").filter(|link| !link.is_empty());
+        let links: Vec<_> = links
+            .map(|link| link.split_once(">; rel=").unwrap())
+            .map(|(url, relation)| (relation.trim_matches('"'), url.trim_start_matches('<')))
+            .collect();
+        let found: Vec<_> = links.iter().map(|(relation, _)| *relation).collect();
+        assert_eq!(found, relations, "{query}: {header}");
+        if query.contains("_limit") {
+            continue;
+        }
+        for (relation, url) in links {
+            let page = get(url).await.json();
+            let shows_first = page == first;
+            let may_show_first = match relation {
+                "first" => true,
+                "prev" => query == "_page=2",
+                _ => false,
+            };
+            assert_eq!(shows_first, may_show_first, "{query}: {relation}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn writing_is_refused_and_changes_nothing() {
     let mirror = Mirror::of(catalogue()).await;

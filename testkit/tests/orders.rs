@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use serde_json::json;
-use testkit::client::{get, request};
+use testkit::client::{get, raw, request};
 use testkit::process::{Poller, Process, Server, binaries};
 use testkit::upstream::Upstream;
 use testkit::{PATIENCE, catalogue, eventually};
@@ -173,8 +173,51 @@ async fn orders_from_anywhere_but_the_command_line_are_refused() {
         );
         assert_eq!(from_a_page.await.status, 403);
     }
+    // A page whose name was made to resolve to this address is of the same origin, and may send
+    // what headers it likes (DNS rebinding).
+    let port = poller.admin_address.rsplit(':').next().unwrap();
+    let (name, order) = (format!("rebind.example:{port}"), ("x-ghibli-order", "1"));
+    let origin = format!("http://{name}");
+    for path in ["/accept", "/prune", "/dance"] {
+        let url = format!("{}{path}", poller.admin_url());
+        for headers in [
+            &[order, ("host", &name), ("origin", &origin)][..],
+            &[order, ("host", &name)],
+            &[order, ("host", "")],
+            &[order, ("origin", &poller.admin_url())],
+            &[order, ("origin", "null")],
+            &[order, ("sec-fetch-site", "same-origin")],
+            &[order, ("host", &poller.admin_address), ("host", &name)],
+        ] {
+            let answer = request("POST".parse().unwrap(), &url, headers).await;
+            assert_eq!(answer.status, 403, "{path} {headers:?}");
+            let kind = answer.header("content-type");
+            assert_eq!(kind, Some("application/problem+json"));
+            assert!(answer.json()["detail"].is_string(), "says why");
+        }
+        let old = format!("POST {path} HTTP/1.0\r\nX-Ghibli-Order: 1\r\n\r\n");
+        let absolute = format!(
+            "POST {origin}{path} HTTP/1.1\r\nHost: {}\r\nX-Ghibli-Order: 1\r\n\
+             Connection: close\r\n\r\n",
+            poller.admin_address
+        );
+        for sent in [old, absolute] {
+            let answer = raw(&poller.admin_address, sent.as_bytes(), PATIENCE).await;
+            let answer = String::from_utf8(answer).unwrap();
+            assert!(answer.contains(" 403 Forbidden\r\n"), "{sent:?}: {answer}");
+        }
+    }
+    // Health is no secret, and probes may know the process by a name.
+    for headers in [
+        &[("host", "poller.internal:9091")][..],
+        &[("host", &name), ("origin", &origin)],
+    ] {
+        let url = format!("{}/livez", poller.admin_url());
+        let answer = request("GET".parse().unwrap(), &url, headers).await;
+        assert_eq!(answer.status, 200, "{headers:?}");
+    }
     let unknown = format!("{}/dance", poller.admin_url());
-    let header = [("x-ghibli-order", "1")];
+    let header = [order];
     assert_eq!(
         request("POST".parse().unwrap(), &unknown, &header)
             .await

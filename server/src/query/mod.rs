@@ -25,7 +25,9 @@
 //! - Patterns run in linear time, so look-around and back-references are refused.
 //! - `_embed` and `_expand` follow the records' own links.
 //! - Properties of the language (`constructor`, `toString`) are not part of a record.
-//! - Text without its escapes is UTF-8; half of an emoji's two units is the whole emoji.
+//! - Text without its escapes is UTF-8; half of an emoji's two units is the whole emoji. Raw quotes
+//!   and angle brackets beside a broken escape are read as if they were escaped.
+//! - A link to another page is left out where it would not lead there.
 //! - Sorting by a field of texts and numbers mixed agrees for fewer than 64 records.
 //! - Query strings, patterns and callback names have a longest size, conditions and patterns a
 //!   highest number.

@@ -5,7 +5,7 @@
 
 use super::{
     error::BadQuery,
-    js,
+    js, params,
     tree::{NoText, Param, Tree},
 };
 
@@ -99,7 +99,9 @@ impl Slice {
     }
 
     /// The pages around this one, which shows `shown` of `total` records. `raw` is the query
-    /// that was asked; the number in it is replaced where it stands.
+    /// that was asked; the number in it is replaced where it stands. A link that does not lead
+    /// where it says is left out: after `_page=0`, which shows the first page, there is no number
+    /// to replace, and the next page would be the same for ever.
     pub(super) fn pages(&self, raw: &str, shown: usize, total: usize) -> Option<Pages> {
         let Self::Page { number, size } = *self else {
             return None;
@@ -109,15 +111,26 @@ impl Slice {
         }
         let link = |to: f64| {
             let from = format!("page={}", js::number_text(number));
-            raw.replacen(&from, &format!("page={}", js::number_text(to)), 1)
+            let link = raw.replacen(&from, &format!("page={}", js::number_text(to)), 1);
+            (Self::page(&link) == Some(to)).then_some(link)
         };
         let total = count(total);
         Some(Pages {
-            first: Some(link(1.0)),
-            prev: (number > 1.0).then(|| link(number - 1.0)),
-            next: (number * size < total).then(|| link(number + 1.0)),
-            last: some((total / size).ceil()).map(link),
+            first: link(1.0),
+            prev: Some(number - 1.0).filter(|to| *to >= 1.0).and_then(link),
+            next: Some(number + 1.0)
+                .filter(|_| number * size < total)
+                .and_then(link),
+            last: some((total / size).ceil()).and_then(link),
         })
+    }
+
+    /// The page that a query asks for.
+    fn page(raw: &str) -> Option<f64> {
+        match Self::parse(&params::parse(raw)) {
+            Ok(Self::Page { number, .. }) => Some(number),
+            _ => None,
+        }
     }
 }
 

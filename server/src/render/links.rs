@@ -1,11 +1,22 @@
 //! Where links in the data point (serving rule 7).
 
 use serde_json::{Map, Value};
-use shared::catalogue::Record;
+use shared::catalogue::{Collection, Record};
 use shared::snapshot::Snapshot;
 
-/// The hosts under which the upstream's data has named itself over the years.
-const UPSTREAM_HOSTS: [&str; 2] = ["ghibliapi.vercel.app", "ghibliapi.herokuapp.com"];
+/// The hosts under which the API has been known over the years; data in circulation names them all.
+const KNOWN_HOSTS: [&str; 4] = [
+    "ghibliapi.vercel.app",
+    "ghibliapi.herokuapp.com",
+    "ghibliapi.dev",
+    "ghibli.rest",
+];
+
+/// Most base URLs that the data's own `url` fields add to the known ones.
+const MOST_OWN_NAMES: usize = 8;
+
+/// Fields whose links lead to pictures. The mirror has none.
+const PICTURES: [&str; 2] = ["image", "movie_banner"];
 
 /// What to do with links to the upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,73 +28,141 @@ pub enum Links {
 }
 
 impl Links {
-    /// A record with its links pointing where they should. Only whole values are links; prose
-    /// that mentions one is left alone, and so are links to other hosts.
-    pub(super) fn rewrite(&self, snapshot: &Snapshot, record: &Record) -> Map<String, Value> {
+    /// How the links of a snapshot's records are written.
+    pub(super) fn of<'a>(&'a self, snapshot: &'a Snapshot) -> Rewriting<'a> {
+        match self {
+            Self::Verbatim => Rewriting(None),
+            Self::To(base) => {
+                let mut names = Names::of(&snapshot.upstream);
+                names.add_own(snapshot);
+                Rewriting(Some((base, names)))
+            }
+        }
+    }
+}
+
+/// Writes records with their links pointing where they should.
+pub(super) struct Rewriting<'a>(Option<(&'a str, Names<'a>)>);
+
+impl Rewriting<'_> {
+    /// A record, rewritten. Only whole values are links; prose that mentions one is left alone,
+    /// and so are links to other hosts, and pictures.
+    pub(super) fn record(&self, record: &Record) -> Map<String, Value> {
         let mut fields = record.fields().clone();
-        if let Self::To(base) = self {
-            let upstream = Upstream::of(&snapshot.upstream);
+        if let Self(Some((base, names))) = self {
             fields
-                .values_mut()
-                .for_each(|value| rewrite(value, base, upstream));
+                .iter_mut()
+                .filter(|(name, _)| !PICTURES.contains(&name.as_str()))
+                .for_each(|(_, value)| rewrite(value, base, names));
         }
         fields
     }
 }
 
-fn rewrite(value: &mut Value, base: &str, upstream: Upstream<'_>) {
+fn rewrite(value: &mut Value, base: &str, names: &Names<'_>) {
     match value {
         Value::String(text) => {
-            if let Some(path) = upstream.path(text) {
+            if let Some(path) = names.path(text) {
                 *text = format!("{base}{path}");
             }
         }
-        Value::Array(items) => items
-            .iter_mut()
-            .for_each(|item| rewrite(item, base, upstream)),
+        Value::Array(items) => items.iter_mut().for_each(|item| rewrite(item, base, names)),
         Value::Object(fields) => {
             fields
                 .values_mut()
-                .for_each(|field| rewrite(field, base, upstream));
+                .for_each(|field| rewrite(field, base, names));
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
-/// The upstream as links name it.
+/// The base URLs under which links name the upstream: the configured one, those that are known,
+/// and those that the data gives itself. The API has moved before, and its data lagged behind.
+struct Names<'a>(Vec<Name<'a>>);
+
+/// One of them.
 #[derive(Clone, Copy)]
-struct Upstream<'a> {
+struct Name<'a> {
     host: &'a str,
     /// What its own paths begin with: a mirror of a mirror may have an upstream below a path.
     prefix: &'a str,
 }
 
-impl<'a> Upstream<'a> {
-    /// From its base URL.
+impl<'a> Names<'a> {
+    /// From the configured base URL.
     fn of(url: &'a str) -> Self {
         let (host, path) = host_and_path(url).unwrap_or((url, ""));
         let prefix = path.trim_end_matches('/');
-        Self { host, prefix }
+        let known = KNOWN_HOSTS.map(|host| Name { host, prefix: "" });
+        Self([vec![Name { host, prefix }], known.into()].concat())
     }
 
-    /// The path and query of a link to the upstream, below the upstream's base; nothing for any
+    /// Adds what stands before `/{collection}/{id}` in the `url` of the record with that id.
+    fn add_own(&mut self, snapshot: &'a Snapshot) {
+        let most = self.0.len() + MOST_OWN_NAMES;
+        for collection in Collection::ALL {
+            for record in snapshot.records(collection) {
+                let url = record.fields().get("url").and_then(Value::as_str);
+                let name = url.and_then(|url| own_name(url, collection, record.id()));
+                if let Some(name) = name
+                    && self.0.len() < most
+                    && !self.0.iter().any(|known| known.is_same(name))
+                {
+                    self.0.push(name);
+                }
+            }
+        }
+    }
+
+    /// The path and query of a link to something that the mirror has as well; nothing for any
     /// other text.
-    fn path(self, text: &str) -> Option<&str> {
+    fn path<'t>(&self, text: &'t str) -> Option<&'t str> {
         let (host, path) = host_and_path(text)?;
         if path.contains(char::is_whitespace) {
             return None;
         }
-        if host.eq_ignore_ascii_case(self.host)
-            && let Some(rest) = path.strip_prefix(self.prefix)
-            && (rest.is_empty() || rest.starts_with(['/', '?', '#']))
-        {
-            return Some(rest);
-        }
-        let mut known = UPSTREAM_HOSTS.iter();
-        known
-            .any(|known| host.eq_ignore_ascii_case(known))
-            .then_some(path)
+        let mut named = self.0.iter().filter(|name| is_same_host(name.host, host));
+        named.find_map(|name| {
+            path.strip_prefix(name.prefix)
+                .filter(|rest| is_served(rest))
+        })
     }
+}
+
+impl Name<'_> {
+    fn is_same(self, other: Name<'_>) -> bool {
+        is_same_host(self.host, other.host) && self.prefix == other.prefix
+    }
+}
+
+/// What a record's own `url` calls the upstream.
+fn own_name<'a>(url: &'a str, collection: Collection, id: &str) -> Option<Name<'a>> {
+    let (host, path) = host_and_path(url)?;
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let path = path.strip_suffix(id)?.strip_suffix('/')?;
+    let prefix = path.strip_suffix(collection.name())?.strip_suffix('/')?;
+    Some(Name { host, prefix })
+}
+
+/// Whether a path, and what follows it, leads to the root, to a collection or below one, or to all
+/// of them; not to a picture that the upstream has on the same host.
+fn is_served(path: &str) -> bool {
+    let Some(rest) = path.strip_prefix('/') else {
+        return path.is_empty() || path.starts_with(['?', '#']);
+    };
+    let segment = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    segment.is_empty() || segment == "db" || segment.parse::<Collection>().is_ok()
+}
+
+/// With and without `www.` a host is the same.
+fn is_same_host(one: &str, other: &str) -> bool {
+    fn bare(host: &str) -> &str {
+        match host.get(..4) {
+            Some(www) if www.eq_ignore_ascii_case("www.") => &host[4..],
+            _ => host,
+        }
+    }
+    bare(one).eq_ignore_ascii_case(bare(other))
 }
 
 /// An HTTP URL's host, with its port unless that is the scheme's own, and everything after it.
@@ -105,7 +184,7 @@ mod tests {
 
     #[test]
     fn links_to_the_upstream_are_told_from_other_text() {
-        let path = |text| Upstream::of("http://localhost:4000").path(text);
+        let path = |text| Names::of("http://localhost:4000").path(text);
         assert_eq!(
             path("https://ghibliapi.vercel.app/films/1"),
             Some("/films/1")
@@ -117,11 +196,19 @@ mod tests {
         assert_eq!(path("http://localhost:4000/films"), Some("/films"));
         assert_eq!(path("https://ghibliapi.vercel.app"), Some(""));
         assert_eq!(path("HTTPS://ghibliapi.vercel.app:443/db"), Some("/db"));
+        assert_eq!(path("https://ghibliapi.dev/Films/1"), Some("/Films/1"));
+        assert_eq!(path("http://www.ghibliapi.dev/films"), Some("/films"));
+        assert_eq!(path("https://ghibli.rest/films?id=1"), Some("/films?id=1"));
         for other in [
             "https://image.tmdb.org/t/p/1.jpg",
+            "https://image.tmdb.org/films/1",
+            "https://www.imdb.example/people/1",
+            "https://ghibliapi.vercel.app/images/1.jpg",
+            "http://localhost:4000/images/films/1.jpg",
             "https://ghibliapi.vercel.app:80/films/1",
             "htps://ghibliapi.vercel.app/films/1",
             "https://ghibliapi.vercel.app.evil.example/films/1",
+            "https://evil.example@ghibliapi.dev.evil.example/films/1",
             "see https://ghibliapi.vercel.app/films/1",
             "https://ghibliapi.vercel.app/ has the films",
             "TODO",
@@ -132,12 +219,34 @@ mod tests {
 
     #[test]
     fn links_to_an_upstream_below_a_path_lose_it() {
-        let upstream = Upstream::of("https://api.example/ghibli/");
+        let upstream = Names::of("https://api.example/ghibli/");
         let path = |text| upstream.path(text);
         assert_eq!(path("https://api.example/ghibli/films/1"), Some("/films/1"));
         assert_eq!(path("https://api.example/ghibli"), Some(""));
         assert_eq!(path("https://api.example/ghibli-2/films/1"), None);
         assert_eq!(path("https://api.example/films/1"), None);
         assert_eq!(path("https://ghibliapi.vercel.app/db"), Some("/db"));
+    }
+
+    #[test]
+    fn a_record_says_what_the_upstream_calls_itself() {
+        let name = |url| own_name(url, Collection::Films, "7").map(|name| (name.host, name.prefix));
+        assert_eq!(
+            name("https://new.example/films/7"),
+            Some(("new.example", ""))
+        );
+        assert_eq!(
+            name("http://new.example:8000/api/v2/films/7/"),
+            Some(("new.example:8000", "/api/v2"))
+        );
+        for other in [
+            "https://new.example/people/7",
+            "https://new.example/films/17",
+            "https://new.example/films/",
+            "https://new.example/myfilms/7",
+            "/films/7",
+        ] {
+            assert_eq!(name(other), None, "{other}");
+        }
     }
 }

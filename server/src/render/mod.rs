@@ -14,6 +14,8 @@ use shared::snapshot::Snapshot;
 
 use crate::relations::{Party, are_related, target};
 
+use links::Rewriting;
+
 pub use body::Body;
 pub use links::Links;
 
@@ -56,9 +58,10 @@ impl Site {
     /// Renders a snapshot. Bodies that an earlier site had already are taken from there, as
     /// compressing all of them takes a fifth of a second; not for the request path in any case.
     pub fn render(snapshot: &Snapshot, links: &Links, earlier: Option<&Self>) -> Self {
+        let links = links.of(snapshot);
         let shelves = PerCollection::from_fn(|collection| {
             let earlier = earlier.map(|site| &site.shelves[collection]);
-            Shelf::render(snapshot, collection, links, earlier)
+            Shelf::render(snapshot, collection, &links, earlier)
         });
         let all: Map<_, _> = shelves
             .iter()
@@ -104,7 +107,7 @@ impl Shelf {
     fn render(
         snapshot: &Snapshot,
         collection: Collection,
-        links: &Links,
+        links: &Rewriting<'_>,
         earlier: Option<&Self>,
     ) -> Self {
         let held = &snapshot.collections[collection];
@@ -112,7 +115,7 @@ impl Shelf {
             .records(collection)
             .iter()
             .map(|record| {
-                let fields = links.rewrite(snapshot, record);
+                let fields = links.record(record);
                 let earlier = earlier.and_then(|shelf| shelf.item(record.id()));
                 let body = json(&fields, earlier.map(|item| &item.body));
                 let changed_at = held.known.changed_at(record.id()).unwrap_or(held.as_of);

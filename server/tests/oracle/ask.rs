@@ -35,6 +35,15 @@ pub(crate) fn ask(base_url: &str, path_and_query: &str) -> Observation {
     parse(&String::from_utf8_lossy(&answer), base_url)
 }
 
+/// A `Link` header in which the characters are raw that the mirror escapes and the oracle repeats as
+/// they came.
+pub(crate) fn unescaped(link: &str) -> String {
+    let escapes = [("%22", "\""), ("%3C", "<"), ("%3E", ">"), ("%60", "`")];
+    let link = link.to_owned();
+    let replace = |link: String, (escape, raw): (&str, &str)| link.replace(escape, raw);
+    escapes.into_iter().fold(link, replace)
+}
+
 fn parse(answer: &str, base_url: &str) -> Observation {
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
     let mut lines = head.lines();
@@ -53,7 +62,7 @@ fn parse(answer: &str, base_url: &str) -> Observation {
         status: status.parse().expect("a number"),
         content_type: header("content-type").unwrap_or_default(),
         total: header("x-total-count"),
-        link: header("link"),
+        link: header("link").map(|link| unescaped(&link)),
         body: body.to_owned(),
     }
 }

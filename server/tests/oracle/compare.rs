@@ -21,8 +21,11 @@ pub(crate) enum Difference {
     Embedded,
     /// Methods of the language are no fields.
     Inherited,
+    /// A link to another page is left out where it does not lead there.
+    LeadsNowhere,
     /// Letters beyond ASCII without their escapes are UTF-8; the upstream misreads some and does
-    /// not take others.
+    /// not take others. And where an escape is broken, it leaves raw characters beside it as they
+    /// are.
     Unescaped,
 }
 
@@ -56,6 +59,9 @@ pub(crate) fn judge(mirror: &str, oracle: &str, question: &str) -> Verdict {
     let (ours, theirs) = sides.ask(question);
     if ours == theirs {
         return Verdict::Same;
+    }
+    if leads_nowhere(question, &ours, &theirs) {
+        return Verdict::Named(vec![Difference::LeadsNowhere]);
     }
     let named = match ours.status {
         400 => sides.refusal(question, &ours, &theirs).map(|one| vec![one]),
@@ -99,7 +105,9 @@ impl Sides<'_> {
             .split('&')
             .filter(|piece| top_name(piece) == parameter)
             .collect();
-        if theirs.status == 400 && !query.is_ascii() {
+        if theirs.status == 400 && !query.is_ascii()
+            || guilty.iter().any(|piece| is_raw_beside_broken(piece))
+        {
             return Some(Difference::Unescaped);
         }
         if theirs.status == 500 {
@@ -164,15 +172,69 @@ impl Sides<'_> {
                 .iter()
                 .filter(|(_, difference)| !difference.is_some_and(|one| candidate.contains(&one)));
             let rest: Vec<_> = rest.map(|(piece, _)| *piece).collect();
-            let (ours, theirs) = self.ask(&format!("{path}?{}", rest.join("&")));
-            !candidate.is_empty() && ours == theirs
+            let rest = format!("{path}?{}", rest.join("&"));
+            let (ours, theirs) = self.ask(&rest);
+            let is_same = ours == theirs || leads_nowhere(&rest, &ours, &theirs);
+            !candidate.is_empty() && is_same
         })
     }
 }
 
+/// Whether nothing differs but that links are missing which do not lead where they say: the number
+/// of the page was not found where it stands.
+pub(crate) fn leads_nowhere(question: &str, ours: &Observation, theirs: &Observation) -> bool {
+    let (Some(our_links), Some(their_links)) = (&ours.link, &theirs.link) else {
+        return false;
+    };
+    let ours_with_theirs = Observation {
+        link: theirs.link.clone(),
+        ..ours.clone()
+    };
+    let our_links: Vec<_> = links(our_links).collect();
+    let mut missing = links(their_links).filter(|link| !our_links.contains(link));
+    let mut kept = our_links.iter();
+    ours_with_theirs == *theirs
+        && kept.all(|kept| links(their_links).any(|link| link == *kept))
+        && missing.all(|(url, relation)| {
+            let (asked, leads_to) = (page(question), page(url));
+            match relation {
+                "next" => leads_to != asked + 1,
+                "prev" => leads_to + 1 != asked,
+                "first" => leads_to != 1,
+                // There is more than one page, or there were no links.
+                _ => leads_to == asked || leads_to == 1,
+            }
+        })
+}
+
+/// The addresses and relations of a `Link` header.
+fn links(header: &str) -> impl Iterator<Item = (&str, &str)> {
+    let links = header.split('<').skip(1);
+    links.filter_map(|link| {
+        let (url, rest) = link.split_once(">; rel=\"")?;
+        Some((url, rest.split('"').next()?))
+    })
+}
+
+/// The page that an address asks for, as far as that is one number in one parameter.
+fn page(url: &str) -> u64 {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let mut pages = query.split('&').filter(|piece| name(piece) == "_page");
+    let digits: String = pages
+        .next()
+        .map(value)
+        .unwrap_or_default()
+        .trim_start()
+        .trim_start_matches('+')
+        .chars()
+        .take_while(char::is_ascii_digit)
+        .collect();
+    digits.parse().unwrap_or(1).max(1)
+}
+
 /// The difference that a parameter alone can make to an answer.
 fn meaning(piece: &str) -> Option<Difference> {
-    if !piece.is_ascii() {
+    if !piece.is_ascii() || is_raw_beside_broken(piece) {
         return Some(Difference::Unescaped);
     }
     let (name, value) = (name(piece), value(piece));
@@ -193,6 +255,18 @@ fn meaning(piece: &str) -> Option<Difference> {
     ];
     let equates = !compares && !reserved.contains(&top.as_str());
     (equates && is_number_or_truth(&value)).then_some(Difference::NumberAsText)
+}
+
+/// Whether a character stands raw that the mirror escapes at once, and an escape is broken, so that
+/// all of them stay.
+fn is_raw_beside_broken(piece: &str) -> bool {
+    let is_escape = |rest: &str| {
+        let digits = rest.as_bytes().get(..2);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    let is_whole = piece.split('%').skip(1).all(is_escape);
+    let text = percent_encoding::percent_decode_str(piece).decode_utf8();
+    piece.contains(['"', '<', '>', '`']) && !(is_whole && text.is_ok())
 }
 
 /// Whether the upstream turns the text into something other than text.

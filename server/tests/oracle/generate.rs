@@ -257,7 +257,8 @@ fn encoded(dice: &mut Dice, text: &str) -> String {
             continue;
         }
         for byte in letter.to_string().bytes() {
-            let plain = byte.is_ascii_alphanumeric() || b"-._~,()*!:@/?$'[]{}|^\\".contains(&byte);
+            let plain =
+                byte.is_ascii_alphanumeric() || b"-._~,()*!:@/?$'[]{}|^\\\"<>`".contains(&byte);
             match byte {
                 b' ' if plus => out.push('+'),
                 _ if plain && !eager => out.push(char::from(byte)),

@@ -3,12 +3,14 @@
 //! Owns sockets and their limits. Knows nothing of paths and bodies; that is the service's.
 
 mod connections;
+mod target;
 
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,6 +27,9 @@ use tokio::task::JoinSet;
 use tokio::time::interval;
 
 use connections::Connections;
+use target::{Refusal, Targets};
+
+pub use target::Malformed;
 
 /// How often connections are looked over for clients that do not read what they asked for.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -129,6 +134,9 @@ fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 
 /// Serves until `shutdown` resolves, then lets open requests finish within the limits' drain
 /// time. A failing connection is its own affair; a panicking service ends its connection only.
+///
+/// A request whose first line cannot be read comes with [`Malformed`] among its extensions, and is
+/// to be answered with 400, whatever else it says.
 pub async fn serve<S, B>(
     listener: TcpListener,
     service: S,
@@ -148,7 +156,11 @@ pub async fn serve<S, B>(
         .header_read_timeout(limits.head_time)
         .max_headers(limits.headers)
         .max_buf_size(limits.head_bytes)
-        .half_close(false);
+        // A client that has closed its sending side may still wait for its answer, and cannot be
+        // told from one that went away until something is written to it. So it is answered, and
+        // then hyper closes. What it can cost is bounded as for every other client: the service
+        // answers in bounded time, and whoever does not read is swept.
+        .half_close(true);
     let mut sweeper = JoinSet::new();
     sweeper.spawn(sweep(connections.clone(), limits));
     let mut shutdown = pin!(shutdown);
@@ -166,9 +178,18 @@ pub async fn serve<S, B>(
             continue;
         };
         let entry = Arc::new(connections.enter());
+        let refusal = Refusal::default();
+        let socket = TokioIo::new(Targets::new(stream, refusal.clone()));
         let service = {
             let (service, entry) = (service.clone(), entry.clone());
-            service_fn(move |request| {
+            let requests = AtomicU64::new(0);
+            service_fn(move |mut request: Request<Incoming>| {
+                let number = requests.fetch_add(1, Ordering::Relaxed) + 1;
+                if let Some((refused, why)) = refusal.get()
+                    && *refused == number
+                {
+                    request.extensions_mut().insert(*why);
+                }
                 let (answer, entry) = (service.call(request), entry.clone());
                 async move {
                     entry.request().await;
@@ -176,7 +197,7 @@ pub async fn serve<S, B>(
                 }
             })
         };
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        let connection = graceful.watch(http.serve_connection(socket, service));
         tokio::spawn(async move {
             // Declared first, so that its place is free when the connection is gone, not before.
             let _place = permit;

@@ -48,6 +48,11 @@ pub enum Manner {
         /// How many requests that is.
         requests: u64,
     },
+    /// Sends something, closes its sending side, and holds the connection without reading.
+    Leave {
+        /// What is sent.
+        opening: Bytes,
+    },
     /// Connects and closes.
     Knock {
         /// With a reset, and not as one should.
@@ -168,6 +173,11 @@ async fn act(stream: TcpStream, manner: &Manner, tally: &Tally) -> io::Result<()
             sleep(BEAT).await;
             held
         }
+        Manner::Leave { opening } => {
+            let left = leave(stream, opening, tally).await;
+            sleep(BEAT).await;
+            left
+        }
         Manner::Flood { burst, requests } => flood(stream, burst, *requests, tally).await,
         Manner::Knock { reset } => {
             if *reset {
@@ -203,6 +213,18 @@ async fn hold(
             return Ok(());
         }
     }
+}
+
+async fn leave(mut stream: TcpStream, opening: &[u8], tally: &Tally) -> io::Result<()> {
+    stream.write_all(opening).await?;
+    let requests = u64::from(!opening.is_empty());
+    tally.requests.fetch_add(requests, Ordering::Relaxed);
+    stream.shutdown().await?;
+    let mut beat = interval(BEAT);
+    while !is_closed(&stream) {
+        beat.tick().await;
+    }
+    Ok(())
 }
 
 /// Whether the other side has closed, as far as can be told without reading.

@@ -54,6 +54,12 @@ fn crowds() -> Vec<Attack> {
         crowd("answers that nobody reads", get("/db").repeat(64), "", 0),
         crowd("answers read slowly", get("/db").repeat(64), "", 1 << 10),
         crowd("endless blank lines", String::new(), "\r\n", 0),
+        leaving("half-closed and idle", &get("/films")),
+        leaving("half-closed, answers unread", &get("/db").repeat(64)),
+        leaving(
+            "half-closed, costly queries",
+            &get(&queries::expensive()[0].1),
+        ),
         knocking("connect and close", false),
         knocking("connect and reset", true),
     ]
@@ -96,6 +102,10 @@ fn heads() -> Vec<Attack> {
         many(
             "long lists of codings",
             &request("HEAD", "/films", &long_list("Accept-Encoding", "x;q=1,")),
+        ),
+        many(
+            "targets to be encoded",
+            &request("HEAD", &format!("/films?{}", "\"".repeat(4_000)), ""),
         ),
     ]
 }
@@ -178,6 +188,17 @@ fn requests() -> Vec<Attack> {
 
 fn request(method: &str, target: &str, fields: &str) -> String {
     format!("{method} {target} HTTP/1.1\r\nHost: mirror.example\r\n{fields}\r\n")
+}
+
+/// A crowd whose members close their sending side once they have asked.
+fn leaving(name: &'static str, opening: &str) -> Attack {
+    Attack {
+        name,
+        connections: CROWD,
+        manner: Manner::Leave {
+            opening: Bytes::copy_from_slice(opening.as_bytes()),
+        },
+    }
 }
 
 fn knocking(name: &'static str, reset: bool) -> Attack {

@@ -115,6 +115,24 @@ pub async fn try_request(
 /// Sends `bytes` to `address` and returns what comes back until the other side closes or `within`
 /// has passed. A connection that is refused or reset gives what had come until then.
 pub async fn raw(address: impl ToSocketAddrs, bytes: &[u8], within: Duration) -> Vec<u8> {
+    exchange(address, bytes, false, within).await
+}
+
+/// The same, but the sending side is closed once `bytes` are sent, as `nc -N` does.
+pub async fn raw_half_closed(
+    address: impl ToSocketAddrs,
+    bytes: &[u8],
+    within: Duration,
+) -> Vec<u8> {
+    exchange(address, bytes, true, within).await
+}
+
+async fn exchange(
+    address: impl ToSocketAddrs,
+    bytes: &[u8],
+    half_close: bool,
+    within: Duration,
+) -> Vec<u8> {
     /// More than any honest answer; a server that floods must not fill the memory.
     const MOST: u64 = 64 << 20;
 
@@ -122,6 +140,9 @@ pub async fn raw(address: impl ToSocketAddrs, bytes: &[u8], within: Duration) ->
     let exchange = async {
         let mut stream = TcpStream::connect(address).await?;
         stream.write_all(bytes).await?;
+        if half_close {
+            stream.shutdown().await?;
+        }
         stream.take(MOST).read_to_end(&mut received).await
     };
     // Running out of time and being cut off are both answers here.

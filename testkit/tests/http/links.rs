@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use testkit::mirror::Mirror;
-use testkit::sample::{self, COLLECTIONS, Film};
+use testkit::sample::{self, COLLECTIONS, Film, Person};
 use testkit::{catalogue, client};
 
 use crate::get_with;
@@ -23,6 +23,9 @@ async fn links_lead_to_the_mirror_whatever_name_the_upstream_had() {
     let left_alone = json!([
         "htps://ghibliapi.vercel.app/films/1",
         "https://image.tmdb.org/t/p/original/1.jpg",
+        "https://image.tmdb.org/films/1",
+        "https://imdb.example/people/1",
+        "https://ghibliapi.dev/images/1.jpg",
         "https://ghibliapi.vercel.app.example/films/1",
         "https://example.org/?from=https://ghibliapi.vercel.app/films/1",
         "told at https://ghibliapi.vercel.app/films/1 once",
@@ -39,6 +42,9 @@ async fn links_lead_to_the_mirror_whatever_name_the_upstream_had() {
         "https://ghibliapi.vercel.app:443/films/1",
         "http://ghibliapi.herokuapp.com:80/films/1",
         format!("{own}/films/1"),
+        "https://ghibliapi.dev/films/1",
+        "http://www.ghibliapi.dev/films/1",
+        "https://ghibli.rest/films/1",
     ]);
     let placeholders = json!([
         "https://ghibliapi.vercel.app/people/",
@@ -52,6 +58,8 @@ async fn links_lead_to_the_mirror_whatever_name_the_upstream_had() {
             json!({"deep": [{"url": "https://ghibliapi.vercel.app/films/1"}]}),
         )
         .with("bare", "https://ghibliapi.vercel.app")
+        .with("image", "https://ghibliapi.dev/films/1.jpg")
+        .with("movie_banner", "https://ghibliapi.vercel.app/films/1")
         .with("left_alone", left_alone.clone());
     let id = film.id();
     data["films"] = json!([Value::from(film)]);
@@ -75,6 +83,8 @@ async fn links_lead_to_the_mirror_whatever_name_the_upstream_had() {
         assert_eq!(film["nested"]["deep"][0]["url"], format!("{base}/films/1"));
         assert_eq!(film["bare"], base);
         assert_eq!(film["left_alone"], left_alone);
+        assert_eq!(film["image"], "https://ghibliapi.dev/films/1.jpg");
+        assert_eq!(film["movie_banner"], "https://ghibliapi.vercel.app/films/1");
         assert_eq!(film["url"], format!("{base}/films/{id}"));
         let page = get_with(&server, "/films?_page=1&_limit=1", &[]).await;
         let link = page.header("link").unwrap();
@@ -87,6 +97,55 @@ async fn links_lead_to_the_mirror_whatever_name_the_upstream_had() {
     let server = mirror.server(&[("LINKS", "upstream")]).await;
     let verbatim = get_with(&server, &format!("/films/{id}"), &[]).await.json();
     assert_eq!(verbatim, mirror.upstream.catalogue()["films"][0]);
+}
+
+/// The upstream may move again, and its data may go on naming another host than it is asked at.
+#[tokio::test]
+async fn links_lead_to_the_mirror_whatever_the_data_calls_itself() {
+    for name in ["https://moved.example", "http://host.example:8000/api/v2"] {
+        let mut data = sample::catalogue();
+        let film = Film::new("Moved");
+        let person = Person::new("Mover");
+        let (film_id, person_id) = (film.id(), person.id());
+        let film = film
+            .with("url", format!("{name}/films/{film_id}"))
+            .with("people", json!([format!("{name}/people/{person_id}")]))
+            .with("species", json!([format!("{name}/species/")]))
+            .with("site", "https://moved.example/about")
+            .with("image", format!("{name}/films/{film_id}"));
+        let person = person
+            .with("url", format!("{name}/people/{person_id}"))
+            // On this side another name of old.
+            .with(
+                "films",
+                json!([format!("https://ghibliapi.dev/films/{film_id}")]),
+            );
+        data["films"] = json!([Value::from(film)]);
+        data["people"] = json!([Value::from(person)]);
+        let mirror = Mirror::of(data).await;
+        let base = "https://ghibli.example";
+        let server = mirror.server(&[("PUBLIC_URL", base)]).await;
+        let path = format!("/films/{film_id}");
+        let film = get_with(&server, &path, &[]).await.json();
+        assert_eq!(film["url"], format!("{base}{path}"));
+        assert_eq!(
+            film["people"],
+            json!([format!("{base}/people/{person_id}")])
+        );
+        assert_eq!(film["species"], json!([format!("{base}/species/")]));
+        assert_eq!(film["site"], "https://moved.example/about");
+        assert_eq!(film["image"], format!("{name}{path}"));
+
+        // Whatever the names, the records belong together, from both sides.
+        let person = json!("Mover");
+        let people = get_with(&server, &format!("{path}/people"), &[]).await;
+        assert_eq!(people.json()[0]["name"], person);
+        let films = format!("/people/{person_id}?_embed=films");
+        let films = get_with(&server, &films, &[]).await.json();
+        assert_eq!(films["films"][0]["title"], "Moved");
+        let embedded = get_with(&server, &format!("{path}?_embed=people"), &[]).await;
+        assert_eq!(embedded.json()["people"][0]["name"], person);
+    }
 }
 
 #[tokio::test]

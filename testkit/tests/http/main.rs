@@ -1,13 +1,15 @@
 //! HTTP done right, asked of running servers: validators, HEAD, codings, ages, settings, links,
-//! policies.
+//! policies, and requests as clients really send them.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod age;
 mod coding;
+mod half_closed;
 mod head;
 mod links;
 mod policies;
 mod settings;
+mod spoken;
 mod validators;
 
 use testkit::client::{Response, request};

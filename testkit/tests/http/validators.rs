@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use testkit::client::Response;
 use testkit::mirror::Mirror;
 use testkit::process::RunningServer;
@@ -124,6 +125,76 @@ async fn what_the_client_has_is_not_sent_again() {
         assert_eq!((part.status, &part.body), (200, &answer.body), "{path}");
         let since = [("if-modified-since", "Fri, 01 Jan 2100 00:00:00 GMT")];
         assert_eq!(get_with(&server, &path, &since).await.status, 200, "{path}");
+    }
+}
+
+/// A list is split at its commas, but not at those inside of a tag.
+#[tokio::test]
+async fn a_tag_that_the_client_does_not_have_is_never_found_inside_of_another() {
+    let mirror = Mirror::of(catalogue()).await;
+    let server = mirror.server(&[]).await;
+    let answer = get_with(&server, "/films", &[]).await;
+    let weak = answer.header("etag").unwrap();
+    let strong = weak.strip_prefix("W/").unwrap();
+    let opaque = strong.trim_matches('"');
+    for told in [
+        "\"a,*,b\"".to_owned(),
+        "\"x\", *".to_owned(),
+        "*, \"x\"".to_owned(),
+        "\"*\"".to_owned(),
+        opaque.to_owned(),
+        format!("\"{opaque}"),
+        format!("\"a, {strong}"),
+        format!("w/{strong}"),
+    ] {
+        let sent = get_with(&server, "/films", &[("if-none-match", &told)]).await;
+        assert_eq!(
+            (sent.status, sent.body.len()),
+            (200, answer.body.len()),
+            "{told}"
+        );
+    }
+    for lines in [
+        &[("if-none-match", "\"a,b\""), ("if-none-match", weak)][..],
+        &[("if-none-match", &format!("\"a,*,b\", {strong}"))],
+        &[("if-none-match", &format!("\"x\\\", {strong}"))],
+        &[
+            ("if-none-match", weak),
+            ("cache-control", "x=\"a, no-cache, b\""),
+        ],
+    ] {
+        let known = get_with(&server, "/films", lines).await;
+        assert_eq!(known.status, 304, "{lines:?}");
+    }
+}
+
+/// The moments in a snapshot are of the poller's clock, which may be ahead of the server's.
+#[tokio::test]
+async fn nothing_was_modified_later_than_now() {
+    let mirror = Mirror::of(catalogue()).await;
+    let directory = mirror.cache_url();
+    let directory = std::path::Path::new(directory.strip_prefix("file:").unwrap());
+    let year = Utc::now().format("\"%Y-").to_string();
+    for document in ["snapshot.json", "status.json"] {
+        let text = std::fs::read_to_string(directory.join(document)).unwrap();
+        assert!(text.contains(&year), "{document}");
+        std::fs::write(directory.join(document), text.replace(&year, "\"2999-")).unwrap();
+    }
+    let server = mirror.server(&[]).await;
+    let film = format!("/films/{CASTLE}");
+    for (path, headers) in [
+        ("/films", &[][..]),
+        ("/db", &[]),
+        (&*film, &[]),
+        ("/films", &[("if-none-match", "*")]),
+    ] {
+        let answer = get_with(&server, path, headers).await;
+        let moment = |name: &str| {
+            let date = answer.header(name).unwrap();
+            DateTime::parse_from_rfc2822(date).unwrap()
+        };
+        assert!(moment("last-modified") <= moment("date"), "{path}");
+        assert_eq!(answer.header("age"), Some("0"), "{path}");
     }
 }
 

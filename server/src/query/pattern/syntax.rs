@@ -10,11 +10,15 @@ mod escape;
 use std::collections::HashSet;
 
 use self::escape::Escape;
+use super::TOO_LARGE;
 use crate::query::units::{self, Units};
 
 /// In this alphabet the same as `\b`, but fast among characters beyond ASCII. For `\B` there is
 /// no such form.
 const ASCII_BOUNDARY: &str = "(?-u:\\b)";
+
+/// Deepest groups in groups.
+const DEEPEST: usize = 128;
 
 type Parsed<T = ()> = Result<T, String>;
 
@@ -30,9 +34,10 @@ fn unsupported<T>(what: &str) -> Parsed<T> {
     ))
 }
 
-/// The pattern for the `regex` crate; the error is the second half of a sentence.
-pub(super) fn translate(source: &str) -> Parsed<String> {
-    Parser::new(source).translate()
+/// The pattern for the `regex` crate, of so many bytes at most; the error is the second half of a
+/// sentence.
+pub(super) fn translate(source: &str, most: usize) -> Parsed<String> {
+    Parser::new(source, most).translate()
 }
 
 struct Parser {
@@ -42,11 +47,14 @@ struct Parser {
     groups: usize,
     named: bool,
     names: HashSet<Vec<u16>>,
+    depth: usize,
     out: String,
+    /// How long `out` may become.
+    most: usize,
 }
 
 impl Parser {
-    fn new(source: &str) -> Self {
+    fn new(source: &str, most: usize) -> Self {
         let units: Vec<u16> = source.encode_utf16().collect();
         let (groups, named) = count_groups(&units);
         Self {
@@ -55,7 +63,9 @@ impl Parser {
             groups,
             named,
             names: HashSet::new(),
+            depth: 0,
             out: String::new(),
+            most,
         }
     }
 
@@ -106,6 +116,9 @@ impl Parser {
                     let start = self.out.len();
                     self.atom(next)?;
                     self.quantifier(start)?;
+                    if self.out.len() > self.most {
+                        return Err(TOO_LARGE.to_owned());
+                    }
                 }
             }
         }
@@ -158,7 +171,12 @@ impl Parser {
             }
         }
         self.out.push_str("(?:");
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            return Err(TOO_LARGE.to_owned());
+        }
         self.alternatives()?;
+        self.depth -= 1;
         if !self.eat(')') {
             return broken("a `(` is not closed");
         }
@@ -219,7 +237,12 @@ impl Parser {
     /// `{2}`, `{2,}`, `{2,3}` at this place: its length and bounds. Other braces are text.
     fn braces(&self) -> Option<(usize, u64, Option<u64>)> {
         let rest = &self.units[self.at + 1..];
-        let end = rest.iter().position(|unit| *unit == u16::from(b'}'))?;
+        let is_bound =
+            |unit: u16| u8::try_from(unit).is_ok_and(|byte| byte.is_ascii_digit() || byte == b',');
+        let end = rest.iter().position(|unit| !is_bound(*unit))?;
+        if rest[end] != u16::from(b'}') {
+            return None;
+        }
         let inside = String::from_utf16(&rest[..end]).ok()?;
         let bound = |text: &str| {
             let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
