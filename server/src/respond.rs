@@ -429,6 +429,7 @@ mod tests {
                 collections: PerCollection::from_fn(|_| Confirmation {
                     confirmed_at: Some(confirmed_at),
                     failure: None,
+                    ..Confirmation::default()
                 }),
             };
             let answer = aged(Response::default(), Some(&status));
