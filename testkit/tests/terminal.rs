@@ -28,6 +28,16 @@ fn up(port: &str, options: &[&str]) -> Terminal {
     Terminal::run(&cargo)
 }
 
+/// The first of two neighbouring ports, neither of which another test gets meanwhile.
+fn two_free_ports() -> u16 {
+    loop {
+        let first = free_port();
+        if free_port() == first + 1 {
+            return first;
+        }
+    }
+}
+
 fn assert_is_orderly(terminal: &Terminal) {
     for line in terminal.lines() {
         assert!(
@@ -92,7 +102,7 @@ async fn up_offline_releases_what_is_typed_and_ends_with_ctrl_c() {
 #[tokio::test]
 async fn up_with_several_readers_still_says_it_in_two_lines() {
     let redis = Redis::start().await;
-    let port = free_port().to_string();
+    let port = two_free_ports().to_string();
     let mut up = up(&port, &["--readers", "2", "--redis", &redis.url()]);
     let films = up.shows("/movies").await;
     let next = port.parse::<u16>().unwrap() + 1;
@@ -135,9 +145,10 @@ async fn up_ends_when_a_program_does_and_says_which() {
 
 #[tokio::test]
 async fn up_says_that_a_port_is_taken_before_it_starts_anything() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = taken.local_addr().unwrap().port();
-    for first in [port, port - 1] {
+    let first = two_free_ports();
+    let port = first + 1;
+    let _taken = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    for first in [first, port] {
         let mut up = up(&first.to_string(), &["--offline", "--readers", "2"]);
         up.shows(&format!("port {port} is taken; --port chooses another"))
             .await;
