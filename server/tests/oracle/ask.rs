@@ -20,6 +20,7 @@ pub(crate) struct Observation {
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Asks `base_url` (`http://host:port`) for `path_and_query`.
+#[expect(clippy::disallowed_methods, reason = "the test is the client")]
 pub(crate) fn ask(base_url: &str, path_and_query: &str) -> Observation {
     let host = base_url.strip_prefix("http://").expect("plain HTTP");
     let mut stream = TcpStream::connect(host).expect("a listener");

@@ -3,7 +3,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`read`] | the half that readers have: look, and wait for something new |
-//! | [`mod@write`] | the half that only the poller has: the lease and the commit |
+//! | [`mod@write`] | the half that only the poller has: the lease and the commit; the feature `write` |
 //! | `redis`, `file` | the two kinds of cache, each with both halves |
 //! | `disk` | what the file cache asks of its file system |
 //! | `url` | what `CACHE_URL` may say |
@@ -16,7 +16,15 @@ mod file;
 pub mod read;
 mod redis;
 mod url;
+#[cfg(feature = "write")]
 pub mod write;
+#[cfg(not(feature = "write"))]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "only builds with the feature write"
+)]
+mod write;
 
 use crate::snapshot::{MAX_BYTES, Snapshot, Unreadable};
 use crate::status::Status;
