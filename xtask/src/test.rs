@@ -13,6 +13,7 @@ use testkit::process::cargo;
 
 use crate::install::{install, is_installed, run};
 use crate::say;
+use crate::up;
 
 /// How many random queries are compared with the software that the upstream runs.
 const ORACLE_QUERIES: &str = "5000";
@@ -55,9 +56,7 @@ pub(crate) fn test() -> Result<()> {
     step("oracle", oracle)?;
     step("chaos", chaos)?;
     step("browser", browser)?;
-    step("binaries", || {
-        run(cargo().args(["build", "--locked", "--bins"]))
-    })?;
+    step("binaries", binaries)?;
     step("tests", || {
         let seed = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -65,7 +64,7 @@ pub(crate) fn test() -> Result<()> {
             .as_secs();
         let mut tests = cargo();
         tests.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
-        tests.env("GHIBLI_BIN_DIR", built());
+        tests.env("GHIBLI_BIN_DIR", tested());
         tests
             .env("ORACLE_SEEDS", seed.to_string())
             .env("ORACLE_QUERIES", ORACLE_QUERIES);
@@ -81,10 +80,27 @@ pub(crate) fn test() -> Result<()> {
     Ok(())
 }
 
-/// Where the step before left the binaries.
-fn built() -> PathBuf {
+/// Builds the programs as `up` does, so that its tests need not compile, and puts them where no
+/// later build replaces them while they run.
+fn binaries() -> Result<()> {
+    run(cargo().args(up::BUILD))?;
+    let folder = tested();
+    std::fs::create_dir_all(&folder)?;
+    for program in ["ghibli-poller", "ghibli-server"] {
+        let built = target().join("debug").join(program);
+        std::fs::copy(built, folder.join(program))?;
+    }
+    Ok(())
+}
+
+fn target() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or("target".into(), PathBuf::from);
-    crate::top().join(target).join("debug")
+    crate::top().join(target)
+}
+
+/// Where the programs are that the tests run.
+fn tested() -> PathBuf {
+    target().join("tested")
 }
 
 fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {

@@ -45,6 +45,17 @@ const LONGEST_TITLE: u64 = 1024;
 /// How many columns of a title are shown and released, so that the line about it fits 80.
 const TITLE_COLUMNS: usize = 60;
 
+/// What builds both programs, and nothing else.
+pub(crate) const BUILD: [&str; 7] = [
+    "build",
+    "--locked",
+    "--package",
+    "poller",
+    "--package",
+    "server",
+    "--bins",
+];
+
 /// How long processes get to stop by themselves.
 const STOP_TIME: Duration = Duration::from_secs(12);
 
@@ -145,15 +156,7 @@ fn is_free(port: u16) -> Result<()> {
 async fn build(release: bool, stop: &mut Stop) -> Result<Option<PathBuf>> {
     say("building the poller and the server; the first time this takes some minutes");
     let mut build = Command::from(cargo());
-    build.args([
-        "build",
-        "--locked",
-        "--package",
-        "poller",
-        "--package",
-        "server",
-        "--bins",
-    ]);
+    build.args(BUILD);
     if release {
         build.arg("--release");
     }
