@@ -1,6 +1,6 @@
-//! The pure middle of a cycle: the snapshot so far and five outcomes give the next snapshot.
+//! The pure middle of a cycle: computes the next snapshot from the last one and five outcomes.
 //!
-//! No I/O and no clock; the moment is handed in.
+//! No I/O and no clock; the caller passes the time.
 
 use std::collections::HashSet;
 
@@ -11,10 +11,10 @@ use shared::snapshot::{FORMAT, Held, Release, Snapshot, Source};
 
 use crate::builtin;
 
-/// What one cycle heard of one collection.
+/// What one cycle learnt about one collection.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// Still what the stored validator stands for.
+    /// The stored validator is still valid: nothing changed.
     NotModified,
     /// A whole collection.
     Sent {
@@ -23,32 +23,32 @@ pub enum Outcome {
         /// Their validator.
         etag: Option<String>,
     },
-    /// No answer, and why.
+    /// There was no answer; the text says why.
     Failed(String),
-    /// An answer that is no collection, and why.
+    /// The answer is not a collection; the text says why.
     Rejected(String),
 }
 
-/// What became of one collection in one cycle.
+/// The result for one collection in one cycle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Result {
-    /// Confirmed by validator.
+    /// The upstream confirmed it by validator.
     NotModified,
-    /// Sent again, and the same.
+    /// The upstream sent it again, unchanged.
     Unchanged,
-    /// The first answer ever, or one that a person accepted: it replaces what was known and
+    /// The first answer ever, or one that the operator accepted. It replaces the known data and
     /// announces nothing.
     Baseline,
-    /// Sent, and different.
+    /// The upstream sent it, and it differs.
     Changed(Changes),
-    /// Not confirmed, for want of an answer; what is known stays as it is.
+    /// Not confirmed, because there was no answer. The known data stays.
     Failed(String),
-    /// Not confirmed, because the answer was not acceptable; what is known stays as it is.
+    /// Not confirmed, because the answer was not acceptable. The known data stays.
     Rejected(String),
 }
 
 impl Result {
-    /// Why the collection was not confirmed, if it was not.
+    /// The reason why the collection was not confirmed, if it was not.
     pub fn reason(&self) -> Option<&str> {
         match self {
             Self::Failed(reason) | Self::Rejected(reason) => Some(reason),
@@ -60,24 +60,24 @@ impl Result {
 /// A step from one snapshot to the next.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// The snapshot after the step. Its generation is one higher exactly if content changed.
+    /// The snapshot after the step. Its generation is one higher only if content changed.
     pub snapshot: Snapshot,
-    /// Whether it differs at all from what it was before, be it only by validators.
+    /// Whether the snapshot differs from the one before, even if only in validators.
     pub must_store: bool,
-    /// What became of each collection.
+    /// The result for each collection.
     pub results: PerCollection<Result>,
     /// Ids that the upstream listed more than once.
     pub duplicates: PerCollection<Vec<String>>,
-    /// The records that cannot be used, of each collection that was sent.
+    /// The records that cannot be used, for each collection that the upstream sent.
     pub set_aside: PerCollection<Option<Vec<SetAside>>>,
-    /// The films that are new since the baseline, as they were appended to the release log.
+    /// The films that are new since the baseline, in the order of the release log.
     pub released: Vec<Release>,
 }
 
 /// The snapshot that a cache starts with: the built-in catalogue, not committed yet.
 ///
-/// Its generation is one below the current Unix time, so that the first commit's is above that of
-/// any reader which outlived an earlier cache.
+/// Its generation is one below the current Unix time. So the first commit has a higher generation
+/// than any earlier cache, which a running reader may still know.
 pub fn built_in(upstream: &str, at: DateTime<Utc>) -> Snapshot {
     let catalogue = builtin::catalogue();
     Snapshot {
@@ -96,19 +96,19 @@ pub fn built_in(upstream: &str, at: DateTime<Utc>) -> Snapshot {
     }
 }
 
-/// What to do with an answer that takes away too much (sync rule 7).
+/// What to do with an answer that removes too much (sync rule 7).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Trust {
-    /// Reject it: a person should look first.
+    /// Reject it: the operator should look first.
     #[default]
     Suspicious,
-    /// A person has looked, and the upstream means it: it becomes the new baseline. What it lacks
-    /// is dropped, and what is new in it is not announced.
+    /// The operator has looked and accepts it: it becomes the new baseline. Records that it lacks
+    /// are dropped, and its new records are not announced.
     Accepting,
 }
 
 /// Removes the withdrawn records (sync rule 6). Returns the snapshot without them, and their ids;
-/// nothing when there are none.
+/// `None` when there are none.
 pub fn prune(
     before: &Snapshot,
     at: DateTime<Utc>,
@@ -180,7 +180,7 @@ impl Step {
         let built_in = held.source == Source::BuiltIn;
         let suspicion = held.known.suspicion(&answer);
         let accepted = suspicion.is_some() && trust == Trust::Accepting;
-        // Other data than the built-in is nothing suspicious, as long as it is any.
+        // Any data may replace the built-in data without suspicion, unless it is empty.
         let suspicion = suspicion.filter(|_| !built_in || answer.records.is_empty());
         if let Some(suspicion) = suspicion.filter(|_| !accepted) {
             self.results[collection] = Result::Rejected(suspicion.to_string());
@@ -220,7 +220,7 @@ impl Step {
         let appended: HashSet<_> = appended.iter().map(String::as_str).collect();
         let announced: HashSet<_> = releases.iter().map(|one| one.id.as_str()).collect();
         for film in collections.films.known.records.iter().filter(|film| {
-            // A film that was pruned and is listed again is not announced again.
+            // A film that was pruned and is listed again is not announced a second time.
             appended.contains(film.id()) && !announced.contains(film.id())
         }) {
             self.released.push(Release {

@@ -1,10 +1,10 @@
-//! The built-in catalogue: shown, and marked as such, until the upstream has answered once.
+//! The built-in catalogue: served, and marked as built-in, until the upstream has answered once.
 //!
-//! Facts are those of the Ghibli API; descriptions are this project's own.
+//! The facts come from the Ghibli API; this project wrote the descriptions.
 
 use shared::catalogue::{Answer, Collection, PerCollection};
 
-/// Laid out like the upstream's `/db`: an object with the five collections.
+/// Has the form of the upstream's `/db`: an object with the five collections.
 const JSON: &str = include_str!("builtin.json");
 
 /// The five collections of the built-in catalogue.

@@ -16,31 +16,31 @@ use crate::proxies;
 use crate::schedule::Schedule;
 use crate::sync::FETCH_TIME;
 
-/// The shortest time in which any upstream answers.
+/// The shortest time in which an upstream can answer.
 const SHORTEST_TIMEOUT: Duration = Duration::from_millis(10);
 
-/// Everything that can be set.
+/// All settings.
 #[derive(Clone, Debug, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The upstream.
     #[serde(deserialize_with = "upstream")]
     pub ghibli_api: BaseUrl,
-    /// The cache that is written.
+    /// The cache to write to.
     pub cache_url: CacheUrl,
-    /// Who signs the certificates of a cache with TLS; whom the system trusts, if not set.
+    /// The authorities for the cache's TLS certificates; by default, the system's.
     pub cache_ca_file: Option<Authorities>,
-    /// When to sync, besides at start.
+    /// When to sync, in addition to the sync at start.
     pub poll_schedule: Schedule,
     /// How long one request to the upstream may take.
     #[serde(deserialize_with = "timeout")]
     pub upstream_timeout: Duration,
-    /// Where health is answered.
+    /// The address of the health endpoints.
     #[serde(deserialize_with = "config::address")]
     pub admin_addr: SocketAddr,
-    /// How log lines look.
+    /// The format of log lines.
     pub log_format: Format,
-    /// Which log lines there are.
+    /// Which log lines to write.
     pub log_level: Level,
 }
 
@@ -63,7 +63,7 @@ impl Config {
     /// Reads the environment, the usual proxy variables included.
     ///
     /// # Errors
-    /// [`Mistakes`], all of them.
+    /// Returns [`Mistakes`], with every mistake.
     pub fn load(
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, Mistakes> {
@@ -82,7 +82,7 @@ impl Config {
     }
 }
 
-/// The upstream's base URL, and not the address of one of its collections.
+/// Reads the upstream's base URL. Refuses the address of one of its collections.
 fn upstream<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BaseUrl, D::Error> {
     let is_collection = |last: &str| {
         let mut all = Collection::ALL.iter();
@@ -91,7 +91,7 @@ fn upstream<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BaseUrl, D::Er
     BaseUrl::read(&String::deserialize(deserializer)?, is_collection).map_err(D::Error::custom)
 }
 
-/// A time that leaves a sync the time to end by itself.
+/// Reads a timeout that is short enough for a sync to end by itself.
 fn timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
     let range = SHORTEST_TIMEOUT..=FETCH_TIME;
@@ -111,7 +111,7 @@ fn timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Er
         })
 }
 
-/// The same for people; `--help` and the README show it.
+/// The default as text for people; `--help` and the README show it.
 pub const VARIABLES: &[Variable] = &[
     Variable {
         name: "GHIBLI_API",

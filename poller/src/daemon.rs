@@ -1,7 +1,7 @@
-//! Running for ever: a sync at start, then one per trigger, never two at once; and what a person
-//! orders in between.
+//! Runs for ever: a sync at start, then one per trigger, never two at once. Between syncs it
+//! carries out the operator's orders.
 //!
-//! Owns the lease's renewal between syncs and the notices that something began or ceased to fail.
+//! Renews the lease between syncs, and logs when something begins or stops failing.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -23,19 +23,19 @@ use crate::patience::Patience;
 use crate::schedule::Schedule;
 use crate::sync::{Cycle, Heard, RENEWAL, Syncer};
 
-/// How long a sync may take in all; fetching ends long before.
+/// The time limit for a whole sync; fetching ends long before.
 const SYNC_TIME: Duration = Duration::from_secs(40);
 
-/// How often to look whether a cache is back that failed a sync.
+/// After the cache has failed a sync: how often to check whether the cache is back.
 const CACHE_RETRY: Duration = Duration::from_secs(5);
 
-/// How long a running sync gets to finish once shutdown is asked for.
+/// How long a running sync may take to finish after a shutdown request.
 const DRAIN_TIME: Duration = Duration::from_secs(8);
 
-/// Syncs until `shutdown` resolves, and answers health questions on `admin` meanwhile.
+/// Syncs until `shutdown` resolves, and answers health requests on `admin` in the meantime.
 ///
 /// # Errors
-/// When the schedule cannot be started. Nothing that upstream or cache do ends the daemon.
+/// When the schedule cannot be started. No failure of the upstream or the cache ends the daemon.
 pub async fn run(
     syncer: Syncer,
     schedule: Schedule,
@@ -66,7 +66,7 @@ pub async fn run(
             tokio::select! {
                 () = &mut doing => {}
                 signal = &mut shutdown => {
-                    // Half a sync is worth nothing, a whole one takes but a moment more.
+                    // Half a sync is useless, and a whole one takes only a moment more.
                     let _ = timeout(DRAIN_TIME, doing).await;
                     break signal;
                 }
@@ -88,9 +88,9 @@ struct Daemon {
     syncer: Syncer,
     schedule: Schedule,
     patience: Patience,
-    /// Before this, triggers are not heeded.
+    /// The daemon ignores triggers before this time.
     due: Due,
-    /// When to look again although no trigger is due.
+    /// When to try again even if no trigger is due.
     retry: Option<Instant>,
     cache_failures: u32,
     failing: bool,
@@ -98,7 +98,7 @@ struct Daemon {
     ready: Arc<AtomicBool>,
 }
 
-/// What came of some work, in words for a person.
+/// The result of some work, as text for a person.
 type Outcome = Result<String, String>;
 
 enum Work {
@@ -133,7 +133,7 @@ impl Daemon {
 
     async fn work(&mut self, work: Work) {
         let Work::Order(order) = work else {
-            // Whatever comes of it has been logged.
+            // The result is already in the log.
             let _ = self.sync(Trust::Suspicious).await;
             return;
         };
@@ -142,11 +142,11 @@ impl Daemon {
             Some(Command::Prune) => self.prune().await,
             None => Err("orders are /accept and /prune".to_owned()),
         };
-        // The person may have left.
+        // The client may have disconnected.
         let _ = order.reply.send(done);
     }
 
-    /// Waits for the next thing to do, and keeps the lease meanwhile.
+    /// Waits for the next thing to do, and renews the lease in the meantime.
     async fn wait(
         &mut self,
         triggers: &mut mpsc::Receiver<()>,
@@ -172,14 +172,14 @@ impl Daemon {
                     }
                 }
             }
-            // After each heartbeat too, which is the first to notice that the clock was set.
+            // Also check after each heartbeat: it notices a set wall clock first.
             if self.due.has_come(Moment::now()) {
                 return Work::Sync;
             }
         }
     }
 
-    /// Does one sync and logs what came of it. Returns the same for people.
+    /// Does one sync and logs the result. Returns the result as text for people.
     async fn sync(&mut self, trust: Trust) -> Outcome {
         let Self {
             syncer,
@@ -199,7 +199,7 @@ impl Daemon {
             due.attempt(now, attempt);
             Some(attempt.at)
         });
-        // A panic in one sync, which would be a mistake of ours, must not be the last sync.
+        // A panic in one sync would be our bug; later syncs must still run.
         let guarded = timeout(SYNC_TIME, AssertUnwindSafe(sync).catch_unwind()).await;
         self.retry = None;
         let failure = match guarded {
@@ -252,7 +252,7 @@ impl Daemon {
         }
     }
 
-    /// Tells of failure when it begins and when it ends.
+    /// Logs when syncs begin to fail and when they succeed again.
     fn fails(&mut self, reason: Option<&str>) {
         match (self.failing, reason) {
             (false, Some(reason)) => {
@@ -265,12 +265,12 @@ impl Daemon {
     }
 }
 
-/// How long to wait after a sync that the cache failed, if the schedule leaves that much time;
-/// nothing when only the schedule counts. `failures` went before it in a row.
+/// How long to wait after the cache failed a sync, if the schedule leaves that much time; `None`
+/// when only the schedule counts. `failures` is the number of failures in a row before this one.
 ///
-/// Doubles from a second. To look at the cache costs nobody anything and goes on; a sync that gets
-/// as far as the upstream each time is soon left to the schedule, and at once when the upstream is
-/// to be left alone.
+/// The wait starts at one second and doubles. Retries that reach only the cache are cheap, so
+/// they go on. Retries that reach the upstream soon leave it to the schedule, and at once when the
+/// upstream must be left alone.
 fn retry_after_cache_trouble(failures: u32, heard: Option<Heard>) -> Option<Duration> {
     let doubled = Duration::from_secs(1 << failures.min(10));
     match heard {

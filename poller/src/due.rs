@@ -1,12 +1,12 @@
-//! When the next sync is due, by two clocks that disagree when one is set or the machine sleeps.
+//! When the next sync is due, by two clocks that can disagree (one was set, or the machine slept).
 //!
-//! The schedule goes by the wall clock, which people and NTP set forward and back. The steady clock
-//! never jumps, but stands still while the machine sleeps. So a sync is due when the wall clock
-//! reaches its trigger, or when the steady clock says that more time has passed than there was to
-//! wait: after a sleep or a step forward the first is earlier, after a step back the second. How
-//! long the upstream is left alone goes by the steady clock alone.
+//! The schedule uses the wall clock, which people and NTP set forward and back. The steady clock
+//! never jumps, but stops while the machine sleeps. So a sync is due when the wall clock reaches
+//! its trigger, or when the planned wait has passed on the steady clock. After a sleep or a step
+//! forward the wall clock is first; after a step back the steady clock is first. The time for which
+//! the upstream is left alone is measured by the steady clock only.
 //!
-//! Pure; the moments are handed in.
+//! Pure; the caller passes the time.
 
 use std::time::Duration;
 
@@ -15,20 +15,20 @@ use tokio::time::Instant;
 
 use crate::patience::Attempt;
 
-/// How late a trigger may be by the steady clock before the daemon goes ahead without it. The
-/// scheduler has been seen to stop for ever after its process was suspended, and waits for its old
-/// time after a step back. More than two clocks can drift apart, or a sync would come twice.
+/// How late a trigger may be by the steady clock before the daemon syncs without it. The scheduler
+/// can stop for ever after its process was suspended, and after a step back it waits for the old
+/// time. The value exceeds the drift between the two clocks, or a sync would run twice.
 const OVERDUE: Duration = Duration::from_secs(2);
 
-/// The longest sleep before the clocks are looked at again; timers have a limit of two years.
+/// The longest sleep before checking the clocks again; timers have a limit of two years.
 const LONGEST_SLEEP: Duration = Duration::from_hours(24);
 
-/// One moment, by both clocks.
+/// One moment, on both clocks.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
     /// The clock that people and NTP set.
     pub wall: DateTime<Utc>,
-    /// The clock that only counts.
+    /// The clock that only goes forward.
     pub steady: Instant,
 }
 
@@ -47,14 +47,14 @@ impl Moment {
 pub struct Due {
     /// The schedule's trigger.
     at: DateTime<Utc>,
-    /// The same as it was foreseen when the schedule was asked.
+    /// The same moment on the steady clock, as expected when it was planned.
     foreseen: Instant,
-    /// Until then the upstream is left alone.
+    /// The upstream is left alone until then.
     quiet_until: Instant,
 }
 
 impl Due {
-    /// Due at this moment.
+    /// Due now.
     pub const fn at_once(now: Moment) -> Self {
         Self {
             at: now.wall,
@@ -63,36 +63,36 @@ impl Due {
         }
     }
 
-    /// Due at the schedule's next trigger. An upstream that is left alone stays so.
+    /// Due at the schedule's next trigger. Does not change how long the upstream is left alone.
     pub fn plan(&mut self, now: Moment, at: DateTime<Utc>) {
         self.at = at;
         self.foreseen = now.steady + (at - now.wall).to_std().unwrap_or_default();
     }
 
-    /// Due as an upstream that was heard gives reason for.
+    /// Due as `attempt` says, after the upstream was asked.
     pub fn attempt(&mut self, now: Moment, attempt: Attempt) {
         self.plan(now, attempt.at);
         self.quiet_until = now.steady + attempt.wait;
     }
 
-    /// Whether it is time.
+    /// Whether the sync is due now.
     pub fn has_come(&self, now: Moment) -> bool {
         let is_time = now.wall >= self.at || now.steady >= self.foreseen + OVERDUE;
         is_time && self.may_ask(now)
     }
 
-    /// Whether the upstream may be asked.
+    /// Whether the poller may ask the upstream now.
     pub fn may_ask(&self, now: Moment) -> bool {
         now.steady >= self.quiet_until
     }
 
-    /// When to go ahead without a trigger, or at least to look at the clocks again.
+    /// When to sync without a trigger, or at least to check the clocks again.
     pub fn overdue(&self, now: Moment) -> Instant {
         let latest = self.not_before_quiet(self.foreseen + OVERDUE);
         latest.min(now.steady + LONGEST_SLEEP)
     }
 
-    /// The moment itself, or the end of the time in which the upstream is left alone.
+    /// The later of `moment` and the end of the time in which the upstream is left alone.
     pub fn not_before_quiet(&self, moment: Instant) -> Instant {
         moment.max(self.quiet_until)
     }
@@ -109,7 +109,7 @@ mod tests {
 
     const HOUR: i64 = 3600;
 
-    /// Clocks of a machine that sleeps and whose wall clock is set.
+    /// The clocks of a machine that can sleep, and whose wall clock can be set.
     struct Clocks {
         now: Moment,
     }
@@ -129,7 +129,7 @@ mod tests {
             self.step(i64::try_from(seconds).unwrap());
         }
 
-        /// Sets the wall clock. To sleep is the same: it goes on without the steady one.
+        /// Sets the wall clock. Sleep has the same effect: only the wall clock goes on.
         fn step(&mut self, seconds: i64) {
             self.now.wall += TimeDelta::seconds(seconds);
         }
@@ -158,10 +158,10 @@ mod tests {
         let mut clocks = Clocks::at("2026-11-23T20:00:00Z");
         let due = clocks.due("0 0 3 * * *");
         clocks.pass(60);
-        // The lid is closed until a quarter past three.
+        // The laptop sleeps until a quarter past three.
         clocks.step(7 * HOUR + 14 * 60);
         assert!(due.has_come(clocks.now));
-        // Or until shortly before: it is three o'clock then, and not seven hours later.
+        // Or until shortly before three: the sync comes at three o'clock, not seven hours later.
         clocks.step(-1200);
         assert!(!due.has_come(clocks.now));
         clocks.pass(300);
@@ -195,7 +195,7 @@ mod tests {
                 !due.has_come(clocks.now) && !due.may_ask(clocks.now),
                 "{step}"
             );
-            // A sync that failed before it heard the upstream.
+            // A sync that failed before it reached the upstream.
             due.plan(clocks.now, schedule.next_after(clocks.now.wall));
         }
         assert!(due.overdue(clocks.now) > clocks.now.steady + Duration::from_secs(400));
@@ -211,8 +211,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the wall clock does, a sync comes no later than foreseen, and as soon as the
-        /// wall clock passes the trigger; and an upstream that asks for it has its time.
+        /// Whatever the wall clock does, a sync comes no later than planned, and as soon as the
+        /// wall clock passes the trigger. An upstream that asks to be left alone is left alone.
         #[test]
         fn never_too_late_and_never_too_early(
             steps in proptest::collection::vec((1_u64..120, -100_000_i64..100_000), 1..60),

@@ -2,20 +2,20 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`daemon`] | running for ever: first sync at start, then one per trigger, never two at once |
+//! | [`daemon`] | runs for ever: a sync at start, then one per trigger, never two at once |
 //! | [`schedule`] | when to sync |
-//! | [`due`] | when the next sync is due, by clocks that people set |
+//! | [`due`] | when the next sync is due, although people can set the clock |
 //! | [`patience`] | how long to leave an upstream alone that does not answer |
-//! | [`orders`] | what a person can tell a running poller to do: accept, prune |
+//! | [`orders`] | the operator's orders to a running poller: accept, prune |
 //! | [`sync`] | one cycle: fetch, advance, commit, report |
-//! | [`advance`] | the pure middle of a cycle: a snapshot and five outcomes give the next snapshot |
-//! | [`restore`] | what becomes of a cache that has lost what a poller remembers |
-//! | [`limits`] | how much a collection may be |
-//! | [`proxies`] | refusing proxy variables that the HTTP client would ignore |
+//! | [`advance`] | the pure middle of a cycle: the next snapshot, from the last one and five outcomes |
+//! | [`restore`] | restores a cache that has lost data which a poller remembers |
+//! | [`limits`] | how large a collection may be |
+//! | [`proxies`] | refuses proxy variables that the HTTP client would ignore |
 //! | [`upstream`] | HTTP to the Ghibli API, with a limit on everything |
-//! | [`report`] | what a cycle did, as a log line and as text |
-//! | [`printable`] | text of others, made fit to be shown |
-//! | [`builtin`] | the catalogue that is shown until the upstream has answered once |
+//! | [`report`] | the report of a cycle, as log lines and as text |
+//! | [`printable`] | makes text from outside safe to show |
+//! | [`builtin`] | the catalogue that is served until the upstream has answered once |
 //! | [`config`] | the environment variables |
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]

@@ -1,7 +1,7 @@
-//! How much a collection may be: as the upstream sends it, and with what is known already.
+//! How large a collection may be: in one answer, and together with the known records.
 //!
-//! An upstream that turns hostile must not exhaust this process, and even less the readers, which
-//! hold every collection in several forms. Pure: no I/O and no clock.
+//! A hostile upstream must not exhaust this process, and even less the readers, which hold every
+//! collection in several forms. Pure: no I/O and no clock.
 
 use chrono::{DateTime, Utc};
 use shared::catalogue::{Collection, PerCollection};
@@ -14,10 +14,10 @@ use crate::advance::{Outcome, Result as Taken, Step, Trust, advance};
 pub const MAX_BYTES: usize = 1 << 20;
 
 /// The most values in a collection: lists, objects, numbers and all. Thirty times the upstream's
-/// most. In memory a value takes a hundred bytes, however few it is made of.
+/// most. In memory each value takes about a hundred bytes, even a very short one.
 pub const MAX_VALUES: usize = 20_000;
 
-/// What a collection has too much of.
+/// The limit that a collection exceeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Exceeded {
     /// Bytes.
@@ -28,10 +28,10 @@ pub enum Exceeded {
     Values,
 }
 
-/// Measures JSON before it is taken apart.
+/// Measures JSON before it is parsed.
 ///
 /// # Errors
-/// [`Exceeded`], when it is more than anybody's collection.
+/// [`Exceeded`], when it is larger than any real collection.
 pub fn check(json: &[u8]) -> Result<(), Exceeded> {
     if json.len() > MAX_BYTES {
         Err(Exceeded::Bytes)
@@ -42,8 +42,8 @@ pub fn check(json: &[u8]) -> Result<(), Exceeded> {
     }
 }
 
-/// How many values there are in JSON, an empty list or object counted twice. In what is no JSON, at
-/// least as many as there are before the first mistake, where a parser stops.
+/// Counts the values in JSON; an empty list or object counts twice. For invalid JSON, the count is
+/// at least the number of values before the first mistake, where a parser stops.
 fn values(json: &[u8]) -> usize {
     let (mut count, mut in_text, mut is_escaped) = (1, false, false);
     for byte in json {
@@ -58,9 +58,9 @@ fn values(json: &[u8]) -> usize {
     count
 }
 
-/// Takes one step, in which an answer is rejected that would let a collection outgrow the limits
-/// together with what is known. What is withdrawn is kept, so that an upstream could otherwise let
-/// the mirror grow for ever, a little with each sync.
+/// Takes one step. Rejects an answer if the collection would exceed the limits together with the
+/// known records. The mirror keeps withdrawn records, so without this check an upstream could let
+/// it grow for ever, a little with each sync.
 pub fn advance_within(
     before: &Snapshot,
     upstream: &str,
@@ -127,7 +127,7 @@ mod tests {
         );
     }
 
-    /// An upstream that replaces a sixth of its films with each sync, which alone is not suspicious.
+    /// An upstream that replaces a sixth of its films with each sync; that alone is not suspicious.
     #[test]
     fn what_is_known_does_not_grow_for_ever() {
         let film = |number: usize| json!({"id": number, "ballast": "x".repeat(1000)});
@@ -164,7 +164,7 @@ mod tests {
             "not even the validator is taken"
         );
 
-        // With the withdrawn ones gone there is room again.
+        // After the withdrawn records are removed, there is room again.
         let pruned = crate::advance::prune(&snapshot, DateTime::UNIX_EPOCH)
             .unwrap()
             .0;

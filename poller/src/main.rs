@@ -91,7 +91,7 @@ async fn run(config: Config) -> Result<()> {
     Box::pin(daemon::run(syncer, config.poll_schedule, admin, shutdown)).await
 }
 
-/// Gives an order to the poller that runs, or carries it out if none does.
+/// Sends an order to the running poller, or carries it out here if no poller runs.
 async fn order(config: Config, command: orders::Command) -> Result<ExitCode> {
     if admin::is_answering(config.admin_addr) {
         let done = orders::ask(config.admin_addr, command)?;
@@ -107,7 +107,7 @@ async fn order(config: Config, command: orders::Command) -> Result<ExitCode> {
 }
 
 async fn sync(config: Config, trust: Trust) -> Result<ExitCode> {
-    // The summary on standard output tells it all; on a terminal log lines would only repeat it.
+    // The summary on standard output says everything; on a terminal, logs would only repeat it.
     let _logging = if std::io::stderr().is_terminal() {
         console::note(format_args!(
             "syncing {} into {} …",
@@ -145,7 +145,7 @@ fn syncer(config: &Config) -> Result<Syncer> {
     let upstream = Upstream::new(config.ghibli_api.clone(), config.upstream_timeout).context(
         "cannot set up HTTPS; SSL_CERT_FILE and SSL_CERT_DIR, if set, name whom to trust",
     )?;
-    // Unique among all pollers that may ever meet at one cache.
+    // Unique among all pollers that may ever use the same cache.
     let started = chrono::Utc::now().timestamp_micros();
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let holder = format!("{}-{}-{started}", host.trim(), std::process::id());

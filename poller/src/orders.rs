@@ -1,17 +1,17 @@
-//! What a person can tell a poller to do: `ghibli-poller accept` and `ghibli-poller prune`.
+//! The operator's orders to a poller: `ghibli-poller accept` and `ghibli-poller prune`.
 //!
-//! The lease belongs to the poller that runs, so the command asks that one, through its admin
-//! listener; with no poller running it does the work itself. Owns the words that travel between.
+//! The running poller has the lease, so the command sends the order to it, through its admin
+//! listener. If no poller runs, the command does the work itself. Owns the words of the orders.
 
 use std::fmt::Write as _;
 
 use shared::admin::{self, Order};
 use shared::catalogue::PerCollection;
 
-/// Something only a person decides.
+/// Something that only a person may decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Take the upstream's answers as they are, suspicious or not (sync rule 7).
+    /// Accept the upstream's answers, suspicious or not (sync rule 7).
     Accept,
     /// Remove withdrawn records (sync rule 6).
     Prune,
@@ -21,7 +21,7 @@ impl Command {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Accept, Self::Prune];
 
-    /// The path under which a running poller takes it.
+    /// The path under which a running poller accepts it.
     pub const fn path(self) -> &'static str {
         match self {
             Self::Accept => "/accept",
@@ -29,7 +29,7 @@ impl Command {
         }
     }
 
-    /// The command that a running poller was sent, if it is one.
+    /// Returns the command that an order stands for, if there is one.
     pub fn of(order: &Order) -> Option<Self> {
         Self::ALL
             .into_iter()
@@ -37,15 +37,15 @@ impl Command {
     }
 }
 
-/// Asks the poller at `address`. Returns what it did.
+/// Sends the command to the poller at `address`. Returns what it did.
 ///
 /// # Errors
-/// What it says instead, or why it could not be asked.
+/// The poller's refusal, or the reason why it could not be reached.
 pub fn ask(address: std::net::SocketAddr, command: Command) -> anyhow::Result<String> {
     admin::order(address, command.path())
 }
 
-/// What was pruned, for people.
+/// The pruned records, as text for people.
 pub fn pruned(ids: &PerCollection<Vec<String>>) -> String {
     let mut told = String::new();
     for (collection, ids) in ids.iter() {

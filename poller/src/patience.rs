@@ -1,7 +1,7 @@
-//! How long to leave the upstream alone (sync rule 14): longer with each cycle in which it did not
-//! answer at all, as long as it asks for, and never for ever.
+//! How long to leave the upstream alone (sync rule 14). The wait grows with each cycle without any
+//! answer, is at least as long as the upstream asks for, and always ends.
 //!
-//! Pure; the moment is handed in.
+//! Pure; the caller passes the time.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use chrono::{DateTime, Utc};
 
 use crate::schedule::Schedule;
 
-/// The longest that failures alone make the poller wait.
+/// The longest wait that failures alone cause.
 const MOST: Duration = Duration::from_mins(5);
 
-/// The longest that a `Retry-After` is obeyed; an upstream that says a year must have slipped.
+/// The longest `Retry-After` that the poller obeys; a year, for example, must be a mistake.
 const MOST_ASKED_FOR: Duration = Duration::from_hours(1);
 
-/// What the last cycles tell of the upstream.
+/// What the last cycles show about the upstream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Patience {
     silent_cycles: u32,
@@ -26,13 +26,13 @@ pub struct Patience {
 pub struct Attempt {
     /// The schedule's first trigger at the end of the wait.
     pub at: DateTime<Utc>,
-    /// How long the upstream is to be left alone, whatever the clock says.
+    /// How long to leave the upstream alone, whatever the wall clock says.
     pub wait: Duration,
 }
 
 impl Patience {
-    /// Takes note of a cycle: whether anything answered at all, and how long the upstream asked to
-    /// be left alone. Returns when the next one is due: by the schedule, but not before the wait
+    /// Notes the result of a cycle: whether anything answered, and how long the upstream asked to
+    /// be left alone. Returns when the next cycle is due: by the schedule, but not before the wait
     /// is over.
     pub fn next_attempt(
         &mut self,
@@ -49,7 +49,7 @@ impl Patience {
         let next = schedule.next_after(now);
         let own = self.backoff(schedule, next).min(MOST);
         let wait = own.max(asked_for.unwrap_or_default().min(MOST_ASKED_FOR));
-        // A second early, so that a trigger at the very end of the wait is not missed.
+        // One second early, so as not to miss a trigger at the very end of the wait.
         let wait = wait.saturating_sub(Duration::from_secs(1));
         let at = if wait.is_zero() {
             next
@@ -59,7 +59,7 @@ impl Patience {
         Attempt { at, wait }
     }
 
-    /// Doubles with each silent cycle after the first, from the schedule's own interval.
+    /// Starts at the schedule's interval; doubles with each silent cycle after the first.
     fn backoff(self, schedule: &Schedule, next: DateTime<Utc>) -> Duration {
         let Some(doublings) = self.silent_cycles.checked_sub(1) else {
             return Duration::ZERO;
@@ -81,7 +81,7 @@ mod tests {
         DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap()
     }
 
-    /// The waits, in seconds, between cycles that go as told.
+    /// The waits, in seconds, between cycles with the given results.
     fn waits(cycles: &[(bool, Option<u64>)]) -> Vec<i64> {
         let (schedule, mut patience, mut now) = (Schedule::default(), Patience::default(), at(0));
         let wait = |&(answered, asked_for): &(bool, Option<u64>)| {

@@ -1,8 +1,8 @@
-//! Text of others, made fit to be shown in a log and in a terminal. Pure.
+//! Makes text from outside safe to show in a log and in a terminal. Pure.
 
-/// Text on one line and without surprises: blanks become one space, and characters that control a
-/// terminal, turn text around or cannot be seen are escaped, as in `\u{1b}`. At most about `most`
-/// characters; an ellipsis stands for the rest.
+/// Returns the text on one line. Blanks become one space. Characters that control a terminal,
+/// change the direction of text or are invisible are escaped, as in `\u{1b}`. Keeps at most about
+/// `most` characters; an ellipsis replaces the rest.
 pub fn printable(text: &str, most: usize) -> String {
     let (mut shown, mut length) = (String::new(), 0);
     for word in text.split_whitespace() {

@@ -1,7 +1,7 @@
 //! The usual proxy variables: refuses a value that the HTTP client would silently ignore.
 //!
-//! The client reads them by itself: the variable of the upstream's scheme, or else `ALL_PROXY`,
-//! unless `NO_PROXY` names the upstream. It goes directly when it cannot use what they say.
+//! The client reads them by itself: the variable for the upstream's scheme, or else `ALL_PROXY`,
+//! unless `NO_PROXY` names the upstream. It uses no proxy when it cannot use their value.
 
 use std::ffi::OsString;
 
@@ -12,8 +12,8 @@ use url::Url;
 const EXPECTED: &str = "expected http://, https://, socks5:// (names resolved here) or socks5h:// \
     (by the proxy), each with [USER:PASSWORD@]HOST:PORT, percent-encoded, and nothing around it";
 
-/// The mistake in the variable that is meant for this upstream, if it has one. The value may hold
-/// a password and is not repeated.
+/// Returns the mistake in the variable that applies to this upstream, if there is one. The value
+/// may hold a password, so the message does not repeat it.
 pub fn ignored(
     upstream: &Url,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -62,8 +62,8 @@ pub fn ignored(
     })
 }
 
-/// Whether a proxy has a host, a port that is a number, and no @ but the one that ends the
-/// credentials. The client would take part of a password for the host, or port 80 for another.
+/// Whether a proxy has a host, a numeric port, and no @ except the one that ends the credentials.
+/// The client would mistake part of a password for the host, or use port 80 for a wrong port.
 fn is_whole(proxy: &str) -> bool {
     let (_, rest) = proxy.split_once("://").unwrap_or(("", proxy));
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn only_what_would_be_used_counts() {
         let bad = "socks://proxy:1080";
-        // A desktop sets all of them.
+        // A desktop system sets all of them.
         let desktop = [("HTTPS_PROXY", "http://proxy:3128"), ("ALL_PROXY", bad)];
         assert_eq!(refusal("https://up", &desktop), None);
         assert!(

@@ -1,4 +1,4 @@
-//! What a cycle did: the log line that tells operators everything, and the summary for people.
+//! The report of a cycle: the log lines for operators, and the summary for people.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,26 +10,26 @@ use shared::snapshot::{Release, Source};
 use crate::advance::Result;
 use crate::printable::printable;
 
-/// How many of the records that are set aside in one collection in one cycle are named.
+/// How many unusable records the log names, per collection and cycle.
 const MOST_NAMED: usize = 10;
 
-/// How many characters of an id, a title or a list of fields are shown.
+/// How many characters to show of an id, a title or a list of fields.
 const LONGEST: usize = 200;
 
 /// One cycle.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// What came of it.
+    /// The outcome.
     pub outcome: Outcome,
-    /// The generation that is current after it.
+    /// The current generation after the cycle.
     pub generation: u64,
-    /// Whether any of what is served is still the built-in catalogue.
+    /// Whether any served collection is still the built-in one.
     pub source: Source,
-    /// How long it took.
+    /// How long the cycle took.
     pub duration: Duration,
-    /// When the next one is due.
+    /// When the next cycle is due.
     pub next_attempt_at: Option<DateTime<Utc>>,
-    /// What became of each collection.
+    /// The result for each collection.
     pub results: PerCollection<Result>,
     /// How many records each collection has now.
     pub counts: PerCollection<usize>,
@@ -37,22 +37,22 @@ pub struct Report {
     pub duplicates: PerCollection<Vec<String>>,
     /// How many records of each collection's last answer cannot be used.
     pub set_aside: PerCollection<usize>,
-    /// Those of them that were not reported before.
+    /// The unusable records that were not reported before.
     pub newly_set_aside: PerCollection<Vec<SetAside>>,
-    /// The films that were announced.
+    /// The announced films.
     pub released: Vec<Release>,
 }
 
-/// What came of a cycle.
+/// The outcome of a cycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// All five collections were confirmed, and content changed.
     Committed,
     /// All five were confirmed, and nothing changed.
     Unchanged,
-    /// Some were confirmed; what changed in them was committed.
+    /// Some collections were confirmed; their changes were committed.
     Partial,
-    /// None was confirmed.
+    /// No collection was confirmed.
     Failed,
 }
 
@@ -67,12 +67,12 @@ impl Outcome {
         }
     }
 
-    /// Whether everything that is served was confirmed.
+    /// Whether all served data was confirmed.
     pub const fn is_success(self) -> bool {
         matches!(self, Self::Committed | Self::Unchanged)
     }
 
-    /// Derives the outcome of a cycle from those of its collections.
+    /// Derives a cycle's outcome from the results of its collections.
     pub fn of(results: &PerCollection<Result>) -> Self {
         let unconfirmed = results
             .iter()
@@ -119,8 +119,8 @@ impl Result {
 }
 
 impl Report {
-    /// Writes the cycle's log lines: one for every release, change and rejection, then the one
-    /// with everything in it.
+    /// Writes the cycle's log lines: one for every release, change and rejection, then one that
+    /// sums up the whole cycle.
     pub fn log(&self) {
         for (collection, result) in self.results.iter() {
             self.log_details(collection.name(), result);
@@ -158,7 +158,7 @@ impl Report {
         sync_finished!(films, people, locations, species, vehicles);
     }
 
-    /// Why something was not confirmed: the reasons, each with the collections that it befell.
+    /// Why something was not confirmed: each reason, with the collections that it concerns.
     pub fn reason(&self) -> Option<String> {
         let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
         for (collection, result) in self.results.iter() {
@@ -197,7 +197,7 @@ impl Report {
 
     fn log_details(&self, collection: &str, result: &Result) {
         match result {
-            // Loudly, every cycle: somebody has to look at this.
+            // A warning in every cycle: a person has to look at this.
             Result::Rejected(reason) => tracing::warn!(collection, reason, "collection rejected"),
             Result::Changed(changes) => {
                 for update in &changes.updated {
@@ -222,7 +222,7 @@ impl Report {
     }
 }
 
-/// Text of the upstream's: an id, a title, names of fields.
+/// Makes the upstream's text safe to show: an id, a title, names of fields.
 fn shown(text: &str) -> String {
     printable(text, LONGEST)
 }

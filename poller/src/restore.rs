@@ -1,7 +1,7 @@
-//! What becomes of a cache that has lost what a poller remembers (sync rule 12). Pure.
+//! Restores a cache that has lost data which a poller remembers (sync rule 12). Pure.
 //!
-//! It may be empty, have fallen back to an older copy, or have been begun anew by a poller that
-//! could not know. Whatever either side knows stays, and so does the release log.
+//! The cache may be empty, or hold an older copy, or a poller that did not know the lost data may
+//! have started it anew. All data of both sides stays, and so does the release log.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,17 +9,17 @@ use chrono::{DateTime, Utc};
 use shared::catalogue::{Collection, PerCollection, Record};
 use shared::snapshot::{Held, Release, Snapshot, Source};
 
-/// Whether a cache has all that a poller remembers.
+/// Whether a cache has everything that a poller remembers.
 pub fn knows(stored: Option<&Snapshot>, memory: Option<&Snapshot>) -> bool {
     memory
         .is_none_or(|memory| stored.is_some_and(|stored| stored.lineage.builds_on(&memory.lineage)))
 }
 
-/// What to go on from: what is remembered, with what a cache that lost it has learnt since.
+/// Joins the remembered snapshot with what the cache has learnt since it lost that.
 ///
-/// Has no validators, so that the upstream sends everything again, and a generation of its own:
-/// readers, and pollers that remember more than this one, must not take what is committed from
-/// here on for anything older.
+/// The result has no validators, so that the upstream sends everything again. It has a new
+/// generation: readers, and pollers that remember more than this one, must not mistake the next
+/// commits for older data.
 pub fn restore(memory: &Snapshot, stored: Option<&Snapshot>, at: DateTime<Utc>) -> Restored {
     let news = stored.filter(|stored| !memory.lineage.builds_on(&stored.lineage));
     let mut restored = news.map_or_else(
@@ -33,7 +33,7 @@ pub fn restore(memory: &Snapshot, stored: Option<&Snapshot>, at: DateTime<Utc>) 
     restored
 }
 
-/// Makes the upstream send everything again.
+/// Removes the validators, so that the upstream sends everything again.
 pub fn without_validators(mut snapshot: Snapshot) -> Snapshot {
     for collection in Collection::ALL {
         snapshot.collections[collection].etag = None;
@@ -41,13 +41,13 @@ pub fn without_validators(mut snapshot: Snapshot) -> Snapshot {
     snapshot
 }
 
-/// What a lost cache is restored to.
+/// The data to restore a lost cache to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Restored {
-    /// What to go on from.
+    /// The snapshot to continue from.
     pub snapshot: Snapshot,
-    /// The films in its release log that nobody has announced: they were new, and whoever took
-    /// them in could not know.
+    /// The films in its release log that were never announced: the poller that added them could not
+    /// know that they were new.
     pub unannounced: Vec<Release>,
 }
 
@@ -78,7 +78,7 @@ impl Restored {
         restored
     }
 
-    /// Adds what the other log has, and what it ought to have, in the order of the films.
+    /// Adds the other log's releases, and those that it should have, in the order of the films.
     fn go_on_with_the_log(&mut self, memory: &Snapshot, news: &Snapshot, at: DateTime<Utc>) {
         let Snapshot {
             releases,
@@ -123,8 +123,8 @@ impl Restored {
     }
 }
 
-/// One collection of two snapshots that have gone apart. What the upstream sent counts for more than
-/// what is built in.
+/// Joins one collection of two snapshots that have diverged. Data from the upstream has priority
+/// over built-in data.
 fn joined(memory: &Held, news: &Held) -> Held {
     match (memory.source, news.source) {
         (Source::BuiltIn, Source::Upstream) => news.clone(),

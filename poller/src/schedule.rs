@@ -1,7 +1,7 @@
-//! When to sync: a cron schedule, used as nothing but a trigger.
+//! When to sync: a cron schedule, used only as a trigger.
 //!
-//! The scheduler's job puts a token into a channel that holds one. Whoever owns the other end
-//! does the work, so that a long sync swallows triggers instead of overlapping with the next.
+//! The scheduler's job puts a token into a channel that holds one. The receiver does the work, so a
+//! long sync drops triggers instead of overlapping with the next sync.
 
 use std::fmt;
 use std::str::FromStr;
@@ -21,29 +21,29 @@ pub struct Schedule {
     cron: Cron,
 }
 
-/// The longest text of a schedule, in bytes: more than lists of every second and minute take.
+/// The longest schedule text, in bytes: enough for lists of every second and minute.
 const MAX_BYTES: usize = 1000;
 
-/// How long to wait where the calendar ends, which a clock may say that is far off.
+/// How long to wait when there is no next trigger; a wrong clock may show the calendar's end.
 const WITHOUT_CALENDAR: TimeDelta = TimeDelta::minutes(5);
 
 impl Schedule {
-    /// The first trigger after a moment. There always is one, or a caller might not wait at all.
+    /// The first trigger after a moment. There always is one; without it a caller might not wait.
     pub fn next_after(&self, moment: DateTime<Utc>) -> DateTime<Utc> {
         self.found_after(moment)
             .or_else(|| moment.checked_add_signed(WITHOUT_CALENDAR))
             .unwrap_or(moment)
     }
 
-    /// The search ends with the year 5000.
+    /// The search ends at the year 5000.
     fn found_after(&self, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        // Without this, fractions of a second of the moment would be kept in the answer.
+        // Without this, the answer would keep the moment's fractions of a second.
         self.cron
             .find_next_occurrence(&moment.trunc_subsecs(0), false)
             .ok()
     }
 
-    /// Starts triggering. Keep the scheduler as long as triggers are wanted.
+    /// Starts triggering. Keep the scheduler for as long as you want triggers.
     ///
     /// # Errors
     /// When the scheduler does not start.
@@ -51,7 +51,7 @@ impl Schedule {
         let (sender, triggers) = mpsc::channel(1);
         let scheduler = JobScheduler::new().await?;
         let job = Job::new(self.text.as_str(), move |_, _| {
-            // Full means that a sync is due already; one is enough.
+            // A full channel means that a sync is already due; one is enough.
             let _ = sender.try_send(());
         })?;
         scheduler.add(job).await?;
@@ -86,7 +86,7 @@ impl FromStr for Schedule {
             text: text.to_owned(),
             cron,
         };
-        // The calendar repeats itself every 400 years, so the last ones speak for all.
+        // The calendar repeats every 400 years, so the last ones are enough to check.
         let last_cycle = NaiveDate::from_ymd_opt(4600, 1, 1).expect("a day");
         match schedule.found_after(last_cycle.and_time(NaiveTime::MIN).and_utc()) {
             Some(_) => Ok(schedule),
@@ -165,9 +165,9 @@ mod tests {
             next(leap, "2099-01-01T00:00:00Z"),
             "2104-02-29T00:00:00+00:00"
         );
-        // The fifth Monday of a February comes four times in a century.
+        // A February has a fifth Monday only four times in a century.
         assert_eq!(next("0 0 0 * 2 MON#5", day), "2044-02-29T00:00:00+00:00");
-        // A day of the month and one of the week: either, as cron has it.
+        // A day of the month and a day of the week: either matches, as in cron.
         assert_eq!(next("0 0 0 13 * FRI", day), "2026-11-27T00:00:00+00:00");
     }
 

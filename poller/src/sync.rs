@@ -1,7 +1,7 @@
-//! One cycle: take the lease, look at what is stored, fetch five collections, advance, commit.
+//! One cycle: take the lease, read the cache, fetch five collections, advance, commit.
 //!
-//! [`Syncer::sync_once`] does one and reports on it. When to do the next is the daemon's affair; who
-//! may do it is `lead`'s.
+//! [`Syncer::sync_once`] does one and reports on it. The daemon decides when to do the next; `lead`
+//! decides which poller may do it.
 
 mod aside;
 mod ask;
@@ -33,18 +33,18 @@ use lead::hold;
 pub struct Syncer {
     upstream: Upstream,
     writer: Writer,
-    /// What this poller last committed or found; outlives the loss of the cache.
+    /// What this poller last committed or found; it survives the loss of the cache.
     memory: Option<Snapshot>,
-    /// The poller that was last seen to hold the lease over a cache that was whole, and when.
+    /// The last poller that had the lease while the cache was complete, and when that was seen.
     leader: Option<(String, Instant)>,
-    /// The records that were set aside of the last answer that this poller read, and reported.
+    /// The unusable records of the last answer that this poller read; all are reported.
     set_aside: PerCollection<Option<Vec<SetAside>>>,
 }
 
-/// What a cycle came to.
+/// The result of a cycle.
 #[derive(Debug)]
 pub enum Cycle {
-    /// It ran; here is what it did.
+    /// The cycle ran; this is its report.
     Finished(Box<Report>),
     /// Another poller holds the lease.
     Standby {
@@ -54,7 +54,7 @@ pub enum Cycle {
 }
 
 impl Syncer {
-    /// A syncer between an upstream and a cache.
+    /// Creates a syncer between an upstream and a cache.
     pub fn new(upstream: Upstream, writer: Writer) -> Self {
         Self {
             upstream,
@@ -110,12 +110,12 @@ impl Syncer {
         }
     }
 
-    /// Does one sync. `next_attempt` says when the next one is due, once this one has heard from
-    /// the upstream.
+    /// Does one sync. `next_attempt` computes when the next one is due, after the upstream was
+    /// asked.
     ///
     /// # Errors
-    /// When the cache cannot be read or written. What the upstream does wrong is no error but
-    /// part of the report.
+    /// When the cache cannot be read or written. A failure of the upstream is not an error but part
+    /// of the report.
     pub async fn sync_once(
         &mut self,
         trust: Trust,
@@ -175,15 +175,15 @@ impl Syncer {
         report.set_aside = set_aside;
         report.newly_set_aside = self.note_set_aside(std::mem::take(&mut step.set_aside));
         if !found.is_stored && report.outcome == Outcome::Unchanged {
-            // The upstream has nothing new, but the cache has.
+            // The upstream has nothing new, but the cache has to be restored.
             report.outcome = Outcome::Committed;
         }
         self.memory = Some(step.snapshot);
         Ok(Cycle::Finished(Box::new(report)))
     }
 
-    /// Finds the snapshot to go on from: the stored one, or what this poller remembers when the
-    /// cache lost that (sync rule 12), or the built-in catalogue.
+    /// Finds the snapshot to continue from: the stored one; or what this poller remembers, when the
+    /// cache has lost that (sync rule 12); or the built-in catalogue.
     async fn look(&mut self, at: DateTime<Utc>) -> Anyhow<Found> {
         let stored = self.writer.load().await.context("cannot read the cache")?;
         let stored_snapshot = stored.snapshot.as_ref();
@@ -204,7 +204,7 @@ impl Syncer {
             self.memory = Some(stored.clone());
             (stored, true)
         } else {
-            // Not remembered before it is committed, or the cache would seem to have lost it.
+            // Remember it only after the commit, or the cache would seem to have lost it.
             let built_in = advance::built_in(&self.upstream.base().to_string(), at);
             (built_in, false)
         };
@@ -223,15 +223,15 @@ impl Syncer {
 
 /// What a cycle starts from.
 struct Found {
-    /// What to go on from.
+    /// The snapshot to continue from.
     snapshot: Snapshot,
-    /// Whether that is what is stored.
+    /// Whether the cache stores that snapshot.
     is_stored: bool,
-    /// The generation that is really stored; 0 for an empty cache.
+    /// The generation that the cache stores; 0 for an empty cache.
     generation: u64,
-    /// The status that is stored.
+    /// The stored status.
     status: Option<Status>,
-    /// The releases that are to be told of once the snapshot is committed.
+    /// The releases to announce after the commit.
     unannounced: Vec<Release>,
 }
 

@@ -1,7 +1,7 @@
 //! HTTP to the upstream: one conditional GET per collection, with a limit on everything.
 //!
-//! Requests go to the upstream's own origin and nowhere else, whatever redirects say; URLs found
-//! in data are never fetched. Knows nothing of snapshots and of the cache.
+//! Sends requests only to the upstream's own origin, whatever redirects say, and never fetches URLs
+//! found in data. Does not know snapshots or the cache.
 
 mod coding;
 mod failure;
@@ -28,13 +28,13 @@ use seen::EXCERPT_BYTES;
 /// How long making a connection may take, name resolution and TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How many redirects are followed within the upstream's origin.
+/// How many redirects to follow within the upstream's origin.
 const MAX_REDIRECTS: usize = 3;
 
-/// How many further tries a failed request gets within one cycle; the next cycle comes soon.
+/// How many times to retry a failed request in one cycle; the next cycle comes soon.
 const RETRIES: usize = 2;
 
-/// How long the body of an error is waited for, of which only the first words are shown.
+/// How long to wait for the body of an error; only its first words are shown.
 const EXCERPT_TIME: Duration = Duration::from_secs(1);
 
 /// The upstream.
@@ -45,24 +45,24 @@ pub struct Upstream {
     may_quote: bool,
 }
 
-/// What the upstream said of one collection.
+/// The upstream's answer for one collection.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fetched {
-    /// It is still what the validator stands for.
+    /// Unchanged: the validator is still valid.
     NotModified,
-    /// It is this now.
+    /// The collection's new content.
     Sent {
         /// The records.
         answer: Answer,
-        /// The validator for next time.
+        /// The validator for the next request.
         etag: Option<String>,
-        /// What it looked like, in case that it is rejected.
+        /// What the answer looked like, for the report if it is rejected.
         seen: Seen,
     },
 }
 
 impl Upstream {
-    /// A client for the upstream at `base`. Honours the usual proxy variables.
+    /// Creates a client for the upstream at `base`. Uses the usual proxy variables.
     ///
     /// # Errors
     /// When TLS cannot be set up.
@@ -88,7 +88,7 @@ impl Upstream {
             .timeout(timeout)
             .redirect(within_origin)
             .referer(false)
-            // Longer than the minute between syncs, so that a quiet sync needs no handshake.
+            // Longer than the minute between syncs, so that the next sync needs no handshake.
             .pool_idle_timeout(Duration::from_secs(90))
             .build()?;
         let may_quote = seen::may_quote(&base);
@@ -99,13 +99,12 @@ impl Upstream {
         })
     }
 
-    /// Where requests go.
+    /// The base URL of the requests.
     pub const fn base(&self) -> &BaseUrl {
         &self.base
     }
 
-    /// Fetches a collection, unless it is still what `etag` stands for. Passing failures are
-    /// tried again, with jitter.
+    /// Fetches a collection, unless `etag` is still valid. Retries temporary failures, with jitter.
     ///
     /// # Errors
     /// A [`FetchError`] for each way in which an upstream can fail to send a collection.
@@ -158,7 +157,7 @@ impl Upstream {
     }
 }
 
-/// Reads a collection. Its decompressed bytes are counted; the declared length says nothing of
+/// Reads a collection. Counts its decompressed bytes, because the declared length does not include
 /// them.
 async fn read(mut response: Response, seen: Seen) -> Result<Fetched, FetchError> {
     let etag = text_of(response.headers(), &ETAG);
@@ -191,7 +190,7 @@ async fn read(mut response: Response, seen: Seen) -> Result<Fetched, FetchError>
     }
 }
 
-/// Returns the failure with the piece of the body that could not be unpacked.
+/// Returns the failure, with the part of the body that could not be unpacked.
 async fn unpack(
     response: &mut Response,
     decoder: &mut Decoder,
@@ -205,7 +204,7 @@ async fn unpack(
     whole.map_err(|error| (Failure::of_decoder(&error), Bytes::new()))
 }
 
-/// The beginning of an error's body, as much as arrives in a moment and can be unpacked.
+/// The beginning of an error's body: what arrives within a moment and can be unpacked.
 async fn excerpt(mut response: Response) -> Vec<u8> {
     let Ok(mut decoder) = Decoder::of(response.headers(), EXCERPT_BYTES) else {
         return Vec::new();

@@ -33,7 +33,7 @@ fn films(titles: &[&str]) -> Value {
         .collect()
 }
 
-/// All five answer; films as given, the others with one record.
+/// All five collections answer: films as given, the others with one record each.
 fn answers(films: &Value) -> PerCollection<Outcome> {
     PerCollection::from_fn(|collection| match collection {
         Collection::Films => sent(films),
@@ -113,7 +113,7 @@ fn rule_10_the_baseline_announces_nothing_and_each_film_is_announced_once() {
 
 #[test]
 fn rule_10_a_flood_of_releases_costs_no_more_than_other_records() {
-    // Compared each with each, they take longer than all other tests together.
+    // Comparing every pair would take longer than all other tests together.
     let titles: Vec<_> = (0..60_000).map(|number| format!("film {number}")).collect();
     let titles: Vec<_> = titles.iter().map(String::as_str).collect();
     let before = baseline(&titles[..1]);
@@ -197,7 +197,7 @@ fn rule_7_what_a_person_accepts_is_the_new_baseline() {
     assert_eq!(ids, ["kiki", "porco"]);
     assert!(step.released.is_empty() && step.snapshot.releases.is_empty());
     assert_eq!(step.snapshot.generation, before.generation + 1);
-    // What was not suspicious is merged as ever.
+    // The collections that were not suspicious are merged as usual.
     assert_eq!(step.results.people, Result::Unchanged);
 
     let ordinary = answers(&films(&["Kiki", "Porco", "Marnie"]));
@@ -222,7 +222,7 @@ fn rule_6_only_a_person_prunes_what_was_withdrawn() {
     assert_eq!(after.records(Collection::Films).len(), 1);
     assert_eq!(after.generation, step.snapshot.generation + 1);
     assert!(after.collections.films.known.withdrawn.is_empty());
-    // Listed again, it is appended; it had been known before the baseline and is announced now.
+    // Listed again, it is appended. It belonged to the baseline, so it is announced only now.
     let again = advance(
         &after,
         UPSTREAM,
@@ -233,8 +233,8 @@ fn rule_6_only_a_person_prunes_what_was_withdrawn() {
 }
 
 proptest! {
-    /// Whatever the upstream does after the baseline, films are only ever appended, each once,
-    /// and each is announced once.
+    /// Whatever the upstream does after the baseline, each new film is appended once and announced
+    /// once.
     #[test]
     fn films_are_only_appended_and_announced_once(
         cycles in proptest::collection::vec(proptest::collection::vec(0..9u8, 0..9), 1..8)

@@ -12,7 +12,7 @@ fn at(second: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(second, 0).unwrap()
 }
 
-/// The upstream lists so many films and this poller commits that.
+/// The upstream lists this many films and this poller commits them.
 fn sync(before: &Snapshot, poller: &str, films: usize, second: i64) -> Snapshot {
     let films: Vec<_> = (0..films)
         .map(|id| json!({"id": id, "title": format!("film {id}")}))
@@ -66,7 +66,7 @@ fn anew(second: i64) -> Snapshot {
     built_in(UPSTREAM, at(second))
 }
 
-/// What one poller remembers: three films, the third a release.
+/// One poller's memory: three films, the third a release.
 fn memory() -> Snapshot {
     sync(&sync(&anew(100), "one", 2, 100), "one", 3, 160)
 }
@@ -99,7 +99,7 @@ fn rule_12_an_older_copy_brings_nothing_back_that_was_pruned() {
 #[test]
 fn rule_12_a_cache_that_was_begun_anew_gets_its_release_log_back_and_keeps_what_it_learnt() {
     let memory = memory();
-    // Five films are its baseline, a sixth is released, and its clock is ahead.
+    // The baseline has five films, a sixth is released, and this poller's clock is ahead.
     let news = sync(&sync(&anew(9_000), "two", 5, 9_000), "two", 6, 9_060);
     assert_eq!(log(&news.releases), [(1, "5")]);
     assert!(!knows(Some(&news), Some(&memory)));
@@ -141,9 +141,9 @@ fn what_was_stored_before_there_were_lineages_is_known_to_every_newer_one() {
 }
 
 proptest! {
-    /// Two pollers that have not seen each other's commits, in any order of release and sync:
-    /// whoever restores has every film once, in the upstream's order, and in the log each that was
-    /// released after the first baseline.
+    /// Two pollers that have not seen each other's commits, in any order of release and sync: the
+    /// restored snapshot has every film once, in the upstream's order. Its log has every film that
+    /// was released after the first baseline.
     #[test]
     fn rule_12_copies_that_have_gone_apart_become_one(
         baseline in 1..5usize,

@@ -9,8 +9,8 @@ use super::{Found, Syncer};
 use crate::advance::Step;
 
 impl Syncer {
-    /// The validators to ask with. There is none where records are set aside that this poller has
-    /// not reported since it started: so it hears of them again, and perhaps can use them by now.
+    /// The validators to send. None for a collection with unusable records that this poller has
+    /// not reported since its start: so it receives them again, and may be able to use them now.
     pub(super) fn validators(&self, found: &Found) -> PerCollection<Option<String>> {
         PerCollection::from_fn(|collection| {
             let may_be_set_aside = |status: &Status| status.collections[collection].set_aside > 0;
@@ -22,7 +22,7 @@ impl Syncer {
         })
     }
 
-    /// How many records of each collection's last answer are set aside.
+    /// Counts the unusable records in each collection's last answer.
     pub(super) fn count_set_aside(
         &self,
         step: &Step,
@@ -36,7 +36,7 @@ impl Syncer {
         })
     }
 
-    /// Remembers what is set aside now. Returns what was not before, or for another reason.
+    /// Remembers the unusable records. Returns those that are new, or unusable for a new reason.
     pub(super) fn note_set_aside(
         &mut self,
         mut now: PerCollection<Option<Vec<SetAside>>>,

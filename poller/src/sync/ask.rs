@@ -1,4 +1,4 @@
-//! What a cycle asks of the upstream, and what it hears.
+//! A cycle's requests to the upstream, and their answers.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use tokio::time::timeout;
 use crate::advance;
 use crate::upstream::{Failure, FetchError, Fetched, Upstream};
 
-/// How long fetching may take with everything that is tried again.
+/// How long fetching may take, retries included.
 pub const FETCH_TIME: Duration = Duration::from_secs(30);
 
-/// Asks for the five collections at once.
+/// Requests the five collections at the same time.
 pub(super) async fn fetch(
     upstream: &Upstream,
     validators: &PerCollection<Option<String>>,
@@ -53,10 +53,10 @@ async fn fetch_one(
         .unwrap_or(Err(Failure::TimedOut.into()))
 }
 
-/// What a cycle's requests tell of the upstream as a whole.
+/// What a cycle's requests show about the upstream as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heard {
-    /// Whether it answered any of them, be it with something unacceptable.
+    /// Whether it answered any of them, even with something unacceptable.
     pub answered: bool,
     /// The longest wait that it asked for.
     pub asked_for: Option<Duration>,
@@ -72,7 +72,7 @@ pub(super) fn outcome(fetched: Result<Fetched, FetchError>) -> advance::Outcome 
     }
 }
 
-/// What an answer that was read looked like, in case that it is rejected after all.
+/// Describes an accepted answer, for a report if a later check rejects it.
 pub(super) fn seen(fetched: &Result<Fetched, FetchError>) -> Option<String> {
     match fetched {
         Ok(Fetched::Sent { seen, .. }) => Some(seen.to_string()),

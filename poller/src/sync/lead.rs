@@ -1,5 +1,5 @@
-//! Who may sync: taking the lease, keeping it, and what a poller without it remembers meanwhile
-//! (sync rules 12 and 13).
+//! Which poller may sync: takes the lease, keeps it, and lets a standby remember the leader's
+//! commits (sync rules 12 and 13).
 
 use std::time::Duration;
 
@@ -12,27 +12,27 @@ use tokio::time::{Instant, sleep};
 use super::Syncer;
 use crate::restore::knows;
 
-/// How long the lease is held without renewal, and so how long a standby waits for a dead holder.
+/// How long the lease lasts without renewal, and so how long a standby waits for a dead leader.
 pub const LEASE_TIME: Duration = Duration::from_secs(15);
 
-/// How often the lease is renewed, during a sync and between syncs, so that one renewal may fail.
+/// How often the poller renews the lease, during and between syncs; one renewal may fail.
 pub const RENEWAL: Duration = Duration::from_secs(LEASE_TIME.as_secs() / 3);
 
 impl Syncer {
-    /// Takes or renews the lease. Returns whether it is ours.
+    /// Takes or renews the lease. Returns whether this poller has it.
     ///
     /// # Errors
-    /// When the cache cannot be asked.
+    /// When the cache cannot be reached.
     pub async fn renew(&mut self) -> Result<bool, CacheError> {
         Ok(self.lead().await?.is_ok())
     }
 
-    /// Takes or renews the lease. Returns the other poller's name when that one has it, or is to
+    /// Takes or renews the lease. Returns the other poller's name when that poller has it or should
     /// have it.
     ///
-    /// A cache that is lost has lost the lease as well. Whoever held it knows most, so a poller
-    /// that only stood by leaves the restoring to that one for as long as a lease lasts. But from
-    /// one that has just come, and has begun anew, a poller that remembers takes the lease.
+    /// A lost cache has lost the lease too. The last leader knows most, so for the time of one
+    /// lease a standby leaves the restoring to it. But if a new poller has taken the lease and
+    /// started anew, a poller that remembers the lost data takes the lease from it.
     pub(super) async fn lead(&mut self) -> Result<Result<(), String>, CacheError> {
         let recent = |(_, seen): &&(String, Instant)| seen.elapsed() < LEASE_TIME;
         let leader = self.leader.as_ref().filter(recent);
@@ -56,7 +56,7 @@ impl Syncer {
         Ok(Err(holder))
     }
 
-    /// Takes the lease from a poller that has begun anew.
+    /// Takes the lease from a poller that has started anew.
     async fn claim(&mut self, holder: String) -> Result<Result<(), String>, CacheError> {
         let taken = self.writer.claim(LEASE_TIME).await?;
         if taken.is_ok() {
@@ -69,7 +69,7 @@ impl Syncer {
         Ok(taken)
     }
 
-    /// Keeps the lease that was free, unless that is so because the cache was lost just now.
+    /// Keeps the lease that was free, unless it was free because the cache was just lost.
     async fn keep(&mut self, leader: Option<String>) -> Result<Result<(), String>, CacheError> {
         if let Some(leader) = leader
             && is_lost(&self.writer.load().await, self.memory.as_ref())
@@ -81,8 +81,8 @@ impl Syncer {
         Ok(Ok(()))
     }
 
-    /// Remembers what the leader has committed, so that it can be restored should both the leader
-    /// and the cache be lost.
+    /// Remembers the leader's commit, so that this poller can restore it if both the leader and the
+    /// cache are lost.
     fn follow(&mut self, leader: &str, stored: Stored) {
         self.leader = Some((leader.to_owned(), Instant::now()));
         let remembered = self.memory.as_ref().map(|held| held.generation);
@@ -99,17 +99,17 @@ impl Syncer {
     }
 }
 
-/// Whether the cache certainly lacks what a poller remembers.
+/// Whether it is certain that the cache lacks what a poller remembers.
 fn is_lost(found: &Result<Stored, CacheError>, memory: Option<&Snapshot>) -> bool {
     let is_less = |stored: &Stored| !knows(stored.snapshot.as_ref(), memory);
     found.as_ref().is_ok_and(is_less)
 }
 
-/// Renews the lease until another poller has it; returns that one's name.
+/// Renews the lease until another poller has it. Returns the name of that poller.
 pub(super) async fn hold(writer: &mut Writer) -> String {
     loop {
         sleep(RENEWAL).await;
-        // A cache that cannot be asked may be back for the commit, which looks for itself.
+        // A cache that fails now may be back for the commit, which checks the lease itself.
         if let Ok(Err(holder)) = writer.lease(LEASE_TIME).await {
             return holder;
         }

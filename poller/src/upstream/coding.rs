@@ -1,4 +1,4 @@
-//! Content codings (RFC 9110, section 8.4): unpacks a body while it arrives, within a limit.
+//! Content codings (RFC 9110, section 8.4): unpacks a body as it arrives, up to a limit.
 
 use std::io::{self, Write};
 
@@ -8,10 +8,10 @@ use reqwest::header::{CONTENT_ENCODING, HeaderMap};
 
 use crate::limits::Exceeded;
 
-/// The codings that are asked for, as in `Accept-Encoding`.
+/// The codings to ask for, as in `Accept-Encoding`.
 pub(super) const ACCEPTED: &str = "gzip, br";
 
-/// The beginning of everything in gzip.
+/// The first bytes of any gzip data.
 const GZIP: u8 = 0x1f;
 
 /// Unpacks a body piece by piece.
@@ -21,8 +21,8 @@ pub(super) enum Decoder {
     Brotli(Box<Brotli>),
 }
 
-/// Gzip: one member or several after one another. What follows them and is no member is ignored,
-/// as browsers do.
+/// Gzip: one member or several in a row. Ignores anything after them that is not a member, as
+/// browsers do.
 pub(super) struct Gzip {
     member: GzDecoder<Bounded>,
     state: State,
@@ -35,7 +35,7 @@ pub(super) struct Brotli {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Nothing has arrived yet. A body that is empty is empty in any coding.
+    /// Nothing has arrived yet. An empty body is valid in any coding.
     Empty,
     Begun,
     Over,
@@ -49,10 +49,10 @@ pub(super) struct Bounded {
 }
 
 impl Decoder {
-    /// The decoder for a body with these headers that may have at most so many bytes.
+    /// Creates the decoder for a body with these headers and at most this many bytes.
     ///
     /// # Errors
-    /// The value of `Content-Encoding`, when it is another than those that are asked for.
+    /// The value of `Content-Encoding`, when the poller did not ask for that coding.
     pub(super) fn of(headers: &HeaderMap, most: usize) -> Result<Self, String> {
         let values = headers.get_all(CONTENT_ENCODING).iter();
         let values = values.map(|value| String::from_utf8_lossy(value.as_bytes()).to_lowercase());
@@ -68,7 +68,7 @@ impl Decoder {
         let state = State::Empty;
         match codings.as_slice() {
             [] => Ok(Self::Plain(bounded)),
-            // The old name means the same (section 8.4.1.3).
+            // The old name has the same meaning (section 8.4.1.3).
             ["gzip" | "x-gzip"] => Ok(Self::Gzip(Box::new(Gzip {
                 member: GzDecoder::new(bounded),
                 state,
@@ -81,10 +81,10 @@ impl Decoder {
         }
     }
 
-    /// Takes the next piece of the body.
+    /// Unpacks the next piece of the body.
     ///
     /// # Errors
-    /// When it is not in the coding that it is said to be in; or [`Exceeded`] within the error.
+    /// When the body is not in the declared coding; or [`Exceeded`] within the error.
     pub(super) fn write(&mut self, piece: &[u8]) -> io::Result<()> {
         match self {
             Self::Plain(bounded) => bounded.write_all(piece),
@@ -93,7 +93,7 @@ impl Decoder {
         }
     }
 
-    /// The whole body, when there are no more pieces.
+    /// Returns the whole body, after the last piece.
     ///
     /// # Errors
     /// As for [`write`](Self::write), and when the end is missing.
@@ -109,7 +109,7 @@ impl Decoder {
     /// What has been unpacked so far.
     pub(super) fn so_far(&mut self) -> &[u8] {
         if let Self::Gzip(gzip) = self {
-            // Brings out what it has unpacked and not yet handed on, if that can be done.
+            // Flushes data that was unpacked but not yet returned, if possible.
             let _ = gzip.member.flush();
         }
         &self.bounded_mut().bytes

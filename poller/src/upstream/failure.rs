@@ -1,4 +1,4 @@
-//! The ways in which an upstream can fail to send a collection, each in words of its own.
+//! The ways in which an upstream can fail to send a collection, each with its own message.
 
 use std::error::Error;
 use std::fmt;
@@ -11,11 +11,11 @@ use super::seen::Seen;
 use crate::limits::Exceeded;
 use crate::printable::printable;
 
-/// How many characters of a library's message are shown. Certificates have names in them that
-/// somebody chose.
+/// How many characters of a library's message to show. Certificates contain names that anybody may
+/// have chosen.
 const MOST: usize = 300;
 
-/// Why one collection could not be had.
+/// Why the poller could not fetch one collection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchError {
     /// What happened.
@@ -24,43 +24,43 @@ pub struct FetchError {
     pub seen: Option<Seen>,
 }
 
-/// What happened instead of an answer that can be used.
+/// What happened instead of a usable answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// No connection.
     #[error("unreachable: {0}")]
     Unreachable(String),
-    /// No connection yet, and no more time.
+    /// No connection before the time ran out.
     #[error("unreachable: no connection in time")]
     NoConnection,
-    /// A connection that broke before an answer began, or in the middle of it.
+    /// The connection broke before an answer began, or in the middle of it.
     #[error("the connection broke: {0}")]
     Broken(String),
-    /// A body that is not in the coding that its headers name.
+    /// The body is not in the coding that its headers name.
     #[error("the answer cannot be unpacked: {0}")]
     Garbled(String),
-    /// Too slow; `UPSTREAM_TIMEOUT` says how slow that is.
+    /// The upstream was slower than `UPSTREAM_TIMEOUT` allows.
     #[error("no complete answer in time")]
     TimedOut,
-    /// The upstream asks for patience.
+    /// The upstream asks the poller to wait.
     #[error("rate limited{}", .0.map(|wait| format!(", asks to wait {wait:?}")).unwrap_or_default())]
     RateLimited(Option<Duration>),
-    /// A status that is no answer.
+    /// The status is an error.
     #[error("status {0}")]
     Status(u16),
-    /// A redirect that leads to another origin.
+    /// A redirect to another origin.
     #[error("redirected away from the upstream's origin")]
     RedirectedAway,
-    /// One redirect after another.
+    /// Too many redirects.
     #[error("redirected too often")]
     RedirectedTooOften,
-    /// More than anybody's collection.
+    /// Larger than any real collection.
     #[error("{0}")]
     TooLarge(#[from] Exceeded),
-    /// A coding that was not asked for.
+    /// A coding that the poller did not ask for.
     #[error("packed in another way than gzip or br, which were asked for")]
     UnknownCoding,
-    /// A body that is no collection.
+    /// A body that is not a collection.
     #[error("{0}")]
     Rejected(#[from] Rejection),
 }
@@ -75,7 +75,7 @@ pub(super) struct NotFollowed {
 }
 
 impl Failure {
-    /// With what the answer looked like.
+    /// Adds what the answer looked like.
     pub(super) const fn in_answer(self, seen: Seen) -> FetchError {
         FetchError {
             failure: self,
@@ -85,7 +85,7 @@ impl Failure {
 }
 
 impl FetchError {
-    /// Whether the same request may well succeed a moment later.
+    /// Whether the same request may succeed a moment later.
     pub const fn is_retryable(&self) -> bool {
         matches!(
             self.failure,
@@ -96,7 +96,7 @@ impl FetchError {
         )
     }
 
-    /// Whether the upstream said nothing of use at all, so that it should be left alone a while.
+    /// Whether there was no useful answer at all, so that the poller should wait a while.
     pub const fn is_silence(&self) -> bool {
         matches!(
             self.failure,
@@ -110,7 +110,7 @@ impl FetchError {
         )
     }
 
-    /// Whether there was a whole answer with a good status, which cannot be accepted.
+    /// Whether a complete answer with a good status arrived that cannot be accepted.
     pub const fn is_rejection(&self) -> bool {
         matches!(
             self.failure,
@@ -118,7 +118,7 @@ impl FetchError {
         )
     }
 
-    /// How long the upstream asks to be left alone.
+    /// How long the upstream asks the poller to wait.
     pub const fn asked_for(&self) -> Option<Duration> {
         if let Failure::RateLimited(wait) = self.failure {
             wait
@@ -127,7 +127,7 @@ impl FetchError {
         }
     }
 
-    /// A request that was not answered, or whose answer was a redirect that is not followed.
+    /// A request without an answer, or with a redirect that the client does not follow.
     pub(super) fn of_request(error: &reqwest::Error, may_quote: bool) -> Self {
         if let Some(redirect) = find::<NotFollowed>(error) {
             let failure = if redirect.leads_away {
@@ -160,7 +160,7 @@ impl Failure {
         }
     }
 
-    /// A body that could not be unpacked, or not within the limit.
+    /// A body that could not be unpacked, or that exceeds the limit.
     pub(super) fn of_decoder(error: &std::io::Error) -> Self {
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
         inner.copied().map_or_else(
@@ -192,7 +192,7 @@ impl fmt::Display for FetchError {
 
 impl Error for FetchError {}
 
-/// The outer layers only repeat the URL; the innermost says what happened.
+/// The outer errors only repeat the URL; the innermost one says what happened.
 fn innermost(error: &reqwest::Error) -> String {
     let mut innermost: &dyn Error = error;
     while let Some(source) = innermost.source() {

@@ -1,4 +1,4 @@
-//! What an answer looked like, for operators who wonder why it was rejected.
+//! What an answer looked like, so that operators can see why it was rejected.
 
 use std::fmt;
 
@@ -9,18 +9,18 @@ use url::Url;
 
 use crate::printable::printable;
 
-/// How many characters of a body are shown.
+/// How many characters of a body to show.
 const MOST: usize = 80;
 
-/// How many characters of a header and of an address are shown.
+/// How many characters of a header and of an address to show.
 const MOST_OF_A_HEADER: usize = 120;
 
-/// How many bytes of a body are looked at.
+/// How many bytes of a body to examine.
 pub(super) const EXCERPT_BYTES: usize = 4 << 10;
 
-/// Status, content type, where redirects led, and the first words. Everything but the status is
-/// the upstream's own text, and is left out where a password was sent: an upstream may repeat it,
-/// and in more forms than could be recognised.
+/// Status, content type, target of redirects, and the first words. All but the status is the
+/// upstream's own text. It is left out if the request carried a password, because an upstream may
+/// repeat the password in forms that the poller could not recognise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
     status: u16,
@@ -28,7 +28,7 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// What can be seen before the body arrives.
+    /// What is known before the body arrives.
     pub(super) fn head(response: &Response, asked: &Url, may_quote: bool) -> Self {
         let header = |name| {
             let value: &HeaderValue = response.headers().get(name)?;
@@ -48,7 +48,7 @@ impl Seen {
         }
     }
 
-    /// A redirect that was not followed.
+    /// A redirect that the client did not follow.
     pub(super) fn redirect(status: u16, to: &Url, may_quote: bool) -> Self {
         let quotes = vec![format!("redirected to {}", address(to))];
         Self {
@@ -57,7 +57,7 @@ impl Seen {
         }
     }
 
-    /// With the beginning of the body.
+    /// Adds the beginning of the body.
     pub(super) fn with(mut self, body: &[u8]) -> Self {
         if let Some(quotes) = &mut self.quotes {
             quotes.extend(first_words(body).map(|words| format!("\"{words}\"")));
@@ -81,7 +81,7 @@ impl fmt::Display for Seen {
     }
 }
 
-/// Whether whatever answers can be quoted: not if it was sent a password, which a proxy is as well.
+/// Whether the answer may be quoted: not if its sender, the upstream or a proxy, got a password.
 pub(super) fn may_quote(base: &BaseUrl) -> bool {
     let has_user = !base.url().username().is_empty() || base.url().password().is_some();
     let proxies = ["http_proxy", "https_proxy", "all_proxy"];
@@ -93,16 +93,16 @@ pub(super) fn may_quote(base: &BaseUrl) -> bool {
     !has_user && !is_proxy_with_user
 }
 
-/// An address without user and password, which an upstream may have made up.
+/// An address without user and password; the upstream may have invented them.
 fn address(url: &Url) -> String {
     let mut url = url.clone();
-    // Both fail only for URLs that cannot have any.
+    // Both calls fail only for URLs that cannot have credentials.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     printable(url.as_str(), MOST_OF_A_HEADER)
 }
 
-/// What a person would read first: a page's title, or the beginning of any other text.
+/// The part that a person would read first: a page's title, or the beginning of other text.
 fn first_words(body: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(&body[..body.len().min(EXCERPT_BYTES)]);
     let is_page = text.trim_start().starts_with('<');
@@ -112,7 +112,7 @@ fn first_words(body: &[u8]) -> Option<String> {
 }
 
 fn title(page: &str) -> Option<&str> {
-    // ASCII keeps its length when its case changes.
+    // A change of case does not change the length of ASCII text.
     let lower = page.to_ascii_lowercase();
     let tag = lower.find("<title")?;
     let begin = tag + lower[tag..].find('>')? + 1;
