@@ -8,7 +8,7 @@
 //! | [`patience`] | how long to leave an upstream alone that does not answer |
 //! | [`orders`] | the operator's orders to a running poller: accept, prune |
 //! | [`sync`] | one cycle: fetch, advance, commit, report |
-//! | [`advance`] | the pure middle of a cycle: the next snapshot, from the last one and five outcomes |
+//! | [`advance`] | the pure middle of a cycle: computes the next snapshot |
 //! | [`restore`] | restores a cache that has lost data which a poller remembers |
 //! | [`limits`] | how large a collection may be |
 //! | [`proxies`] | refuses proxy variables that the HTTP client would ignore |

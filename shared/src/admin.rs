@@ -1,17 +1,17 @@
-//! The operators' side door of either process, on an address of its own, and the health check
-//! that knocks on it.
+//! The operator's endpoint of either process, on an address of its own, and the health check that
+//! calls it.
 //!
 //! | path | answers |
 //! |---|---|
 //! | `/livez` | 200 while the process can answer at all |
-//! | `/readyz` | 200 when it can do its work; before, 503 problem+json that says what is missing |
-//! | POST to another path | what the process makes of that order, where it takes any |
+//! | `/readyz` | 200 when it can do its work; before that, 503 problem+json says what is missing |
+//! | POST to another path | the result of that order, if the process takes orders |
 //!
-//! Never serves the catalogue, and is never reachable through the edge. An order has to come from
-//! the command line. A page in a browser on the same machine can reach this address too, even as a
-//! page of the same origin when its name is made to resolve to it (DNS rebinding), so an order is
-//! refused that names this address otherwise than by IP address or as `localhost`, or that says
-//! that a browser sends it. Health has no secrets, and is answered under any name.
+//! Never serves the catalogue; Traefik does not route to it. Takes orders from the command line
+//! only. A page in a browser on the same machine can reach this address too, even as a page of the
+//! same origin (DNS rebinding: the page makes its own host name resolve to this address). So it
+//! refuses an order whose `Host` is neither an IP address nor `localhost`, or whose headers show
+//! that a browser sent it. Health is no secret, and is answered under any host name.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -30,10 +30,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::http::{Limits, Malformed, serve};
 
-/// What `/readyz` answers: nothing wrong, or what is missing.
+/// The answer to `/readyz`: `Ok`, or what is missing.
 pub type Readiness = Result<(), String>;
 
-/// Few clients come here: a supervisor, a scraper, a person.
+/// Few clients connect here: a supervisor, a metrics scraper, a person.
 const LIMITS: Limits = Limits {
     connections: 64,
     head_time: Duration::from_secs(30),
@@ -45,26 +45,26 @@ const LIMITS: Limits = Limits {
 /// How long a health check waits for its answer.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long an order's sender waits for what comes of it.
+/// How long the sender of an order waits for its result.
 const ORDER_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Orders carry this header, which a page in a browser cannot send to another origin.
+/// Every order carries this header. A page in a browser cannot send it to another origin.
 const ORDER_HEADER: &str = "x-ghibli-order";
 
-/// Browsers say with it where a request comes from, and pages cannot take it away.
+/// Browsers set these headers to say where a request comes from; pages cannot remove them.
 const FETCH_SITE: &str = "sec-fetch-site";
 
-/// Something that a person wants a running process to do.
+/// An order from a person to a running process.
 #[derive(Debug)]
 pub struct Order {
     /// The path that it was sent to.
     pub path: String,
-    /// Takes what came of it, in words for that person.
+    /// Receives the result, as text for that person.
     pub reply: oneshot::Sender<Result<String, String>>,
 }
 
-/// Serves the side door until `shutdown` resolves. `ready` is asked at each `/readyz`; `orders`
-/// takes what is posted, where the process takes orders.
+/// Serves the endpoint until `shutdown` resolves. Calls `ready` at each `/readyz`. Sends posted
+/// orders to `orders`, if the process takes orders.
 pub async fn run(
     listener: TcpListener,
     ready: impl Fn() -> Readiness + Clone + Send + Sync + 'static,
@@ -130,7 +130,7 @@ async fn take(request: &Request<Incoming>, orders: &mpsc::Sender<Order>) -> Resp
     }
 }
 
-/// Why an order does not seem to come from the command line; nothing when it does.
+/// Why an order does not seem to come from the command line; `None` when it does.
 fn reason_to_refuse<B>(order: &Request<B>) -> Option<&'static str> {
     let headers = order.headers();
     if headers.contains_key(ORIGIN) || headers.contains_key(FETCH_SITE) {
@@ -144,14 +144,14 @@ fn reason_to_refuse<B>(order: &Request<B>) -> Option<&'static str> {
         (Some(host), None) => Authority::try_from(host.as_bytes()).is_ok_and(|it| is_local(&it)),
         _ => false,
     };
-    // A target may name a host as well, and then that is the one which counts.
+    // The request target may name a host as well; then that host counts.
     if !is_here || order.uri().authority().is_some_and(|host| !is_local(host)) {
         return Some("the Host of an order has to be one IP address, or localhost");
     }
     None
 }
 
-/// Whether a host is named as no name server can: by address, or as this machine.
+/// Whether a host is an IP address or `localhost`, which no name server can redirect.
 fn is_local(authority: &Authority) -> bool {
     let host = authority.host();
     let v6 = host
@@ -168,20 +168,20 @@ fn is_local(authority: &Authority) -> bool {
 /// Asks another process of this kind whether it is ready; what `ghibli-… health` does.
 ///
 /// # Errors
-/// What it answered instead, or why it could not be asked.
+/// The answer, if it is not "ready", or the reason why there was none.
 pub fn check(address: SocketAddr) -> anyhow::Result<()> {
     ask(address, "GET /readyz", CHECK_TIMEOUT).map(|_| ())
 }
 
-/// Whether a process of this kind answers there at all, ready or not.
+/// Whether a process of this kind answers at the address, ready or not.
 pub fn is_answering(address: SocketAddr) -> bool {
     ask(address, "GET /livez", CHECK_TIMEOUT).is_ok()
 }
 
-/// Sends an order to another process of this kind. Returns what came of it.
+/// Sends an order to another process of this kind. Returns the result.
 ///
 /// # Errors
-/// What it answered instead, or why it could not be asked.
+/// The process's refusal, or the reason why it could not be reached.
 pub fn order(address: SocketAddr, path: &str) -> anyhow::Result<String> {
     ask(
         address,

@@ -1,12 +1,12 @@
 //! Configuration from the environment, into one typed struct per process.
 //!
-//! Every mistake is reported in one go, by the variable's name; a value that cannot be read is
-//! never silently replaced by a default, and a secret's value never appears in a message.
+//! Reports every mistake at once, with the variable's name. Never replaces an unreadable value by a
+//! default without a report, and never shows a secret's value.
 //!
 //! | part | owns |
 //! |---|---|
 //! | `value` | cleaning every value, and what no value may contain |
-//! | [`BaseUrl`], [`address()`] | the forms that several variables share |
+//! | [`BaseUrl`], [`address()`] | value types that several variables share |
 
 mod address;
 mod base_url;
@@ -28,7 +28,7 @@ use crate::console::wrapped;
 /// The exit status for unusable configuration: `EX_USAGE` of BSD's `sysexits.h`.
 pub const EXIT_USAGE: u8 = 64;
 
-/// Where the explanations of variables begin in `--help`.
+/// Where the list of variables begins in `--help`.
 const INDENT: usize = 21;
 
 /// One variable that a process reads.
@@ -36,15 +36,15 @@ const INDENT: usize = 21;
 pub struct Variable {
     /// The variable's name in the environment; the field has the same name in lower case.
     pub name: &'static str,
-    /// What holds when it is not set, as a person would write it.
+    /// The default when it is not set, as a person would write it.
     pub default: &'static str,
-    /// What it is for, in a line.
+    /// Its purpose, in one line.
     pub help: &'static str,
-    /// Whether its value must not be shown, and may be read from the file named by `NAME_FILE`.
+    /// Whether its value is secret; then the file named by `NAME_FILE` may hold it.
     pub secret: bool,
 }
 
-/// Everything that is wrong with the environment, a line each.
+/// All mistakes in the environment, one line each.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Mistakes(pub Vec<String>);
 
@@ -59,20 +59,20 @@ impl fmt::Display for Mistakes {
 
 impl std::error::Error for Mistakes {}
 
-/// Variables that are right each, and wrong together.
+/// Two variables that are each valid, but not together.
 #[derive(Debug)]
 pub struct Contradiction {
-    /// The variables, the one to change first.
+    /// The variables; the operator should change the first one.
     pub variables: [&'static str; 2],
     /// What is wrong, and what is right.
     pub mistake: String,
 }
 
 /// Reads the variables of a table from an environment. An empty or blank variable counts as not
-/// set. `contradictions` looks at all of them together.
+/// set. `contradictions` checks all of them together.
 ///
 /// # Errors
-/// [`Mistakes`], all of them.
+/// [`Mistakes`], with every mistake.
 pub fn load<T: DeserializeOwned>(
     table: &[Variable],
     environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -88,8 +88,8 @@ pub fn load<T: DeserializeOwned>(
             Err(mistake) => mistakes.push((variable.name.to_owned(), mistake)),
         }
     }
-    // Serde stops at the first mistake. Each that can be pinned on a variable is noted and that
-    // variable left out, until what remains can be read.
+    // Serde stops at the first mistake. So note each mistake, leave out its variable, and try again
+    // until the rest can be read.
     let config = loop {
         match envy::from_iter::<_, Named<T>>(values.clone()) {
             Ok(Named(Ok(config))) => break Some(config),
@@ -109,7 +109,7 @@ pub fn load<T: DeserializeOwned>(
     for Contradiction { variables, mistake } in
         config.as_ref().map_or_else(Vec::new, contradictions)
     {
-        // A variable that cannot be read has its default here, which the operator did not set.
+        // An unreadable variable has its default here, which the operator did not set.
         let is_wrong = |name: &&str| mistakes.iter().any(|(wrong, _)| wrong == *name);
         if !variables.iter().any(is_wrong) {
             mistakes.push((variables[0].to_owned(), mistake));
@@ -126,7 +126,7 @@ pub fn load<T: DeserializeOwned>(
     }
 }
 
-/// A value, or the name of the field that spoilt it and how.
+/// A value, or the name of the invalid field and the mistake.
 struct Named<T>(Result<T, (String, String)>);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {

@@ -1,6 +1,6 @@
 //! What a command prints for a person, and the colours of a terminal.
 //!
-//! Printing never panics: the reader of a pipe may leave, a disk may be full, a terminal may close.
+//! Printing never panics: a pipe may close, a disk may be full, a terminal may close.
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -8,19 +8,19 @@ use std::process::ExitCode;
 
 use crate::telemetry;
 
-/// The exit status of a program that `SIGPIPE` ends, as every Unix tool has it.
+/// The exit status of a program that `SIGPIPE` ends, as for every Unix tool.
 const BROKEN_PIPE: u8 = 128 + 13;
 
-/// The exit status for arguments that are no command, as clap has it.
+/// The exit status for invalid arguments, as in clap.
 const BAD_ARGUMENTS: u8 = 2;
 
-/// The width that every terminal has.
+/// A width that every terminal has.
 pub(crate) const WIDTH: usize = 80;
 
 /// Prints a result on standard output and ends with `code`.
 ///
-/// When the reader has left, the command ends as every Unix tool does; when the output cannot be
-/// written for another reason, it says so and fails. What the command did stays done.
+/// When the reader of a pipe has closed it, the command ends as every Unix tool does. On any other
+/// write error it says so and fails. What the command did stays done.
 pub fn finish(result: impl Display, code: ExitCode) -> ExitCode {
     let result = fitting(&io::stdout(), &result.to_string());
     print(&result, code)
@@ -38,14 +38,14 @@ fn print(result: &str, code: ExitCode) -> ExitCode {
     }
 }
 
-/// Prints a line on standard error, after the log lines. One that cannot be written, or not within
-/// a moment because nobody reads the pipe, is lost.
+/// Prints a line on standard error, after the log lines. The line is lost if it cannot be written
+/// within a moment, for example because nobody reads the pipe.
 pub fn note(line: impl Display) {
     let line = fitting(&io::stderr(), &line.to_string());
     telemetry::note(&format!("{line}\n"));
 }
 
-/// Prints what the parser of arguments has to say: the help, the version, or a mistake.
+/// Prints the argument parser's output: the help, the version, or a mistake.
 pub fn explain(message: &clap::Error) -> ExitCode {
     let text = message.render();
     let styled = |is_colourful| {
@@ -64,7 +64,7 @@ pub fn explain(message: &clap::Error) -> ExitCode {
     }
 }
 
-/// Text as it is, or for a terminal in lines that fit it.
+/// Returns the text unchanged, or for a terminal, broken into lines that fit.
 fn fitting(stream: &impl IsTerminal, text: &str) -> String {
     if !stream.is_terminal() {
         return text.to_owned();
@@ -76,7 +76,7 @@ fn fitting(stream: &impl IsTerminal, text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// A line in several where it is too wide, broken between words; `indent` is for all but the first.
+/// Breaks a line that is too wide between words; indents all but the first part by `indent`.
 pub(crate) fn wrapped(line: &str, indent: usize) -> String {
     let mut text = String::new();
     let mut width = 0;
@@ -94,12 +94,12 @@ pub(crate) fn wrapped(line: &str, indent: usize) -> String {
     text
 }
 
-/// How many columns a character takes: never less than a terminal gives it.
+/// How many columns a character takes; never less than a terminal uses for it.
 fn width_of(character: char) -> usize {
     1 + usize::from(character >= '\u{1100}')
 }
 
-/// Whether colours are welcome: on a terminal that knows them, unless `NO_COLOR` is set
+/// Whether to use colours: on a terminal that supports them, unless `NO_COLOR` is set
 /// (<https://no-color.org>).
 pub fn is_colourful(stream: &impl IsTerminal) -> bool {
     let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
@@ -121,7 +121,7 @@ mod tests {
         assert!(lines[0].starts_with("films         22 records   failed: word"));
         assert!(lines[0].len() <= WIDTH && lines[0].len() > WIDTH - 5);
         assert!(lines[1].starts_with("    word word"), "{}", lines[1]);
-        // What is copied from the terminal stays whole.
+        // Text that a person copies from the terminal must stay complete.
         let url = format!("file:{}", "x".repeat(2 * WIDTH));
         assert_eq!(
             wrapped(&format!("into {url} now"), 2),

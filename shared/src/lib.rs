@@ -1,5 +1,5 @@
-//! What poller and server agree on: the words of the project as types, the cache that lies
-//! between the two, and the plumbing that every process needs.
+//! The code that poller and server share: the project's terms as types, the cache between the two,
+//! and the infrastructure that every process needs.
 //!
 //! | module | owns |
 //! |---|---|
@@ -7,14 +7,14 @@
 //! | [`snapshot`] | everything the mirror knows, as one immutable document |
 //! | [`lineage`] | which commits a snapshot builds on |
 //! | [`status`] | what the last syncs did |
-//! | [`cache`] | where both rest: Redis, or a directory of files |
+//! | [`cache`] | stores both, in Redis or in a directory of files |
 //! | [`config`] | typed configuration from the environment |
 //! | [`http`] | the accept loop, with a limit on everything |
-//! | [`admin`] | `/livez` and `/readyz`, and the health check that asks for them |
-//! | [`telemetry`], [`console`] | log lines; what commands print |
+//! | [`admin`] | `/livez` and `/readyz`, and the health check that calls them |
+//! | [`telemetry`], [`console`] | log lines; the output of commands |
 //! | [`shutdown`], [`tls`] | signals; the cryptography provider |
 //!
-//! Nothing in here talks to the upstream.
+//! Nothing in this crate talks to the upstream.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 

@@ -1,24 +1,24 @@
-//! Lineage: which commits a snapshot builds on, so that it can be told whether a cache still knows
-//! what a poller remembers.
+//! Lineage: which commits a snapshot builds on. It shows whether a cache still has what a poller
+//! remembers.
 //!
-//! A version vector. Pure; generations alone do not tell, because a cache that was lost and begun
-//! anew goes on from the clock, above the generations of what it has forgotten.
+//! A version vector. Pure. Generations alone are not enough: a cache that was lost and started anew
+//! counts from the clock, above the generations that it has lost.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// How many pollers a lineage names. Every start of a poller is another one; those whose last
-/// commits are oldest are left out.
+/// How many pollers a lineage names. Every start of a poller counts as a new one; the pollers with
+/// the oldest last commits are left out.
 pub const LONGEST: usize = 32;
 
-/// For every poller that committed, the generation of its last commit that is known of.
+/// For every poller that committed: the generation of its last known commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Lineage(BTreeMap<String, u64>);
 
 impl Lineage {
-    /// Whether nobody has signed yet.
+    /// Whether it has no commit yet.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -41,8 +41,8 @@ impl Lineage {
         }
     }
 
-    /// Whether what has this lineage builds on what has the other one: on its last commit, which
-    /// builds on all before.
+    /// Whether this lineage builds on the other one: on its last commit, which builds on all
+    /// commits before.
     pub fn builds_on(&self, other: &Self) -> bool {
         let last = other.0.iter().max_by_key(|(_, generation)| **generation);
         last.is_none_or(|(poller, generation)| self.0.get(poller) >= Some(generation))
@@ -92,7 +92,7 @@ mod tests {
                 now.sign(&poller.to_string(), generation);
                 before.push(now.clone());
                 prop_assert!(now.0.len() <= LONGEST);
-                // Who was away for longer than that must be taken for one who knows more.
+                // A poller that was absent for longer counts as one that knows more.
                 for recent in before.iter().rev().take(LONGEST) {
                     prop_assert!(now.builds_on(recent));
                 }

@@ -5,14 +5,14 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// How long the threads that work on files get to finish at the end. One that hangs on a dead
-/// network file system would never.
+/// How long the threads that work on files may take to finish at the end. A thread that hangs on a
+/// dead network file system would never finish.
 const LAST_WORK: Duration = Duration::from_secs(1);
 
-/// Does the work of a whole process on a runtime of its own, and ends whatever still runs.
+/// Runs a whole process's work on its own runtime, then ends everything that still runs.
 ///
 /// # Errors
-/// When there can be no runtime.
+/// When the runtime cannot start.
 pub fn run<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = Runtime::new()?;
     let outcome = runtime.block_on(work);
@@ -23,7 +23,7 @@ pub fn run<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T
 /// Resolves with the signal's name when the process is asked to stop.
 ///
 /// # Errors
-/// When the process cannot listen for signals; it should not start then.
+/// When the process cannot listen for signals; then it should not start.
 pub fn requested() -> std::io::Result<impl Future<Output = &'static str> + Send + 'static> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -1,7 +1,7 @@
 //! The snapshot: everything the mirror knows, as one document that is immutable once committed.
 //!
-//! Owns the format at rest. Knows nothing of where it rests ([`crate::cache`]) or of how it came
-//! about (the poller's sync).
+//! Owns the stored format. Does not know where it is stored ([`crate::cache`]) or how it was made
+//! (the poller's sync).
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -12,8 +12,8 @@ use crate::lineage::Lineage;
 /// The version of the format that this build writes, and the newest it can read.
 pub const FORMAT: u32 = 1;
 
-/// The largest generation that is read. Above it there would be no exact next one in the commit
-/// script, whose numbers are floating-point; at one commit a second it is 285 million years away.
+/// The largest generation that is read. The commit script uses floating-point numbers, so above it
+/// there is no exact next number. At one commit a second it is 285 million years away.
 pub const LAST_GENERATION: u64 = 1 << 53;
 
 /// The largest snapshot that is read, in bytes: hundreds of times the upstream's whole database.
@@ -26,12 +26,12 @@ pub struct Snapshot {
     pub format: u32,
     /// Grows by one with each commit that changes content.
     ///
-    /// A cache that starts from nothing starts at the Unix time in seconds instead of at one, and
-    /// one that is restored goes on from there, so that a reader which outlived the loss of a cache
-    /// never sees the number go back or stand for something else.
-    // Stands second in the document: the commit script reads it from the first bytes.
+    /// A new cache starts at the Unix time in seconds instead of one, and a restored cache
+    /// continues from there. So for a reader that was running when the cache was lost, the number
+    /// never goes back and never means something else.
+    // Second in the document, because the commit script reads it from the first bytes.
     pub generation: u64,
-    /// Which commits it builds on, its own included.
+    /// The commits that it builds on, its own included.
     #[serde(default)]
     pub lineage: Lineage,
     /// When this generation was committed.
@@ -77,7 +77,7 @@ pub struct Release {
     pub id: String,
     /// The film's title when it was first seen.
     pub title: String,
-    /// When that was.
+    /// When the mirror first saw it.
     pub first_seen: DateTime<Utc>,
 }
 
@@ -103,7 +103,7 @@ impl Snapshot {
         &self.collections[collection].known.records
     }
 
-    /// [`Source::BuiltIn`] as long as any collection is the built-in one.
+    /// [`Source::BuiltIn`] while any collection is the built-in one.
     pub fn source(&self) -> Source {
         let built_in = self
             .collections
@@ -146,7 +146,7 @@ impl Snapshot {
         Ok(snapshot)
     }
 
-    /// The document as it is stored: JSON, indented, so that people can read it in place.
+    /// The document in its stored form: JSON, indented, so that people can read it in place.
     pub fn to_json(&self) -> String {
         serde_json::to_string_pretty(self).expect("a snapshot is plain data")
     }

@@ -1,6 +1,6 @@
-//! The status: what the last syncs did. Small, rewritten every cycle, beside the snapshot.
+//! The status: the results of the last syncs. Small, rewritten every cycle, beside the snapshot.
 //!
-//! Never holds content; losing it loses nothing but the age of the data.
+//! Never holds content; if it is lost, only the age of the data is lost.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use crate::catalogue::PerCollection;
 use crate::snapshot::{FORMAT, Unreadable, read};
 
-/// What the last syncs did.
+/// The results of the last syncs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// The format of the document, [`FORMAT`] at the time of writing.
     pub format: u32,
-    /// The generation that was current when this was written.
+    /// The generation that was current when the poller wrote this.
     pub generation: u64,
     /// When the last sync started.
     pub started_at: DateTime<Utc>,
@@ -21,7 +21,7 @@ pub struct Status {
     pub finished_at: DateTime<Utc>,
     /// When the next one is due.
     pub next_attempt_at: Option<DateTime<Utc>>,
-    /// When the last sync ended that confirmed all five collections.
+    /// When the last sync that confirmed all five collections ended.
     pub last_success_at: Option<DateTime<Utc>>,
     /// How many syncs in a row have left a collection unconfirmed.
     pub failures_in_a_row: u32,
@@ -29,16 +29,16 @@ pub struct Status {
     pub collections: PerCollection<Confirmation>,
 }
 
-/// What is known of how current one collection is.
+/// How current one collection is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confirmation {
-    /// When the upstream last said that this is the collection.
+    /// When the upstream last confirmed this content.
     pub confirmed_at: Option<DateTime<Utc>>,
     /// Why the last sync could not confirm it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-    /// How many records of its last answer cannot be used (sync rule 3). Their last good forms are
-    /// served, if there are any.
+    /// How many records of its last answer cannot be used (sync rule 3). The mirror serves their
+    /// last good forms, if there are any.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub set_aside: usize,
 }
@@ -52,8 +52,8 @@ const fn is_zero(count: &usize) -> bool {
 }
 
 impl Status {
-    /// When the whole catalogue was last confirmed: the oldest of the five confirmations, or
-    /// nothing while one is missing.
+    /// When the whole catalogue was last confirmed: the oldest of the five confirmations, or `None`
+    /// while one is missing.
     pub fn confirmed_at(&self) -> Option<DateTime<Utc>> {
         let confirmations = self
             .collections
@@ -70,7 +70,7 @@ impl Status {
         read(json)
     }
 
-    /// The document as it is stored.
+    /// The document in its stored form.
     pub fn to_json(&self) -> String {
         debug_assert_eq!(self.format, FORMAT);
         serde_json::to_string_pretty(self).expect("a status is plain data")

@@ -1,7 +1,7 @@
 //! Log lines: one event a line on standard error, as JSON for machines or as text for people.
 //!
-//! Messages are fixed sentences; facts stand in fields with their units in the name. A line that
-//! cannot be written is lost and counted; nothing else ever is.
+//! Messages are fixed sentences; facts are in fields, with the unit in the name. A line that cannot
+//! be written is lost and counted; no other line is ever lost.
 
 mod level;
 mod queue;
@@ -23,12 +23,12 @@ use queue::Queue;
 
 use crate::console;
 
-/// How long the end of a process waits for its last lines to be written.
+/// How long a process waits at its end for its last lines to be written.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 static QUEUE: Queue = Queue::new();
 
-/// The thread that writes; an error when it could not be started.
+/// The thread that writes; an error if it could not start.
 static WRITER: LazyLock<io::Result<()>> = LazyLock::new(|| QUEUE.start(report_lost));
 
 /// How log lines look.
@@ -47,7 +47,7 @@ impl Format {
     pub const HELP: &str = "How log lines look: json, or text for people";
 }
 
-/// Dropping this waits a moment for the last lines to be written, and no longer: standard error may
+/// Dropping this waits only a moment for the last lines to be written, because standard error may
 /// be a pipe that nobody reads.
 #[must_use = "the last log lines are lost unless this is dropped last"]
 #[derive(Debug)]
@@ -59,13 +59,13 @@ impl Drop for Logging {
     }
 }
 
-/// Starts logging for the whole process, panics included. Called once, first thing in `main`.
+/// Starts logging for the whole process, panics included. Call it once, first thing in `main`.
 pub fn start(format: Format, level: &Level) -> Logging {
-    // A process that cannot have this thread cannot have those that do the work, and says so then.
+    // If this thread cannot start, the working threads cannot start either, and they report it.
     LazyLock::force(&WRITER);
     let builder = tracing_subscriber::fmt()
         .with_writer(|| Line)
-        // They would be printed to standard error, with a panic when it cannot be written.
+        // Internal errors would go to standard error, and panic when it cannot be written.
         .log_internal_errors(false)
         .with_env_filter(level.filter());
     match format {
@@ -102,12 +102,12 @@ pub(crate) fn note(text: &str) {
     }
 }
 
-/// An error, so that it is shown at every `LOG_LEVEL` but `off`.
+/// Logged as an error, so that every `LOG_LEVEL` but `off` shows it.
 fn report_lost(lost_lines: u64) {
     tracing::error!(lost_lines, "log lines could not be written");
 }
 
-/// One log line on its way to the queue: the formatter writes it as a whole.
+/// Writes one log line to the queue; the formatter passes the line as a whole.
 struct Line;
 
 impl Write for Line {
@@ -121,8 +121,8 @@ impl Write for Line {
     }
 }
 
-/// Fields as people read them: `name=value`, quotes only where they help, and nothing about a
-/// collection in which nothing happened.
+/// Formats fields for people: `name=value`, with quotes only where they help, and without
+/// collections in which nothing happened.
 struct Plain;
 
 impl<'writer> FormatFields<'writer> for Plain {
@@ -178,7 +178,7 @@ impl Visit for PlainVisitor<'_> {
     }
 }
 
-/// `count` of `films.count`.
+/// The part after the last dot: `count` of `films.count`.
 fn part_of_collection(field: &Field) -> Option<&str> {
     field.name().split_once('.').map(|(_collection, part)| part)
 }

@@ -1,4 +1,4 @@
-//! TLS to the upstream and to the cache: the one cryptography provider, and whom to trust.
+//! TLS to the upstream and to the cache: the only cryptography provider, and whom to trust.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,16 +9,16 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
 
-/// The largest file of certificates that is read: more than a whole system's.
+/// The largest file of certificates to read: larger than a whole system's.
 const MAX_BYTES: usize = 4 << 20;
 
-/// Makes ring the process's provider. Called once, early in `main`; a second call changes nothing.
+/// Makes ring the process's provider. Call it early in `main`; a second call changes nothing.
 pub fn install_provider() {
-    // Fails only when a provider is installed already, which is what is wanted.
+    // Fails only when a provider is already installed, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// The certificates of those who may sign a server's certificate, read from a file in PEM.
+/// The certificates of the authorities that may sign a server's certificate, from a PEM file.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "PathBuf")]
 pub struct Authorities {
@@ -34,7 +34,7 @@ impl Authorities {
     /// Reads a file that holds at least one certificate.
     ///
     /// # Errors
-    /// A sentence for people, when it cannot be read or holds something else.
+    /// A sentence for people, when the file cannot be read or holds something else.
     pub fn read(file: &Path) -> Result<Self, String> {
         let pem = read(file).map_err(|error| format!("cannot read the file: {error}"))?;
         if pem.len() > MAX_BYTES {
@@ -114,7 +114,7 @@ mod tests {
         assert!(error.starts_with("cannot read the file: "), "{error}");
     }
 
-    /// Windows' editors write a byte order mark, and line ends of two characters.
+    /// Editors on Windows write a byte order mark, and line ends of two characters.
     #[test]
     fn a_windows_editor_does_no_harm() {
         let file = tempfile::NamedTempFile::new().unwrap();

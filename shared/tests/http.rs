@@ -1,4 +1,4 @@
-//! The accept loop against clients that mean harm: every limit holds, and others are served.
+//! The accept loop against hostile clients: every limit holds, and other clients are served.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use std::convert::Infallible;
@@ -31,7 +31,7 @@ const LIMITS: Limits = Limits {
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
-/// A listener that answers everything with a body of some size; it stops when dropped.
+/// A listener that answers everything with a body of a given size; it stops when dropped.
 struct Listener {
     address: SocketAddr,
     _stop: oneshot::Sender<()>,
@@ -66,7 +66,7 @@ impl Listener {
     /// Sends something and reads until the listener closes.
     async fn exchange(&self, request: &[u8]) -> String {
         let mut stream = self.connect().await;
-        // Refused in the middle, it may be closed before all is sent.
+        // The listener may refuse the request and close before all of it is sent.
         let _ = stream.write_all(request).await;
         let mut answer = Vec::new();
         let reading = stream.read_to_end(&mut answer);
@@ -86,7 +86,7 @@ impl Listener {
     }
 }
 
-/// Whether the other side has closed, or does so soon.
+/// Whether the other side has closed, or closes soon.
 async fn is_closed(stream: &mut TcpStream) -> bool {
     let mut rest = Vec::new();
     timeout(Duration::from_secs(10), stream.read_to_end(&mut rest))
@@ -102,7 +102,7 @@ async fn silent_and_half_heads_are_closed_after_the_time_for_heads() {
     let mut slow = listener.connect().await;
     slow.write_all(b"GET / HTTP/1.1\r\nHost:").await.unwrap();
     assert!(is_closed(&mut silent).await && is_closed(&mut slow).await);
-    // Not by the sweep for idle connections, which comes later.
+    // It is not the sweep for idle connections that closes it; the sweep comes later.
     assert!((LIMITS.head_time..LIMITS.head_time * 10).contains(&opened.elapsed()));
 }
 
@@ -130,7 +130,7 @@ async fn a_client_that_does_not_read_is_closed() {
     stream.write_all(GET).await.unwrap();
     let mut some = [0; 1024];
     stream.read_exact(&mut some).await.unwrap();
-    // Nothing is read for longer than heads may take and sweeps come round.
+    // The client reads nothing for longer than the head time and the interval of sweeps.
     tokio::time::sleep(Duration::from_secs(11)).await;
     let mut rest = Vec::new();
     let _ = timeout(Duration::from_secs(10), stream.read_to_end(&mut rest))
@@ -143,7 +143,7 @@ async fn a_client_that_does_not_read_is_closed() {
     );
 }
 
-/// An answer that has no end, and says when it is given up.
+/// An answer without an end; it notifies `gone` when the server drops it.
 struct Endless {
     gone: Arc<Notify>,
 }
@@ -166,7 +166,7 @@ impl Drop for Endless {
     }
 }
 
-/// It cannot be told from one that waits for its answer, and so it is bounded like any other.
+/// It looks like a client that waits for its answer, so the same limit applies.
 #[tokio::test]
 async fn a_client_that_half_closes_and_does_not_read_is_closed() {
     let bound = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -185,11 +185,11 @@ async fn a_client_that_half_closes_and_does_not_read_is_closed() {
     timeout(Duration::from_secs(30), gone.notified())
         .await
         .expect("given up in time");
-    // Not at once, as it might have read.
+    // Not at once, because the client might still have read.
     assert!(asked.elapsed() >= LIMITS.head_time);
 }
 
-/// However long its answer takes, and at once after that it is closed.
+/// It gets the answer however long that takes; then the server closes at once.
 #[tokio::test]
 async fn a_client_that_half_closes_gets_its_answer_when_it_is_there() {
     let bound = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -218,14 +218,14 @@ async fn a_client_that_half_closes_gets_its_answer_when_it_is_there() {
     assert!(received.ends_with(b"\r\n\r\nwhole"), "{received:?}");
 }
 
-/// Reads what comes until the other side closes. Whether it does so soon.
+/// Reads until the other side closes. Returns whether it closes soon.
 async fn is_closed_with(stream: &mut TcpStream, received: &mut Vec<u8>) -> bool {
     let reading = stream.read_to_end(received);
     let read = timeout(Duration::from_secs(10), reading).await;
     matches!(read, Ok(Ok(_)))
 }
 
-/// What answers lie in the kernel cost memory that no limit of a process sees.
+/// Answers that wait in the kernel use memory that no limit of a process counts.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn the_kernel_keeps_little_for_a_client_that_does_not_read() {
@@ -234,7 +234,7 @@ async fn the_kernel_keeps_little_for_a_client_that_does_not_read() {
     let mut stream = listener.connect().await;
     stream.write_all(GET).await.unwrap();
     let (mut before, mut waiting) = (usize::MAX, 0);
-    // Until the client's own buffer is full and nothing moves any more.
+    // Repeat until the client's own buffer is full and no more bytes move.
     while before != waiting || waiting == 0 {
         tokio::time::sleep(Duration::from_millis(200)).await;
         (before, waiting) = (waiting, unsent(listener.address));
@@ -242,8 +242,8 @@ async fn the_kernel_keeps_little_for_a_client_that_does_not_read() {
     assert!(waiting <= 128 << 10, "{waiting} bytes unsent");
 }
 
-/// A single thread serves both: a connection with thousands of requests in store does not get all
-/// of them answered before the other's one.
+/// A single thread serves both connections. One has thousands of waiting requests; the other one's
+/// request must not wait for all of them.
 #[tokio::test]
 async fn a_connection_with_many_requests_does_not_keep_others_waiting() {
     let answered = Arc::new(AtomicUsize::new(0));
@@ -267,7 +267,7 @@ async fn a_connection_with_many_requests_does_not_keep_others_waiting() {
     let mut answer = String::new();
     patient.read_to_string(&mut answer).await.unwrap();
     let (_, before) = answer.rsplit_once("\r\n\r\n").unwrap();
-    // Both may have to be accepted first, which takes some turns of the greedy one.
+    // The server may first have to accept both, which takes some turns of the greedy connection.
     assert!(
         before.parse::<usize>().unwrap() < 16,
         "{before} went before"
@@ -325,8 +325,8 @@ async fn smuggling_shapes_are_refused_or_close_the_connection() {
         assert!(answer.starts_with("HTTP/1.1 400"), "{head:?}: {answer:?}");
         assert_eq!(answers, 1, "{head:?}: {answer:?}");
     }
-    // Both lengths: the chunked one counts (RFC 9112, section 6.3), whatever is behind it is one
-    // more request, and nobody in between can be misled, because the connection is not reused.
+    // Both lengths: the chunked one counts (RFC 9112, section 6.3). Bytes after it are one more
+    // request. It can mislead no proxy, because the connection is not reused.
     let both = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\
                 \r\n0\r\n\r\n";
     let answer = listener.exchange(both.as_bytes()).await;

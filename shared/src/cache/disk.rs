@@ -1,8 +1,8 @@
-//! Operations on the directory of a file cache: off the threads that serve, one at a time, bounded
-//! in time, and with errors that name the path and say what would be right.
+//! Operations on a file cache's directory: in background threads, one at a time, with a time limit.
+//! Errors name the path and say what would be right.
 //!
-//! File systems differ: some keep no locks, some cannot confirm what they wrote, and one on a
-//! network may hang. Owns what becomes of each; knows nothing of snapshots.
+//! File systems differ: some have no locks, some cannot confirm a write, and a network file system
+//! may hang. Handles each of these; does not know snapshots.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -18,11 +18,11 @@ use tokio::time::timeout;
 use super::CacheError;
 use crate::snapshot::MAX_BYTES;
 
-/// How long an operation may take, with the wait for one that still hangs. A disk that works
-/// needs milliseconds; a busy one sometimes a second for an fsync.
+/// How long an operation may take, including the wait for an earlier one that hangs. A working disk
+/// needs milliseconds; a busy one sometimes needs a second for an fsync.
 const TIME: Duration = Duration::from_secs(10);
 
-/// How a file system says that it cannot confirm a file, or a directory.
+/// The errors by which a file system says that it cannot confirm a file, or a directory.
 const UNCONFIRMED: [Errno; 7] = [
     Errno::INVAL,
     Errno::NOTSUP,
@@ -33,14 +33,14 @@ const UNCONFIRMED: [Errno; 7] = [
     Errno::PERM,
 ];
 
-/// Whether the log has said that the file system confirms no writes.
+/// Whether the log already says that the file system does not confirm writes.
 static SAID_UNCONFIRMED: AtomicBool = AtomicBool::new(false);
 
-/// A directory, and the right to use it.
+/// A directory, and a semaphore that allows one operation at a time.
 #[derive(Clone, Debug)]
 pub(super) struct Disk {
     directory: PathBuf,
-    /// Whoever holds this operates. An operation that hangs keeps it, so that at most one thread
+    /// An operation holds this while it runs. One that hangs keeps it, so that at most one thread
     /// ever hangs.
     turn: Arc<Semaphore>,
 }
@@ -53,8 +53,8 @@ impl Disk {
         }
     }
 
-    /// Does some work on the directory. After an error it is unknown whether work that timed out
-    /// is still being done.
+    /// Does some work on the directory. After a timeout it is unknown whether the work is still
+    /// going on.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Path) -> Result<T, CacheError> + Send + 'static,
@@ -112,12 +112,12 @@ pub(super) fn replace(directory: &Path, name: &str, content: &str) -> Result<(),
     confirm(Ok(file)).map_err(|error| wrong(&error))?;
     let path = directory.join(name);
     fs::rename(&new, &path).map_err(|error| trouble("replace", &path, &error))?;
-    // The commit has happened. What follows only makes sure that it outlives a loss of power.
+    // The commit is done. The rest only makes sure that it survives a loss of power.
     confirm(File::open(directory)).map_err(|error| trouble("write", directory, &error))
 }
 
-/// Waits until a file, or a directory, is on the disk; or not at all, on a file system that cannot
-/// say so.
+/// Waits until a file or a directory is on the disk. Does not wait if the file system cannot
+/// confirm it.
 fn confirm(file: io::Result<File>) -> io::Result<()> {
     match file.and_then(|file| file.sync_all()) {
         Err(error) if says(&error, &UNCONFIRMED) => {
@@ -138,8 +138,8 @@ fn say_unconfirmed(error: &io::Error) {
     }
 }
 
-/// Takes the lock of a file and writes the holder's name into it, or returns the name of the one
-/// who has the lock.
+/// Locks a file and writes the holder's name into it. If another process has the lock, returns the
+/// name of that holder.
 pub(super) fn lock(path: &Path, holder: &str) -> Result<Result<File, String>, CacheError> {
     let directory = path.parent().unwrap_or(path);
     fs::create_dir_all(directory).map_err(|error| trouble("create", directory, &error))?;
@@ -169,7 +169,7 @@ pub(super) fn lock(path: &Path, holder: &str) -> Result<Result<File, String>, Ca
     }
 }
 
-/// What went wrong, where, and what would be right where a person can do something.
+/// Describes the failure and the path, and says what would be right where a person can help.
 fn trouble(action: &str, path: &Path, error: &io::Error) -> CacheError {
     let advice = match Errno::from_io_error(error) {
         Some(Errno::ACCESS | Errno::PERM) => "; give this process's user the directory",

@@ -1,7 +1,7 @@
 //! The file cache: `snapshot.json`, `status.json` and `lease` in one directory, for one machine.
 //!
-//! Each file is replaced by write-new, fsync, rename, fsync of the directory; a reader or a crash
-//! sees the old file or the new one. The lease is a file lock, which ends with its process.
+//! Each file is replaced by write-new, fsync, rename, fsync of the directory; a reader sees
+//! the old file or the new one, even after a crash. The lease is a file lock; it ends with its process.
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
@@ -19,10 +19,10 @@ const SNAPSHOT: &str = "snapshot.json";
 const STATUS: &str = "status.json";
 const LEASE: &str = "lease";
 
-/// Readers notice a commit within half a second; a look is two `stat` calls.
+/// Readers notice a commit within half a second; each check costs two `stat` calls.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Even without a change on disk, look now and then: time stamps can be coarse.
+/// Read again now and then even without a change on disk: time stamps can be coarse.
 const LOOK_ALL_THE_SAME: Duration = Duration::from_secs(5);
 
 /// Reads from a directory.
@@ -32,7 +32,7 @@ pub(super) struct Reader {
     seen: Stamps,
 }
 
-/// What tells one version of the two files from the next: inode, and time of change.
+/// What distinguishes one version of the two files from the next: inode, and time of change.
 type Stamps = [Option<(u64, i64, i64)>; 2];
 
 impl Reader {
@@ -49,7 +49,7 @@ impl Reader {
             Ok((seen, load(directory, STATUS)))
         };
         let (seen, status) = self.disk.run(look).await?;
-        // Also where it cannot be read: looking again before it changes would not help.
+        // Also for an unreadable file: reading it again before it changes would not help.
         self.seen = seen;
         status?.map(|json| status_from(&json)).transpose()
     }
@@ -63,7 +63,7 @@ impl Reader {
         for _ in 0..looks {
             tokio::time::sleep(LOOK_INTERVAL).await;
             let found = self.disk.run(|directory| Ok(stamps(directory))).await;
-            // What cannot be looked at is reported by the look that follows.
+            // The caller's next read reports files that cannot be checked.
             if !found.is_ok_and(|found| found == self.seen) {
                 return;
             }
@@ -135,7 +135,7 @@ impl Writer {
             if !held.is_some_and(|held| is_the_lock(&held, directory)) {
                 return Err(CacheError::LeaseLost);
             }
-            // Nobody else writes while the lock is held, so that looking first is enough.
+            // Nobody else writes while this poller has the lock, so one check is enough.
             let found = stored_snapshot(directory)?.map_or(0, |stored| stored.generation);
             if found != expected {
                 return Err(CacheError::Conflict { expected, found });
@@ -159,7 +159,7 @@ impl Writer {
     }
 }
 
-/// Whether our lock is on the file that others would try to lock.
+/// Whether our lock is on the file that other pollers would try to lock.
 fn is_the_lock(ours: &File, directory: &Path) -> bool {
     let ours = ours.metadata().ok();
     let theirs = fs::metadata(directory.join(LEASE)).ok();

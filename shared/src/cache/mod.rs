@@ -1,15 +1,15 @@
-//! The cache: where snapshot and status rest between poller and readers.
+//! The cache: where the poller stores snapshot and status, and where the readers find them.
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`read`] | the half that readers have: look, and wait for something new |
-//! | [`mod@write`] | the half that only the poller has: the lease and the commit; the feature `write` |
+//! | [`read`] | the readers' half: read, and wait for something new |
+//! | [`mod@write`] | the poller's half: the lease and the commit; the feature `write` |
 //! | `redis`, `file` | the two kinds of cache, each with both halves |
-//! | `disk` | what the file cache asks of its file system |
-//! | `url` | what `CACHE_URL` may say |
+//! | `disk` | the file cache's operations on its file system |
+//! | `url` | the forms of `CACHE_URL` |
 //!
-//! A commit replaces everything at once; whoever looks sees the old snapshot or the new one.
-//! Every operation is bounded in time.
+//! A commit replaces everything at once; a reader sees the old snapshot or the new one. Every
+//! operation has a time limit.
 
 mod disk;
 mod file;
@@ -31,7 +31,7 @@ use crate::status::Status;
 
 pub use self::url::{CacheUrl, RedisUrl};
 
-/// What rests in a cache.
+/// The content of a cache.
 #[derive(Clone, Debug, Default)]
 pub struct Stored {
     /// The newest snapshot, unless the cache is empty.
@@ -43,13 +43,13 @@ pub struct Stored {
 /// Why the cache could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
-    /// Nobody answers there, or the connection broke.
+    /// No server answers at the address, or the connection broke.
     #[error("unreachable: {0}")]
     Unreachable(String),
     /// No answer in time.
     #[error("no answer within {0:?}")]
     TimedOut(std::time::Duration),
-    /// An answer that says no: wrong password, missing permission, read-only replica, no memory.
+    /// The server refused: wrong password, missing permission, read-only replica, no memory.
     #[error("refused: {0}")]
     Refused(String),
     /// A stored document that cannot be read.
@@ -63,7 +63,7 @@ pub enum CacheError {
     /// The lease went to another poller, or ran out, before the commit.
     #[error("the lease was lost before the commit")]
     LeaseLost,
-    /// Something else was committed in the meantime.
+    /// Another commit came first.
     #[error("expected generation {expected}, found {found}")]
     Conflict {
         /// The generation that the commit builds on; 0 for an empty cache.
@@ -80,8 +80,8 @@ impl CacheError {
     }
 }
 
-/// A snapshot as it is stored. Refuses one that no reader would take: it would stay in the way of
-/// everybody, the poller included.
+/// Serialises a snapshot for storage. Refuses one that readers could not load, because nobody, not
+/// even the poller, could then read the cache.
 fn snapshot_to(snapshot: &Snapshot) -> Result<String, CacheError> {
     let json = snapshot.to_json();
     if json.len() > MAX_BYTES {

@@ -1,4 +1,4 @@
-//! The readers' half of the cache: look at what is stored, and wait until a look is due.
+//! The readers' half of the cache: read what is stored, and wait until it is time to read again.
 //!
 //! Never writes, whatever the cache. On Redis it needs `GET`, `SUBSCRIBE` and `PING`.
 
@@ -17,10 +17,10 @@ enum Kind {
 }
 
 impl Reader {
-    /// A reader that will connect when it is first asked something.
+    /// Creates a reader. It connects at the first call.
     ///
     /// # Errors
-    /// [`CacheError::Refused`] when the URL names nothing that can be connected to.
+    /// [`CacheError::Refused`] when the URL names nothing to connect to.
     pub fn new(url: &CacheUrl) -> Result<Self, CacheError> {
         Ok(Self(match url {
             CacheUrl::File(directory) => Kind::File(file::Reader::new(directory)),
@@ -50,8 +50,8 @@ impl Reader {
         }
     }
 
-    /// Resolves when it is time to look again: after a notice, after a notice may have been
-    /// missed, and every few seconds all the same.
+    /// Resolves when it is time to read again: after a notice, after a notice may have been lost,
+    /// and every few seconds anyway.
     pub async fn look_due(&mut self) {
         match &mut self.0 {
             Kind::File(reader) => reader.look_due().await,

@@ -1,4 +1,4 @@
-//! What `CACHE_URL` may say, read once and completely, so that nothing else interprets it.
+//! Parses `CACHE_URL` once and completely, so that no other code interprets it.
 //!
 //! | form | names |
 //! |---|---|
@@ -7,9 +7,9 @@
 //! | `redis+sentinel://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]…]/MASTER_NAME[?SETTING&SETTING…]` | the master that these sentinels name; settings are `db=DATABASE`, `sentinel_user=USER`, `sentinel_password=PASSWORD` |
 //! | `rediss://…`, `rediss+sentinel://…` | the same with TLS to every server, certificates verified |
 //!
-//! User and password are percent-encoded; a password without a user is `:PASSWORD@`. They are the
-//! Redis servers' credentials. A sentinel that asks for some is given its own, if the URL has any,
-//! or those of the servers. The text is never repeated in an error, because it may hold a password.
+//! User and password are percent-encoded; a password without a user is `:PASSWORD@`. They are for
+//! the Redis servers. A sentinel that asks for credentials gets its own, if the URL has any, or
+//! else those of the servers. Errors never repeat the URL, because it may hold a password.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -27,17 +27,17 @@ use crate::tls::Authorities;
 const REDIS_PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 
-/// More hosts than anybody needs, and few enough to be asked in turn.
+/// More hosts than anybody needs, and few enough to ask one after the other.
 const MOST_HOSTS: usize = 16;
 
 /// The longest path and the longest host name that Linux takes, in bytes.
 const MAX_PATH: usize = 4095;
 const MAX_HOST: usize = 253;
 
-/// Held while the file with the URL is read.
+/// Held while a thread reads the file with the URL.
 static READING: Semaphore = Semaphore::const_new(1);
 
-/// How long reading the file with the URL again may take.
+/// How long it may take to read the file with the URL again.
 const FILE_TIME: Duration = Duration::from_secs(1);
 
 /// Where the cache is.
@@ -50,31 +50,31 @@ pub enum CacheUrl {
     Redis(RedisUrl),
 }
 
-/// Where Redis is, and how to be let in.
+/// Where Redis is, and how to log in.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisUrl {
     /// The servers, or the sentinels; at least one host and port.
     pub(super) hosts: Vec<(String, u16)>,
-    /// What the sentinels call the master; without it the hosts are Redis servers.
+    /// The sentinels' name for the master; without it the hosts are Redis servers.
     pub(super) master: Option<String>,
     pub(super) user: Option<String>,
     pub(super) password: Option<String>,
-    /// The sentinels' own credentials, if they are not the servers'.
+    /// The sentinels' own credentials, if they differ from the servers'.
     pub(super) sentinel_user: Option<String>,
     pub(super) sentinel_password: Option<String>,
     pub(super) database: u32,
     pub(super) tls: bool,
-    /// Who signs the servers' certificates, if not whom the system trusts.
+    /// The authorities for the servers' certificates; by default, the system's.
     pub(super) authorities: Option<Authorities>,
-    /// The file that the URL was read from, and is read from again when the password changes.
+    /// The file that the URL came from. It is read again when the password changes.
     pub(super) file: Option<PathBuf>,
 }
 
 impl RedisUrl {
-    /// The URL as its file has it now; `None` where that is the same, or cannot be read.
+    /// The URL that its file holds now; `None` if it is the same or cannot be read.
     pub(super) async fn read_again(&self) -> Option<Self> {
         let file = self.file.clone()?;
-        // A read that hangs keeps its turn, so that it is the only one.
+        // A read that hangs keeps the permit, so at most one read hangs.
         let turn = READING.try_acquire().ok()?;
         let read = tokio::task::spawn_blocking(move || {
             let _turn = turn;
@@ -115,7 +115,7 @@ impl CacheUrl {
         })
     }
 
-    /// The same, read again from this file when Redis refuses its user or password.
+    /// Adds the file to read the URL from again when Redis refuses its user or password.
     #[must_use]
     pub fn from_file(mut self, file: Option<PathBuf>) -> Self {
         if let Self::Redis(url) = &mut self {
@@ -124,7 +124,7 @@ impl CacheUrl {
         self
     }
 
-    /// The same, with the servers' certificates verified against these authorities.
+    /// Adds the authorities to verify the servers' certificates against.
     #[must_use]
     pub fn trusting(mut self, authorities: Option<Authorities>) -> Self {
         if let Self::Redis(url) = &mut self {
@@ -175,7 +175,7 @@ impl TryFrom<String> for CacheUrl {
     }
 }
 
-/// Reads what stands after `file:`: a path as it is, in which nothing is expanded or decoded.
+/// Reads the part after `file:`, a path. Expands and decodes nothing in it.
 fn directory(text: &str) -> Result<PathBuf, &'static str> {
     let path = match text.strip_prefix("//") {
         Some(path) if !path.starts_with('/') => {
@@ -199,9 +199,9 @@ fn directory(text: &str) -> Result<PathBuf, &'static str> {
     }
 }
 
-/// Reads what stands after the scheme.
+/// Reads the part after the scheme.
 fn redis(text: &str, sentinel: bool) -> Result<RedisUrl, &'static str> {
-    // Some drivers take `#insecure` for leave to verify nothing.
+    // Some drivers understand `#insecure` as permission to verify nothing.
     if text.contains('#') {
         return Err("nothing may follow a #; in a password it is written %23");
     }
@@ -215,7 +215,7 @@ fn redis(text: &str, sentinel: bool) -> Result<RedisUrl, &'static str> {
     let (user, password) = credentials.map_or(Ok((None, None)), user_and_password)?;
     let (mut sentinel_user, mut sentinel_password) = (None, None);
     let (master, database) = if sentinel {
-        // An @ here ends a password with a slash in it.
+        // An @ here shows that a password contains a slash.
         if path.is_empty() || path.contains(['/', '@']) {
             return Err(
                 "expected /MASTER_NAME after the sentinels; in a password / is written %2F",
@@ -313,7 +313,7 @@ fn decoded(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// What stands before the first separator, and what stands after it if there is one.
+/// Splits the text at the first separator: the part before it, and the part after it if any.
 fn cut(text: &str, separator: char) -> (&str, Option<&str>) {
     match text.split_once(separator) {
         Some((before, after)) => (before, Some(after)),

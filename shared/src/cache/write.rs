@@ -1,6 +1,6 @@
 //! The poller's half of the cache: the lease, and the commit that replaces everything at once.
 //!
-//! Of several writers one holds the lease; a commit by any other is refused by the cache itself.
+//! Only one of several writers has the lease; the cache itself refuses a commit by any other.
 
 use std::time::Duration;
 
@@ -18,10 +18,10 @@ enum Kind {
     Redis(Box<redis::Writer>),
 }
 
-/// What a commit puts into the cache.
+/// The content of a commit.
 #[derive(Clone, Copy, Debug)]
 pub struct Commit<'a> {
-    /// The generation that is expected to be there; 0 for an empty cache.
+    /// The generation that the cache should hold before the commit; 0 for an empty cache.
     pub expected: u64,
     /// The new snapshot, if there is one.
     pub snapshot: Option<&'a Snapshot>,
@@ -30,11 +30,11 @@ pub struct Commit<'a> {
 }
 
 impl Writer {
-    /// A writer that will connect when it is first asked something. `holder` names this poller
-    /// among all that may ever want the lease; no other may have the same name.
+    /// Creates a writer. It connects at the first call. `holder` is this poller's name; no other
+    /// poller that uses the cache may have the same name.
     ///
     /// # Errors
-    /// [`CacheError::Refused`] when the URL names nothing that can be connected to.
+    /// [`CacheError::Refused`] when the URL names nothing to connect to.
     pub fn new(url: &CacheUrl, holder: &str) -> Result<Self, CacheError> {
         Ok(Self(match url {
             CacheUrl::File(directory) => Kind::File(file::Writer::new(directory, holder)),
@@ -42,7 +42,7 @@ impl Writer {
         }))
     }
 
-    /// The name of this poller among all.
+    /// The name of this poller.
     pub fn holder(&self) -> &str {
         match &self.0 {
             Kind::File(writer) => writer.holder(),
@@ -50,13 +50,13 @@ impl Writer {
         }
     }
 
-    /// Takes the lease, or renews it for another `time_to_live`. Returns the other holder's name
-    /// when somebody else has it.
+    /// Takes the lease, or renews it for another `time_to_live`. Returns the other poller's name
+    /// when another poller has it.
     ///
     /// A file cache's lease is a lock that ends with the process; it needs no renewal.
     ///
     /// # Errors
-    /// [`CacheError`] when the cache cannot be asked.
+    /// [`CacheError`] when the cache cannot be reached.
     pub async fn lease(
         &mut self,
         time_to_live: Duration,
@@ -67,12 +67,12 @@ impl Writer {
         }
     }
 
-    /// Takes the lease whoever has it, for a poller that knows more. What the other one is about to
-    /// commit will be refused. Returns its name if its lease cannot be taken: a file cache's lock
-    /// stays with the process that has it.
+    /// Takes the lease from any other poller, for a poller that knows more. The cache then refuses
+    /// the other poller's commit. Returns the other poller's name if its lease cannot be taken: a
+    /// file cache's lock stays with its process.
     ///
     /// # Errors
-    /// [`CacheError`] when the cache cannot be asked.
+    /// [`CacheError`] when the cache cannot be reached.
     pub async fn claim(
         &mut self,
         time_to_live: Duration,
@@ -83,10 +83,10 @@ impl Writer {
         }
     }
 
-    /// What is stored now.
+    /// Reads what is stored now.
     ///
     /// # Errors
-    /// [`CacheError`] when the cache cannot be asked, or holds something unreadable.
+    /// [`CacheError`] when the cache cannot be reached, or holds something unreadable.
     pub async fn load(&mut self) -> Result<Stored, CacheError> {
         match &mut self.0 {
             Kind::File(writer) => writer.load().await,
@@ -94,12 +94,12 @@ impl Writer {
         }
     }
 
-    /// Replaces what is stored and tells the readers, all or nothing.
+    /// Replaces the stored data and notifies the readers: does all of it or nothing.
     ///
     /// # Errors
-    /// [`CacheError::LeaseLost`] or [`CacheError::Conflict`] when the cache refuses the commit;
-    /// others when it cannot be reached, and then it is unknown whether it was committed: the
-    /// next [`load`](Self::load) tells.
+    /// [`CacheError::LeaseLost`] or [`CacheError::Conflict`] when the cache refuses the commit.
+    /// Others when the cache cannot be reached; then it is unknown whether the commit was done, and
+    /// the next [`load`](Self::load) shows it.
     pub async fn commit(&mut self, commit: Commit<'_>) -> Result<(), CacheError> {
         match &mut self.0 {
             Kind::File(writer) => writer.commit(commit).await,
@@ -107,10 +107,10 @@ impl Writer {
         }
     }
 
-    /// Gives the lease back, so that another poller need not wait for it to run out.
+    /// Gives the lease back, so that another poller does not have to wait until it expires.
     ///
     /// # Errors
-    /// [`CacheError`] when the cache cannot be asked; the lease will then run out by itself.
+    /// [`CacheError`] when the cache cannot be reached; the lease then expires by itself.
     pub async fn release(&mut self) -> Result<(), CacheError> {
         match &mut self.0 {
             Kind::File(writer) => writer.release().await,

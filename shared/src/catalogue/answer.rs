@@ -1,5 +1,5 @@
-//! Reads an upstream's body (sync rule 3): whether it is a collection, and which of its records can
-//! be used.
+//! Reads an upstream's body (sync rule 3): decides whether it is a collection, and which of its
+//! records can be used.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -9,19 +9,18 @@ use serde_json::{Deserializer, Value};
 
 use super::{Record, id_of};
 
-/// How deep lists and objects may nest in a record, itself included. 128 levels are all that will
-/// be read back of a stored snapshot, which wraps records into a few of its own; the upstream's
-/// have two.
+/// How deep lists and objects may nest in a record, itself included. A stored snapshot is read back
+/// only to 128 levels, and adds a few levels around each record. The upstream's records have two.
 const DEEPEST: usize = 64;
 
-/// What some editors put before a text. It means nothing in UTF-8, and a parser may ignore it
-/// (RFC 8259, section 8.1).
+/// The byte order mark that some editors put before a text. It means nothing in UTF-8, and a parser
+/// may ignore it (RFC 8259, section 8.1).
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A collection as the upstream listed it, in its order, each id once.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answer {
-    /// The records that can be used; of several with one id, the first.
+    /// The usable records; if several have the same id, the first.
     pub records: Vec<Record>,
     /// The ids that occurred more than once, each named once.
     pub duplicates: Vec<String>,
@@ -29,14 +28,14 @@ pub struct Answer {
     pub set_aside: Vec<SetAside>,
 }
 
-/// A record that cannot be used. It does not keep the others from being used.
+/// A record that cannot be used. The other records can still be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetAside {
     /// Position in the array, from zero.
     pub index: usize,
-    /// How many of the answer's records stand before it.
+    /// How many of the usable records come before it.
     pub place: usize,
-    /// Its id, when that can be read.
+    /// Its id, if it can be read.
     pub id: Option<String>,
     /// What is wrong with it.
     pub flaw: Flaw,
@@ -48,16 +47,16 @@ pub enum Flaw {
     /// Something else.
     #[error("is {0}, expected an object")]
     NotAnObject(&'static str),
-    /// It cannot be told from others.
+    /// Nothing distinguishes it from other records.
     #[error("has no usable id: it must be a string or an integer")]
     NoId,
-    /// It could be stored, but not be read back.
+    /// It could be stored, but could not be read back.
     #[error("is nested deeper than {DEEPEST} levels")]
     TooDeep,
-    /// Bytes that are no text, as in a file that was saved as Latin-1.
+    /// Bytes that are not text, as in a file that was saved as Latin-1.
     #[error("holds bytes that are not UTF-8")]
     NotUtf8,
-    /// JSON that stands for no text: half of a surrogate pair, which is half of an emoji.
+    /// JSON that is not text: half of a surrogate pair, which is half of an emoji.
     #[error(
         "holds text that cannot be stored, such as half of an emoji, at line {line} column {column} of it"
     )]
@@ -72,26 +71,26 @@ pub enum Flaw {
 /// Why a body is not a collection.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// Nothing, or nothing but blanks.
+    /// Empty, or only blanks.
     #[error("empty, expected an array of records")]
     Empty,
-    /// JSON perhaps, but not in UTF-8.
+    /// Perhaps JSON, but not in UTF-8.
     #[error("encoded as {0}, expected UTF-8")]
     NotUtf8(&'static str),
     /// Not JSON at all: an HTML page, or a truncated body.
     #[error("not JSON: {0}")]
     NotJson(String),
-    /// JSON, but no array.
+    /// JSON, but not an array.
     #[error("expected an array of records, got {0}")]
     NotAnArray(&'static str),
 }
 
 impl Answer {
-    /// Reads a body that should be a JSON array of objects which each have an `id`. Records that
-    /// cannot be used are set aside, and the others are read.
+    /// Reads a body that should be a JSON array of objects, each with an `id`. Sets unusable
+    /// records aside and reads the others.
     ///
     /// # Errors
-    /// A [`Rejection`], when the body as a whole is no JSON array.
+    /// A [`Rejection`], when the body as a whole is not a JSON array.
     pub fn read(body: &[u8]) -> Result<Self, Rejection> {
         if let Some(encoding) = foreign_encoding(body) {
             return Err(Rejection::NotUtf8(encoding));
@@ -100,7 +99,7 @@ impl Answer {
         let Some(first) = json.trim_ascii_start().first() else {
             return Err(Rejection::Empty);
         };
-        // Checks the syntax and nothing else: whatever the texts hold, and however deep it nests.
+        // Checks only the syntax, not the content of texts or the depth of nesting.
         serde_json::from_slice::<IgnoredAny>(json)
             .map_err(|error| Rejection::NotJson(error.to_string()))?;
         if *first != b'[' {
@@ -129,22 +128,22 @@ impl Answer {
 }
 
 impl SetAside {
-    /// What it is known by: the same record with the same flaw is no news in the next answer.
+    /// Identifies the record and its flaw. The same key in the next answer is not news.
     pub fn key(&self) -> (Option<&str>, Option<usize>, &Flaw) {
         let index = self.id.is_none().then_some(self.index);
         (self.id.as_deref(), index, &self.flaw)
     }
 }
 
-/// As a sentence, without the id.
+/// Formats it as a sentence, without the id.
 impl fmt::Display for SetAside {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "item {} {}", self.index, self.flaw)
     }
 }
 
-/// An encoding in which JSON was sent before UTF-8 was the only one: each begins with two ASCII
-/// characters at least.
+/// Detects an encoding from the time before JSON had to be UTF-8. In each of them JSON begins with
+/// at least two ASCII characters.
 fn foreign_encoding(body: &[u8]) -> Option<&'static str> {
     match body {
         [0, 0, 0, _, ..] | [_, 0, 0, 0, ..] => Some("UTF-32"),
@@ -177,7 +176,7 @@ fn read_record(item: &[u8]) -> Result<Record, Flaw> {
     }
 }
 
-/// The id of an object that cannot be read as a whole. As in one that can be, the last one counts.
+/// The id of an object that cannot be read as a whole. As in any object, the last `id` counts.
 fn find_id(item: &[u8]) -> Option<String> {
     if item.first() != Some(&b'{') {
         return None;
@@ -191,7 +190,7 @@ fn find_id(item: &[u8]) -> Option<String> {
     id_of(&serde_json::from_slice(id).ok()?)
 }
 
-/// The items of an array or the members of an object, as they were sent. Expects valid JSON.
+/// The items of an array or the members of an object, as sent. Expects valid JSON.
 fn parts(json: &[u8]) -> Vec<&[u8]> {
     let (mut parts, mut begin, mut depth) = (Vec::new(), 0, 0);
     for (at, byte) in structure(json) {
@@ -210,7 +209,7 @@ fn parts(json: &[u8]) -> Vec<&[u8]> {
             }
         }
     }
-    // Only `[]` and `{}` have an empty one.
+    // Only `[]` and `{}` have an empty item.
     parts.retain(|part| !part.is_empty());
     parts
 }
@@ -229,7 +228,7 @@ fn depth(json: &[u8]) -> usize {
     deepest
 }
 
-/// The brackets and commas outside of texts, with their positions.
+/// The brackets and commas outside of strings, with their positions.
 fn structure(json: &[u8]) -> impl Iterator<Item = (usize, u8)> {
     let (mut in_text, mut is_escaped) = (false, false);
     let is_structure = move |(_, byte): &(usize, u8)| {
@@ -245,7 +244,7 @@ fn structure(json: &[u8]) -> impl Iterator<Item = (usize, u8)> {
     json.iter().copied().enumerate().filter(is_structure)
 }
 
-/// What valid JSON is that begins like this.
+/// The type of valid JSON that begins with this byte.
 const fn kind(first: u8) -> &'static str {
     match first {
         b'n' => "null",

@@ -1,6 +1,6 @@
-//! The merge: what becomes of known records when the upstream has answered (sync rules 4 to 7).
+//! The merge: combines the known records with the upstream's answer (sync rules 4 to 7).
 //!
-//! Pure. Known records keep their places whatever the upstream does; nothing is ever dropped.
+//! Pure. Known records keep their places whatever the upstream does; the merge never drops one.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -14,10 +14,10 @@ use super::{Answer, Record, same_bytes};
 pub struct Records {
     /// Every record ever accepted, in the order in which it is served.
     pub records: Vec<Record>,
-    /// Those that the upstream no longer lists, by id, and since when.
+    /// The ids that the upstream no longer lists, with the time since when.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub withdrawn: BTreeMap<String, DateTime<Utc>>,
-    /// When each record got the content that it has, by id.
+    /// When each record got its current content, by id.
     #[serde(default)]
     changed: BTreeMap<String, DateTime<Utc>>,
 }
@@ -27,11 +27,11 @@ pub struct Records {
 pub struct Changes {
     /// New ids, in the order in which they were appended.
     pub appended: Vec<String>,
-    /// Known ids whose content differs now.
+    /// Known ids whose content has changed.
     pub updated: Vec<Update>,
     /// Known ids that the upstream no longer lists.
     pub withdrawn: Vec<String>,
-    /// Withdrawn ids that it lists again.
+    /// Withdrawn ids that the upstream lists again.
     pub returned: Vec<String>,
 }
 
@@ -45,7 +45,7 @@ pub struct Update {
     pub fields: Vec<String>,
 }
 
-/// An answer that would take away more than an upstream is believed to mean (sync rule 7).
+/// An answer that would remove more than an upstream probably intends (sync rule 7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "suspicious: {gone} of {known} known records are gone{}; run `ghibli-poller accept` if the upstream means it",
@@ -54,7 +54,7 @@ pub struct Update {
 pub struct Suspicion {
     /// How many records the upstream listed so far.
     pub known: usize,
-    /// How many of them the answer lacks, or holds in a form that cannot be used.
+    /// How many of them the answer lacks, or holds in an unusable form.
     pub gone: usize,
     /// How many records of the answer cannot be used.
     pub set_aside: usize,
@@ -78,9 +78,9 @@ impl Changes {
 }
 
 impl Records {
-    /// Merges an accepted answer: known records stay where they are, with new content where it
-    /// differs; new ones follow in the upstream's order; the missing are marked withdrawn as of
-    /// `at`, and those that came back lose the mark. Those that are set aside stay as they are.
+    /// Merges an accepted answer. Known records keep their places and get new content where it
+    /// differs; new records follow in the upstream's order. Missing records are marked withdrawn as
+    /// of `at`; returned ones lose the mark. Records that are set aside stay as they are.
     #[must_use]
     pub fn merge(&self, answer: &Answer, at: DateTime<Utc>) -> (Self, Changes) {
         let mut listed: HashMap<&str, &Record> = answer
@@ -123,8 +123,8 @@ impl Records {
         (merged, changes)
     }
 
-    /// Begins anew with an answer, in its order: what it lacks is dropped. Where it holds a known
-    /// record that is set aside, the last good form of that takes its place.
+    /// Starts anew with an answer, in its order, and drops records that it lacks. Where the answer
+    /// holds a known record in an unusable form, the record's last good form takes that place.
     #[must_use]
     pub fn begin_anew(&self, answer: &Answer, at: DateTime<Utc>) -> Self {
         let mut anew = Self::default().merge(answer, at).0;
@@ -144,16 +144,16 @@ impl Records {
                 }
             }
         }
-        // A record that is set aside stands before the one at its place; the sort keeps that order.
+        // An unusable record comes before the record at its place; the sort keeps this order.
         kept.extend(anew.records.into_iter().enumerate());
         kept.sort_by_key(|(place, _)| *place);
         anew.records = kept.into_iter().map(|(_, record)| record).collect();
         anew
     }
 
-    /// Joins two copies that have gone apart: the records of this one keep their places, those that
-    /// only the other one knows follow in its order. Of two contents the one that was sent later
-    /// counts; a record is withdrawn unless a copy that knows it says otherwise.
+    /// Joins two copies that have diverged. This copy's records keep their places; records that
+    /// only the other copy has follow in its order. Of two contents, the later one counts. A record
+    /// is withdrawn unless a copy that knows it does not mark it.
     #[must_use]
     pub fn join(&self, other: &Self) -> Self {
         let theirs: HashMap<&str, &Record> = other
@@ -193,7 +193,7 @@ impl Records {
         joined
     }
 
-    /// Removes the withdrawn records, and returns their ids.
+    /// Removes the withdrawn records. Returns their ids.
     pub fn prune(&mut self) -> Vec<String> {
         self.records
             .retain(|record| !self.withdrawn.contains_key(record.id()));
@@ -202,13 +202,13 @@ impl Records {
         pruned
     }
 
-    /// When a record got the content that it has.
+    /// When a record got its current content.
     pub fn changed_at(&self, id: &str) -> Option<DateTime<Utc>> {
         self.changed.get(id).copied()
     }
 
-    /// Whether an answer takes away so much that a person should look first: everything, or more
-    /// than a fifth of the records that were listed so far and more than one.
+    /// Whether an answer removes so much that a person should look first: everything, or more than
+    /// one record and more than a fifth of those listed so far.
     pub fn suspicion(&self, answer: &Answer) -> Option<Suspicion> {
         let listed: HashSet<&str> = answer.records.iter().map(Record::id).collect();
         let mut suspicion = Suspicion {
@@ -228,7 +228,7 @@ impl Records {
     }
 }
 
-/// The ids of the records that an answer holds and that cannot be used, as far as they can be read.
+/// The ids of an answer's unusable records, where they can be read.
 fn set_aside_ids(answer: &Answer) -> impl Iterator<Item = &str> {
     answer.set_aside.iter().filter_map(|one| one.id.as_deref())
 }

@@ -1,7 +1,7 @@
-//! The catalogue's vocabulary: collections, records, and what makes an upstream answer acceptable.
+//! The catalogue's terms: collections, records, and which upstream answers are acceptable.
 //!
-//! Pure: no I/O, no clock, no globals. A record is never interpreted beyond its `id`; whatever
-//! else the upstream put into it comes out again as it went in.
+//! Pure: no I/O, no clock, no globals. Interprets nothing of a record but its `id`; everything else
+//! leaves the mirror as the upstream sent it.
 
 mod answer;
 mod merge;
@@ -23,7 +23,7 @@ pub enum Collection {
     Films,
     /// The people in them.
     People,
-    /// The places they happen in.
+    /// The places where they happen.
     Locations,
     /// The kinds of beings.
     Species,
@@ -41,7 +41,7 @@ impl Collection {
         Self::Vehicles,
     ];
 
-    /// The name as it stands in URLs, in the cache and in log lines.
+    /// The name as used in URLs, in the cache and in log lines.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Films => "films",
@@ -59,7 +59,7 @@ impl fmt::Display for Collection {
     }
 }
 
-/// A name that is none of the five collections'.
+/// A name that is not one of the five collections.
 #[derive(Debug, thiserror::Error)]
 #[error("no such collection: expected films, people, locations, species or vehicles")]
 pub struct UnknownCollection;
@@ -67,7 +67,7 @@ pub struct UnknownCollection;
 impl FromStr for Collection {
     type Err = UnknownCollection;
 
-    /// Reads a name without regard to case, as the upstream routes it.
+    /// Reads a name; ignores upper and lower case, as the upstream's router does.
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         Self::ALL
             .into_iter()
@@ -154,7 +154,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// The text of the record's `id`, by which it is known. An integer id counts by its digits.
+    /// The record's `id` as text, which identifies it. An integer id is its digits.
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -164,12 +164,12 @@ impl Record {
         &self.fields
     }
 
-    /// A field's string, when it is one.
+    /// A field's value, if it is a string.
     pub fn text(&self, field: &str) -> Option<&str> {
         self.fields.get(field).and_then(Value::as_str)
     }
 
-    /// What a person would call this record: its title, its name, or else its id.
+    /// A name for people: the record's title, or its name, or else its id.
     pub fn title(&self) -> &str {
         self.text("title")
             .or_else(|| self.text("name"))
@@ -177,7 +177,7 @@ impl Record {
     }
 }
 
-/// Two records are equal when they would leave the mirror as the same bytes; key order counts.
+/// Two records are equal when the mirror would write them as the same bytes; key order counts.
 impl PartialEq for Record {
     fn eq(&self, other: &Self) -> bool {
         self.fields.len() == other.fields.len()
@@ -191,7 +191,7 @@ impl PartialEq for Record {
     }
 }
 
-/// Whether two values serialise alike; `==` would not see a nested object's key order.
+/// Whether two values serialise to the same bytes; `==` ignores a nested object's key order.
 fn same_bytes(one: &Value, other: &Value) -> bool {
     let flat = !one.is_object() && !one.is_array();
     one == other && (flat || one.to_string().eq(&other.to_string()))
@@ -211,7 +211,7 @@ impl TryFrom<Map<String, Value>> for Record {
     }
 }
 
-/// The text of an `id`, when it is one that a record can be known by.
+/// The text of an `id`, if it can identify a record.
 fn id_of(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if !text.is_empty() => Some(text.clone()),

@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, Error};
 /// Reads `IP:PORT`, for `#[serde(deserialize_with)]`.
 ///
 /// # Errors
-/// When it is anything else; the message says what is right.
+/// When the text is anything else; the message says what is right.
 pub fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
     read(&String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
@@ -23,7 +23,7 @@ fn read(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// A guess for what is no address: a port alone, `localhost`, a URL, IPv6 without brackets.
+/// Guesses what a wrong address was meant to be: a port, `localhost`, a URL, IPv6 without brackets.
 fn meant(text: &str) -> Option<SocketAddr> {
     let text = text.trim_start_matches("http://").trim_end_matches('/');
     let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
@@ -35,8 +35,8 @@ fn meant(text: &str) -> Option<SocketAddr> {
     Some((ip, port.parse().ok()?).into())
 }
 
-/// Whether two listeners cannot have these addresses at once: the same port, and the same IP or
-/// one that stands for the other too. Port 0 stands for any that is free.
+/// Whether two listeners cannot have these addresses at the same time: the ports are equal, and so
+/// are the IPs, or one IP includes the other. Port 0 means any free port.
 pub fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let (ip, other_ip) = (one.ip().to_canonical(), other.ip().to_canonical());
     one.port() == other.port()
@@ -44,7 +44,7 @@ pub fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
         && (ip == other_ip || covers(ip, other_ip) || covers(other_ip, ip))
 }
 
-/// Linux lets `[::]` take IPv4 connections as well.
+/// Linux lets `[::]` accept IPv4 connections as well.
 const fn covers(wildcard: IpAddr, ip: IpAddr) -> bool {
     wildcard.is_unspecified() && (wildcard.is_ipv6() || ip.is_ipv4())
 }
@@ -98,7 +98,7 @@ mod tests {
         }
     }
 
-    /// What is said of overlaps is what the system does, as far as it has these addresses.
+    /// Checks that `overlap` agrees with the system, for the addresses that this system has.
     #[test]
     fn the_system_agrees() {
         for (one, other) in [

@@ -10,7 +10,7 @@ use url::Url;
 const EXPECTED: &str =
     "expected http://HOST[:PORT] or https://HOST[:PORT], without a query and without a #";
 
-/// The longest base URL, in bytes. Every link in the data repeats it.
+/// The longest base URL, in bytes; every link in the data repeats it.
 const MAX_BYTES: usize = 1000;
 
 /// An `http` or `https` URL that paths are appended to, kept without a trailing slash.
@@ -18,12 +18,12 @@ const MAX_BYTES: usize = 1000;
 pub struct BaseUrl(Url);
 
 impl BaseUrl {
-    /// Reads a base URL. The last part of its path must not be one of which `is_below` says that
-    /// it stands below a base.
+    /// Reads a base URL. Refuses one if `is_below` says that the last part of its path belongs
+    /// below a base.
     ///
     /// # Errors
-    /// When it is anything else. The message says which URL is probably meant, and repeats nothing
-    /// of one that may hold credentials.
+    /// When the text is not a base URL. The message suggests a URL, and repeats nothing of a text
+    /// that may hold credentials.
     pub fn read(text: &str, is_below: impl Fn(&str) -> bool) -> Result<Self, String> {
         if text.len() > MAX_BYTES {
             return Err(format!("{EXPECTED}, of at most {MAX_BYTES} bytes"));
@@ -61,13 +61,13 @@ impl BaseUrl {
         format!("{self}{path}")
     }
 
-    /// The URL as it is used, with credentials if it has any.
+    /// The URL for requests, with credentials if it has any.
     pub const fn url(&self) -> &Url {
         &self.0
     }
 }
 
-/// The text, or a URL for one that lacks `http://` or `https://`.
+/// Returns the text; adds `http://` or `https://` if it has no scheme.
 fn with_scheme(text: &str) -> String {
     let lower = text.to_ascii_lowercase();
     if text.contains("://") || lower.starts_with("http:") || lower.starts_with("https:") {
@@ -79,7 +79,7 @@ fn with_scheme(text: &str) -> String {
     format!("http{}://{text}", if is_near { "" } else { "s" })
 }
 
-/// The URL parser also takes `http:host`, `http:///host` and blanks, and makes something of them.
+/// The URL parser also accepts `http:host`, `http:///host` and blanks, and guesses a URL from them.
 fn is_written_out(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
     let scheme = ["http://", "https://"];
@@ -91,7 +91,7 @@ fn is_written_out(text: &str) -> bool {
 impl fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = self.0.clone();
-        // Both fail only for URLs without a host, which cannot carry credentials.
+        // Both calls fail only for URLs without a host, which cannot have credentials.
         let _ = shown.set_username("");
         let _ = shown.set_password(None);
         f.write_str(shown.as_str().trim_end_matches('/'))

@@ -1,7 +1,7 @@
-//! The text of a variable before anything reads it: where it comes from, and how it is cleaned.
+//! Finds and cleans the text of a variable, before other code parses it.
 //!
-//! The same for every variable. Editors, `docker run --env-file` and shells add to a value what is
-//! no part of it: blanks, a carriage return, a byte order mark, quotes.
+//! The same for every variable. Editors, `docker run --env-file` and shells add characters that do
+//! not belong to the value: blanks, a carriage return, a byte order mark, quotes.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 
 use super::Variable;
 
-/// The longest value, in bytes: longer than any path, and than sixteen hosts with a password.
+/// The longest value, in bytes: enough for any path, and for sixteen hosts with a password.
 pub(super) const MAX_BYTES: usize = 8 << 10;
 
 /// The longest message about one variable, in characters.
 const MAX_MESSAGE: usize = 400;
 
-/// The value of a variable, or of the file that `NAME_FILE` names; `None` when there is nothing
-/// but blanks.
+/// The value of a variable, or of the file that `NAME_FILE` names; `None` when it is blank or not
+/// set.
 pub(super) fn text_of(
     variable: &Variable,
     environment: &BTreeMap<OsString, OsString>,
@@ -59,14 +59,14 @@ pub fn secret_file(
 /// Reads a value from a file.
 ///
 /// # Errors
-/// A message that continues a sentence which begins with the file.
+/// A message that continues a sentence; the sentence begins with the file's name.
 pub fn read_secret(path: &Path) -> Result<String, String> {
     let bytes = read(path).map_err(|error| format!("cannot be read: {error}"))?;
     cleaned(&bytes)?.ok_or("is empty".to_owned())
 }
 
-/// Removes blanks, line ends and a byte order mark around a value. Refuses what no variable can use.
-/// The messages continue a sentence that begins with what holds the value.
+/// Removes blanks, line ends and a byte order mark around a value. Refuses what no variable can
+/// use. The messages continue a sentence that begins with the name of the variable or file.
 fn cleaned(bytes: &[u8]) -> Result<Option<String>, String> {
     if bytes.len() > MAX_BYTES {
         return Err(format!("is longer than {MAX_BYTES} bytes"));
@@ -90,7 +90,7 @@ fn cleaned(bytes: &[u8]) -> Result<Option<String>, String> {
     Ok(Some(text.to_owned()).filter(|text| !text.is_empty()))
 }
 
-/// A little more than the longest value, so that a longer one is noticed.
+/// A little more than the longest value, so that the reader notices a longer one.
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)?
@@ -99,7 +99,7 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A message without its middle, when it repeats a long value. Its end says what is expected.
+/// Cuts out the middle of a message that repeats a long value. The end says what is expected.
 pub(super) fn bounded(message: &str) -> String {
     let length = message.chars().count();
     if length <= MAX_MESSAGE {

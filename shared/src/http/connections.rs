@@ -1,9 +1,9 @@
-//! Which connections are open, which of them to close when there are too many, and whose turn it
-//! is.
+//! Tracks the open connections of a listener: which ones to close when there are too many, and
+//! which one may answer next.
 //!
-//! A listener that is full makes room by closing the connection whose last request is longest
-//! ago, so that clients which do nothing cannot keep out those which do. A connection with many
-//! requests in store gets one answered before others have their turn.
+//! A full listener makes room by closing the connection with the oldest last request, so that idle
+//! clients cannot keep out active ones. A connection with many waiting requests gets one answered,
+//! and then the others have their turn.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -23,24 +23,24 @@ pub(super) struct Connections {
 #[derive(Debug, Default)]
 struct Open {
     next: u64,
-    /// By the moment of the last request, as it was known when last looked at, and by number: a
-    /// request is only noted in its connection, which is put into its place when it comes first.
+    /// Sorted by the time of the last request, then by number. The time may be out of date: a
+    /// request updates only its connection, which gets its new place when it is first in the map.
     by_place: BTreeMap<(u64, u64), Arc<Connection>>,
 }
 
 /// One open connection.
 #[derive(Debug)]
 struct Connection {
-    /// When its last request began, or else it itself, in milliseconds since the listener's start.
+    /// When its last request began, or else the connection, in milliseconds since the start.
     last_request_ms: AtomicU64,
-    /// The moment under which it is filed; changed only by whoever holds the lock.
+    /// The time in its key in the map; changes only under the lock.
     filed_ms: AtomicU64,
     /// Whether a request was answered since its turn began.
     had_its_turn: AtomicBool,
     close: Notify,
 }
 
-/// Keeps a connection among the open ones for as long as it is held.
+/// Keeps a connection in the list of open ones until dropped.
 #[derive(Debug)]
 pub(super) struct Entry {
     connections: Connections,
@@ -56,7 +56,7 @@ impl Connections {
         }
     }
 
-    /// Takes a new connection among the open ones.
+    /// Adds a new connection to the open ones.
     pub(super) fn enter(&self) -> Entry {
         let now = self.now_ms();
         let connection = Arc::new(Connection {
@@ -76,14 +76,14 @@ impl Connections {
         }
     }
 
-    /// Tells the connection whose last request is longest ago to close.
+    /// Asks the connection with the oldest last request to close.
     pub(super) fn close_idlest(&self) {
         let mut open = self.lock();
-        // Those with newer requests are put where they belong, each at most once per request.
+        // A connection with a newer request moves to its new place, at most once per request.
         while let Some(((filed, number), connection)) = open.by_place.pop_first() {
             let last_request = connection.last_request();
             let is_idlest = last_request == filed;
-            // Once told, it has no place any more, and the next call finds another one.
+            // This connection has left the map, so the next call finds another one.
             if is_idlest {
                 connection.close.notify_one();
                 return;
@@ -93,8 +93,8 @@ impl Connections {
         }
     }
 
-    /// Tells every connection to close that has had no request for longer than this: it is idle,
-    /// or its client does not read.
+    /// Asks every connection without a request for longer than `limit` to close: it is idle, or its
+    /// client does not read.
     pub(super) fn close_idle_for(&self, limit: Duration) {
         let now = self.now_ms();
         for connection in self.lock().by_place.values() {
@@ -120,13 +120,13 @@ impl Connection {
 }
 
 impl Entry {
-    /// Notes that the connection is looked at: it may answer one request.
+    /// Notes that the connection gets a turn: it may answer one request.
     pub(super) fn turn(&self) {
         let had_its_turn = &self.connection.had_its_turn;
         had_its_turn.store(false, Ordering::Relaxed);
     }
 
-    /// Notes that a request begins, and waits for the next turn if this one has had its request.
+    /// Notes that a request begins. Waits for the next turn if this turn already had a request.
     pub(super) async fn request(&self) {
         let now = self.connections.now_ms();
         let last_request = &self.connection.last_request_ms;
@@ -137,7 +137,7 @@ impl Entry {
         }
     }
 
-    /// Resolves when the connection is to be closed.
+    /// Resolves when the connection should close.
     pub(super) async fn told_to_close(&self) {
         self.connection.close.notified().await;
     }

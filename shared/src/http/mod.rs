@@ -1,6 +1,6 @@
-//! The accept loop: HTTP/1.1 on hyper, with a limit on everything and an end to everything.
+//! The accept loop: HTTP/1.1 on hyper. Everything has a limit, and everything ends.
 //!
-//! Owns sockets and their limits. Knows nothing of paths and bodies; that is the service's.
+//! Owns sockets and their limits. The service handles paths and bodies.
 
 mod connections;
 mod target;
@@ -31,36 +31,36 @@ use target::{Refusal, Targets};
 
 pub use target::Malformed;
 
-/// How often connections are looked over for clients that do not read what they asked for.
+/// How often to look for clients that do not read their answers.
 const SWEEP: Duration = Duration::from_secs(5);
 
-/// How many connections may wait to be accepted. Who finds the queue full is not told, and tries
-/// again a second later.
+/// How many connections may wait to be accepted. The kernel ignores a client when the queue is
+/// full, and the client tries again a second later.
 const BACKLOG: u32 = 4096;
 
-/// How many bytes of its answers the kernel keeps for each client, which Linux takes twice to have
-/// room for its own notes. Left to itself it keeps megabytes for a client that does not read. A
-/// client a tenth of a second away still gets the largest answer in under a second.
+/// How many bytes of answers the kernel keeps for each client; Linux doubles it to have room for
+/// its own data. Without this limit it keeps megabytes for a client that does not read. A client
+/// with a delay of a tenth of a second still gets the largest answer in under a second.
 const SEND_BUFFER: u32 = 32 << 10;
 
-/// Files that are left for everything but connections: the cache, the admin address with its own
-/// connections, and what the runtime needs.
+/// Open files reserved for everything but client connections: the cache, the admin address and its
+/// connections, and the runtime.
 const OTHER_FILES: usize = 128;
 
-/// What a listener allows its clients.
+/// The limits of a listener for its clients.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Open connections. When there are as many, a new one takes the place of the one whose last
-    /// request is longest ago.
+    /// Open connections. When the listener is full, a new connection replaces the one with the
+    /// oldest last request.
     pub connections: usize,
-    /// How long a client may take over a request's head, and how long a connection may lie idle
-    /// between requests: for hyper the two are one.
+    /// How long a client may take to send a request's head, and how long a connection may be idle
+    /// between requests; hyper has one limit for both.
     pub head_time: Duration,
     /// How many header fields a request may have.
     pub headers: usize,
     /// How large a request's head may be, in bytes.
     pub head_bytes: usize,
-    /// How long open requests get to finish once shutdown is asked for.
+    /// How long open requests may take to finish after a shutdown request.
     pub drain_time: Duration,
 }
 
@@ -68,8 +68,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 4096,
-            // Above Traefik's 90 s idle timeout, so that the edge closes first and never writes
-            // into a connection that is just being closed here.
+            // Longer than Traefik's 90 s idle timeout, so that Traefik closes first, and never
+            // writes into a connection that this server is closing.
             head_time: Duration::from_secs(95),
             headers: 64,
             head_bytes: 16 << 10,
@@ -79,9 +79,9 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The same with so many connections that the process cannot run out of files: it raises the
-    /// number that it may have open as far as it is allowed to, and leaves some of them for its
-    /// cache and its admin address.
+    /// Reduces the connections so that the process cannot run out of files. Raises the process's
+    /// limit of open files as far as allowed, and reserves some of them for the cache and the admin
+    /// address.
     #[must_use]
     pub fn within_open_files(self) -> Self {
         let limit = getrlimit(Resource::Nofile);
@@ -89,7 +89,7 @@ impl Limits {
             current: limit.maximum,
             maximum: limit.maximum,
         };
-        // What is refused stays as it was.
+        // If the system refuses, the limit stays as it was.
         let _ = setrlimit(Resource::Nofile, raised);
         let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         let sockets = usize::try_from(files).unwrap_or(usize::MAX);
@@ -103,7 +103,7 @@ impl Limits {
         }
     }
 
-    /// How many places are kept free for those who come next, once all the others are taken.
+    /// How many places to keep free for new connections when all others are taken.
     fn room(&self) -> usize {
         (self.connections / 64).max(1)
     }
@@ -124,19 +124,19 @@ fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
         SocketAddr::V4(_) => TcpSocket::new_v4(),
         SocketAddr::V6(_) => TcpSocket::new_v6(),
     }?;
-    // Or else a restart would have to wait for the connections of the server before.
+    // Without this, a restart would have to wait for the old server's connections.
     socket.set_reuseaddr(true)?;
-    // Connections inherit it.
+    // Connections inherit this.
     socket.set_send_buffer_size(SEND_BUFFER)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
 
-/// Serves until `shutdown` resolves, then lets open requests finish within the limits' drain
-/// time. A failing connection is its own affair; a panicking service ends its connection only.
+/// Serves until `shutdown` resolves, then lets open requests finish within the drain time. A
+/// failing connection affects no other; a panicking service ends only its connection.
 ///
-/// A request whose first line cannot be read comes with [`Malformed`] among its extensions, and is
-/// to be answered with 400, whatever else it says.
+/// A request with an unreadable first line carries [`Malformed`] in its extensions. The service
+/// must answer it with 400, whatever else the request says.
 pub async fn serve<S, B>(
     listener: TcpListener,
     service: S,
@@ -156,10 +156,10 @@ pub async fn serve<S, B>(
         .header_read_timeout(limits.head_time)
         .max_headers(limits.headers)
         .max_buf_size(limits.head_bytes)
-        // A client that has closed its sending side may still wait for its answer, and cannot be
-        // told from one that went away until something is written to it. So it is answered, and
-        // then hyper closes. What it can cost is bounded as for every other client: the service
-        // answers in bounded time, and whoever does not read is swept.
+        // A client that has closed its sending side may still wait for its answer. Only a write
+        // shows whether the client is gone. So the server answers, and then hyper closes. The cost
+        // is limited as for every other client: the service answers in limited time, and the sweep
+        // closes connections whose clients do not read.
         .half_close(true);
     let mut sweeper = JoinSet::new();
     sweeper.spawn(sweep(connections.clone(), limits));
@@ -172,7 +172,7 @@ pub async fn serve<S, B>(
             accepted = accept(&listener, &permits, &connections, limits) => accepted,
         };
         let Ok((stream, permit)) = accepted else {
-            // Out of file descriptors, most likely.
+            // The most likely cause: no free file descriptors.
             connections.close_idlest();
             tokio::time::sleep(Duration::from_millis(5)).await;
             continue;
@@ -199,7 +199,7 @@ pub async fn serve<S, B>(
         };
         let connection = graceful.watch(http.serve_connection(socket, service));
         tokio::spawn(async move {
-            // Declared first, so that its place is free when the connection is gone, not before.
+            // Declared first, so that its place becomes free only after the connection is gone.
             let _place = permit;
             let mut connection = pin!(connection);
             let in_turns = poll_fn(|context| {
@@ -243,7 +243,7 @@ async fn accept(
 ) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
     let (stream, _) = listener.accept().await?;
     stream.set_nodelay(true)?;
-    // Room is made ahead, so that a crowd at the door does not wait for each that has to leave.
+    // Make room early, so that many new connections do not each wait for an old one to close.
     if permits.available_permits() < limits.room() {
         connections.close_idlest();
     }

@@ -1,17 +1,16 @@
-//! Request targets as clients write them: their characters are percent-encoded on the way from the
-//! socket to hyper.
+//! Percent-encodes characters in request targets, between the socket and hyper.
 //!
-//! The upstream takes every visible ASCII character in a target, and `curl` and scripts send them
+//! The upstream accepts every visible ASCII character in a target, and `curl` and scripts send them
 //! raw. The `http` crate refuses some of them (`"`, `<`, `>`, `` ` ``), and bytes beyond ASCII that
-//! are not UTF-8; hyper then answers an empty 400 without asking the service. Here those bytes
-//! become `%22` and so on. A line that cannot be mended (a blank in the target, a control
-//! character, no version) becomes a request that the service is told of, so that it can say what
-//! is wrong.
+//! are not UTF-8; hyper then answers an empty 400 without asking the service. This module turns
+//! those bytes into `%22` and so on. A line that it cannot repair (a blank in the target, a control
+//! character, no version) becomes a request that carries the reason, so that the service can report
+//! it.
 //!
-//! Where a request ends must be beyond doubt, or else this would help to smuggle one: nothing but
-//! the second word of a request line is changed, and never a line's end. After the first request
-//! that has a body, and after anything that is not strictly made of lines with CR LF, everything
-//! passes as it came until the connection ends.
+//! There must be no doubt where a request ends, or else this code would help an attacker to smuggle
+//! one. So it changes only the second word of a request line, never a line's end. After the first
+//! request with a body, and after anything that is not strictly lines with CR LF, it passes
+//! everything on unchanged until the connection ends.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -21,10 +20,10 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What stands behind the target.
+/// The part after the target.
 const VERSION: &[u8; 10] = b" HTTP/1.1\r";
 
-/// What completes a request whose first line is refused. Nothing is read after it.
+/// The text that completes a request with a refused first line. Nothing is read after it.
 const REST: &[u8] = b"\r\nhost: refused\r\nconnection: close\r\n\r\n";
 
 /// Fields that give a request a body.
@@ -33,12 +32,12 @@ const BODY_FIELDS: [&[u8]; 2] = [b"content-length", b"transfer-encoding"];
 /// Longer than any of [`BODY_FIELDS`].
 const NAME: usize = 18;
 
-/// Why a request's first line is refused; an extension of the request that a service gets for it.
+/// Why a request's first line is refused; the service finds it in the request's extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
-    /// A byte in its target that has to be percent-encoded.
+    /// A byte in the target that must be percent-encoded.
     Byte(u8),
-    /// It ends behind the target.
+    /// The line ends after the target.
     NoVersion,
 }
 
@@ -60,16 +59,16 @@ impl fmt::Display for Malformed {
     }
 }
 
-/// Which request of a connection is refused, counted from 1, and why. At most one is, because it
-/// is the last.
+/// Which request of a connection is refused, counted from 1, and why. There is at most one, because
+/// it is the last request.
 pub(super) type Refusal = Arc<OnceLock<(u64, Malformed)>>;
 
-/// A socket whose request targets are percent-encoded when they are read.
+/// A socket that percent-encodes request targets as it reads them.
 #[derive(Debug)]
 pub(super) struct Targets<S> {
     socket: S,
     reader: Reader,
-    /// Encoded bytes for which there was no room. At most three times as many as were read.
+    /// Encoded bytes that did not fit. At most three times as many as were read.
     held: Vec<u8>,
 }
 
@@ -89,28 +88,28 @@ impl<S> Targets<S> {
     }
 }
 
-/// Where in the stream of requests the next byte stands.
+/// The position of the next byte in the stream of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     /// Before a request; blank lines are allowed here.
     Before,
     Method,
-    /// In the target, of which there is something or not yet.
+    /// In the target, which is empty so far or not.
     Target {
         is_empty: bool,
     },
-    /// Behind so many bytes of [`VERSION`].
+    /// After this many bytes of [`VERSION`].
     Version(usize),
-    /// Behind a line's CR.
+    /// After a line's CR.
     LineEnd,
-    /// Behind so many bytes of a field's name; at its beginning also before the blank line.
+    /// After this many bytes of a field's name; 0 is also the place before the blank line.
     Name(usize),
     Value,
-    /// Behind the CR of the blank line that ends a head.
+    /// After the CR of the blank line that ends a head.
     HeadEnd,
-    /// Where requests begin is not known any more.
+    /// It is no longer known where requests begin.
     Unknown,
-    /// Behind a refused line: nothing counts any more.
+    /// After a refused line: the rest is ignored.
     Refused,
 }
 
@@ -118,7 +117,7 @@ enum Place {
 #[derive(Debug)]
 struct Reader {
     place: Place,
-    /// The beginning of the field's name, in small letters.
+    /// The beginning of the field's name, in lower case.
     name: [u8; NAME],
     /// How many requests have begun.
     requests: u64,
@@ -126,7 +125,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// The bytes with their targets encoded; nothing when they are right as they are.
+    /// Returns the bytes with encoded targets; `None` when they need no change.
     fn encoded(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
         if self.place == Place::Unknown {
             return None;
@@ -176,7 +175,7 @@ impl Reader {
                     Place::Value
                 }
             }
-            // What does not fit is none of the names that count.
+            // A name that does not fit is not one of [`BODY_FIELDS`].
             (Place::Name(NAME), byte) if byte.is_ascii_graphic() => Place::Name(NAME),
             (Place::Name(length), byte) if byte.is_ascii_graphic() => {
                 self.name[length] = byte.to_ascii_lowercase();
@@ -198,7 +197,7 @@ impl Reader {
                     Place::Version(read + 1)
                 }
             }
-            // Another version is hyper's to refuse.
+            // hyper refuses other versions.
             _ if read > b" HTTP".len() => Place::Unknown,
             _ if byte == b'\r' || byte == b'\n' => self.refuse(Malformed::NoVersion),
             _ => self.refuse(Malformed::Byte(b' ')),
@@ -206,7 +205,7 @@ impl Reader {
     }
 
     fn refuse(&mut self, why: Malformed) -> Place {
-        // It is the first, because no byte is read after it.
+        // This is the first refusal, because no byte is read after it.
         let _ = self.refusal.set((self.requests, why));
         Place::Refused
     }
@@ -217,7 +216,7 @@ fn needs_encoding(byte: u8) -> bool {
     matches!(byte, b'"' | b'<' | b'>' | b'`') || !byte.is_ascii()
 }
 
-/// Ends a refused line, and its request, from where it was left.
+/// Completes a refused line and its request, from the place where reading stopped.
 fn complete(left_at: Place, line: &mut Vec<u8>) {
     let read = match left_at {
         Place::Version(read) => read,
@@ -252,7 +251,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Targets<S> {
         }
         let fitting = this.held.len().min(buffer.remaining());
         buffer.put_slice(&this.held[..fitting]);
-        // A new one, so that an idle connection keeps no memory for it.
+        // A new vector, so that an idle connection keeps no memory for it.
         this.held = this.held.split_off(fitting);
         Poll::Ready(Ok(()))
     }
@@ -294,7 +293,7 @@ mod tests {
 
     use super::*;
 
-    /// What hyper gets of these bytes when they come in pieces of a size, and what is refused.
+    /// What hyper gets when these bytes come in pieces of this size, and what is refused.
     fn read(bytes: &[u8], piece: usize) -> (Vec<u8>, Option<(u64, Malformed)>) {
         let refusal = Refusal::default();
         let mut reader = Targets::new((), refusal.clone()).reader;
@@ -309,7 +308,7 @@ mod tests {
         (read, refusal.get().copied())
     }
 
-    /// Whatever the pieces.
+    /// Checks the result for every size of pieces.
     #[track_caller]
     fn reads(bytes: &str, expected: &str) {
         for size in 1..=bytes.len() {
@@ -340,7 +339,7 @@ mod tests {
         }
     }
 
-    /// Where it is in doubt what is a target, nothing is.
+    /// If it is in doubt what is a target, nothing is encoded.
     #[test]
     fn nothing_is_encoded_after_a_body_or_what_may_be_one() {
         let quoted = "GET /\" HTTP/1.1\r\n\r\n";

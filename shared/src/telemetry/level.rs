@@ -1,12 +1,12 @@
-//! Which log lines there are.
+//! Which log lines to write.
 
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
-/// The words for how much is logged, least first.
+/// The levels of detail, least first.
 const WORDS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// Where lines come from: this project's crates and programs, then the libraries that log.
+/// The sources of lines: this project's crates and programs, then the libraries that log.
 const TARGETS: [&str; 9] = [
     "poller",
     "server",
@@ -19,14 +19,14 @@ const TARGETS: [&str; 9] = [
     "warp",
 ];
 
-/// Holds where `LOG_LEVEL` does not say otherwise: the scheduler's chatter is of no use to
+/// The defaults where `LOG_LEVEL` does not say otherwise: the scheduler's lines do not help
 /// operators.
 const UNSAID: &str = "info,tokio_cron_scheduler=warn";
 
-/// A filter for log lines: a word such as `info`, or a list such as `info,poller=debug`. A list
-/// without a word of its own stands for `info` and the list.
+/// A filter for log lines: a level such as `info`, or a list such as `info,poller=debug`. A list
+/// without a level of its own means `info` and the list.
 ///
-/// [`EnvFilter`] takes any other word for the name of something that logs, and then logs nothing.
+/// [`EnvFilter`] takes any other word for the name of a source, and then logs nothing.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Level(String);
@@ -40,7 +40,7 @@ impl Level {
     pub fn filter(&self) -> EnvFilter {
         EnvFilter::new(match self.0.as_str() {
             "off" => "off".to_owned(),
-            // Of two directives for the same, the later one counts.
+            // Of two directives for the same source, the later one counts.
             directives => format!("{UNSAID},{directives}"),
         })
     }
@@ -70,7 +70,7 @@ impl TryFrom<String> for Level {
     }
 }
 
-/// A word, or a target with a word: `poller=debug`, `poller::sync=debug`.
+/// A level, or a source with a level: `poller=debug`, `poller::sync=debug`.
 fn directive(text: &str) -> Option<String> {
     let Some((target, word)) = text.split_once('=') else {
         return level(text);

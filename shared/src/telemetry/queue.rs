@@ -1,7 +1,7 @@
-//! The queue between everything that logs and the thread that writes to standard error.
+//! The queue between all code that logs and the thread that writes to standard error.
 //!
-//! Logging never waits and never fails: while the disk behind standard error is full, or nobody
-//! reads the pipe, lines are dropped and counted.
+//! Logging never waits and never fails. While the disk behind standard error is full, or nobody
+//! reads the pipe, the queue drops lines and counts them.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -15,10 +15,10 @@ use std::time::Duration;
 /// The name of the thread that writes.
 const WRITER: &str = "log";
 
-/// How many bytes may wait: thousands of lines, and little beside a container's memory limit.
+/// How many bytes may wait: thousands of lines, and little next to a container's memory limit.
 const CAPACITY: usize = 4 << 20;
 
-/// How long to wait before asking again a standard error that takes nothing and does not block.
+/// How long to wait before retrying a non-blocking standard error that is full.
 const BUSY: Duration = Duration::from_millis(20);
 
 pub(super) struct Queue {
@@ -30,9 +30,9 @@ pub(super) struct Queue {
 struct Waiting {
     lines: VecDeque<Vec<u8>>,
     bytes: usize,
-    /// Whether the writer has a line that is not written yet.
+    /// Whether the writer holds a line that is not written yet.
     is_writing: bool,
-    /// The writer's own line, which says how many were lost.
+    /// The writer's own line, which says how many lines were lost.
     notice: Option<Vec<u8>>,
 }
 
@@ -52,8 +52,8 @@ impl Queue {
 
     /// Starts the thread that writes to standard error. `notice` logs how many lines were lost.
     pub(super) fn start(&'static self, notice: fn(u64)) -> io::Result<()> {
-        // A descriptor of its own: the writer may block for ever, and must not hold the lock of
-        // `io::stderr` meanwhile.
+        // Its own descriptor: the writer may block for ever, and must not hold the lock of
+        // `io::stderr` in the meantime.
         let sink = File::from(io::stderr().as_fd().try_clone_to_owned()?);
         self.write_to(sink, notice)
     }
@@ -67,7 +67,7 @@ impl Queue {
         writer.spawn(move || self.write(sink, notice)).map(drop)
     }
 
-    /// Leaves a line, with its end, to the writer. A full queue drops it.
+    /// Gives a line, including its line end, to the writer. A full queue drops it.
     pub(super) fn push(&self, line: &[u8]) {
         let mut waiting = self.waiting();
         if thread::current().name() == Some(WRITER) {
@@ -99,7 +99,7 @@ impl Queue {
         drop(waited);
     }
 
-    /// Writes for ever. As soon as a line can be written again, a notice follows it.
+    /// Writes for ever. When lines were lost, a notice follows the next line that can be written.
     fn write(&self, mut sink: impl Write, notice: impl Fn(u64)) -> ! {
         let mut reported = 0;
         let mut is_torn = false;
@@ -115,7 +115,7 @@ impl Queue {
             }
             notice(lost - reported);
             let line = self.waiting().notice.take().unwrap_or_default();
-            // A notice that is lost itself is given again, with its number.
+            // If the notice is lost too, it is sent again later, with its number.
             if write_line(&mut sink, &line, &mut is_torn).is_ok() {
                 reported = lost;
             }
@@ -144,7 +144,7 @@ impl Queue {
     }
 }
 
-/// `is_torn`: whether the line before this one was written in part, and so lacks its end.
+/// `is_torn`: whether only a part of the line before was written, so that it has no end.
 fn write_line(sink: &mut impl Write, line: &[u8], is_torn: &mut bool) -> io::Result<()> {
     if *is_torn {
         write_some(sink, b"\n")?;
@@ -172,7 +172,7 @@ fn write_some(sink: &mut impl Write, bytes: &[u8]) -> io::Result<usize> {
         match sink.write(bytes) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            // Whoever shares the descriptor may have made it so. The queue is what waits.
+            // Another process with this descriptor may have made it non-blocking. The queue waits.
             Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(BUSY),
             outcome => return outcome,
         }
@@ -187,7 +187,7 @@ mod tests {
 
     const SOON: Duration = Duration::from_secs(30);
 
-    /// Does with each write what the test says: takes that many bytes, or fails.
+    /// Handles each write as the test orders: takes that many bytes, or fails.
     struct Sink {
         orders: Receiver<Result<usize, ErrorKind>>,
         written: Sender<Vec<u8>>,
@@ -254,7 +254,7 @@ mod tests {
         }
         stage.queue.flush(SOON);
         assert_eq!(stage.queue.lost(), 2);
-        // The first notice is lost, and given again.
+        // The first notice is lost and sent again.
         stage.order(&[ALL, Err(ErrorKind::StorageFull), ALL, ALL, ALL]);
         for line in ["one\n", "two\n", "three\n"] {
             stage.queue.push(line.as_bytes());
@@ -288,7 +288,7 @@ mod tests {
         for _ in 0..10 {
             stage.queue.push(&line);
         }
-        // The writer may have taken the first, and then one more has room.
+        // The writer may have taken the first line; then the queue has room for one more.
         let lost = stage.queue.lost();
         assert!((5..=6).contains(&lost), "{lost}");
         stage.queue.flush(Duration::from_millis(1));

@@ -1,5 +1,4 @@
-//! The cache's promises, kept by both kinds against the real thing: files on disk, and a real
-//! `redis-server`.
+//! The cache's promises, tested for both kinds with real files on disk and a real `redis-server`.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
@@ -74,7 +73,7 @@ fn writer(url: &CacheUrl, holder: &str) -> Writer {
     Writer::new(url, holder).unwrap()
 }
 
-/// What both kinds of cache promise.
+/// The promises of both kinds of cache.
 async fn keeps_its_promises(url: CacheUrl) {
     let mut reader = Reader::new(&url).unwrap();
     assert!(
@@ -83,7 +82,7 @@ async fn keeps_its_promises(url: CacheUrl) {
     );
     assert!(reader.status().await.unwrap().is_none());
 
-    // Only the lease's holder commits.
+    // Only the poller with the lease can commit.
     let (mut one, mut other) = (writer(&url, "one"), writer(&url, "other"));
     assert!(matches!(
         commit(&mut one, 0, 1).await,
@@ -101,7 +100,7 @@ async fn keeps_its_promises(url: CacheUrl) {
         Err(CacheError::LeaseLost)
     ));
 
-    // A commit is seen whole, and only on top of what it was built on.
+    // A reader sees a whole commit, and a commit works only on top of the generation it builds on.
     commit(&mut one, 0, 1).await.unwrap();
     assert_eq!(reader.snapshot().await.unwrap(), Some(snapshot(1, 3)));
     assert_eq!(reader.status().await.unwrap(), Some(status(1)));
@@ -117,7 +116,7 @@ async fn keeps_its_promises(url: CacheUrl) {
     assert_eq!(stored.snapshot.unwrap().generation, 2);
     assert_eq!(stored.status.unwrap().generation, 2);
 
-    // A status alone leaves the snapshot.
+    // A status alone leaves the snapshot unchanged.
     one.commit(Commit {
         expected: 2,
         snapshot: None,
@@ -127,7 +126,7 @@ async fn keeps_its_promises(url: CacheUrl) {
     .unwrap();
     assert_eq!(reader.snapshot().await.unwrap().unwrap().generation, 2);
 
-    // The lease can be handed over; then the first holder is fenced out.
+    // One poller can pass the lease to another; then the cache refuses the first one's commits.
     one.release().await.unwrap();
     assert_eq!(other.lease(LEASE).await.unwrap(), Ok(()));
     assert!(matches!(
@@ -137,13 +136,13 @@ async fn keeps_its_promises(url: CacheUrl) {
     commit(&mut other, 2, 3).await.unwrap();
 }
 
-/// A reader that waits is told of a commit within half a second.
+/// A waiting reader notices a commit within half a second.
 async fn tells_readers(write_to: CacheUrl, url: CacheUrl) {
     let mut writer = writer(&write_to, "one");
     writer.lease(LEASE).await.unwrap().unwrap();
     commit(&mut writer, 0, 1).await.unwrap();
     let mut reader = Reader::new(&url).unwrap();
-    // The first look of a new reader is due when it listens.
+    // The first read of a new reader is due when it has subscribed.
     while reader.status().await.unwrap().is_none() {
         reader.look_due().await;
     }
@@ -156,7 +155,7 @@ async fn tells_readers(write_to: CacheUrl, url: CacheUrl) {
             committed.unwrap();
             Instant::now()
         };
-        // Notices may go before the end of the commit, never before its effect.
+        // The notice may come before the commit call returns, but never before its effect.
         let telling = async {
             while reader.status().await.unwrap().unwrap().generation < generation {
                 reader.look_due().await;
@@ -198,7 +197,7 @@ async fn a_directorys_lock_stays_with_the_process_that_has_it() {
     commit(&mut one, 0, 1).await.unwrap();
 }
 
-/// What is too large to be read must not take the place of what is not.
+/// A snapshot that is too large to read must not replace one that can be read.
 #[tokio::test]
 async fn a_snapshot_that_no_reader_would_take_is_not_stored() {
     let (_directory, url) = directory();

@@ -1,4 +1,4 @@
-//! Redis in all its shapes: one server, a replica, behind sentinels, a cluster, with TLS and with
+//! Redis in all its forms: one server, a replica, behind sentinels, a cluster, with TLS and with
 //! passwords.
 
 use std::time::Duration;
@@ -106,7 +106,7 @@ async fn a_connection_that_falls_silent_is_replaced() {
 
     commit(&mut writer, 0, 1).await.unwrap();
     assert_eq!(reader.status().await.unwrap().unwrap().generation, 1);
-    // The subscription is silent as well. One look finds that out, the next subscribes again.
+    // The subscription is silent as well. The first call notices it, the second subscribes again.
     let renewed = tokio::time::timeout(Duration::from_secs(15), async {
         reader.look_due().await;
         reader.look_due().await;
@@ -132,7 +132,7 @@ async fn rule_13_a_lease_that_ran_out_fences_its_holder_out() {
     for _ in 0..2 {
         let error = commit(&mut sleeper, 1, 2).await.unwrap_err();
         assert_eq!(error.to_string(), "the lease was lost before the commit");
-        // Whether somebody else has it makes no difference.
+        // It makes no difference whether another poller has the lease.
         assert_eq!(other.lease(LEASE).await.unwrap(), Ok(()));
     }
     commit(&mut other, 1, 2).await.unwrap();
@@ -179,7 +179,7 @@ async fn sentinels_lead_to_the_master() {
     keeps_its_promises(group.url().parse().unwrap()).await;
     assert_eq!(group.master().await.cli(&["DBSIZE"]).await, "3");
 
-    // Sentinels that are dead or silent cost time and nothing else; so does one that knows no such
+    // Sentinels that are dead or silent only cost time; so does a sentinel that does not know this
     // master.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = listener.local_addr().unwrap().port();
@@ -216,7 +216,7 @@ async fn a_cluster_keeps_the_promises_whichever_node_is_named() {
     owner.cli(&["FLUSHALL"]).await;
     tells_readers(other.url().parse().unwrap(), third.url().parse().unwrap()).await;
 
-    // A node that is dead does not matter when another is named too.
+    // A dead node does not matter if the URL names another node too.
     let dead = format!(
         "redis://127.0.0.1:{},127.0.0.1:{}",
         free_port(),
@@ -226,7 +226,7 @@ async fn a_cluster_keeps_the_promises_whichever_node_is_named() {
     reader.status().await.unwrap().unwrap();
 }
 
-/// A Redis with TLS, its TLS port, and what belongs to its certificate.
+/// A Redis with TLS, its TLS port, and the files of its certificate.
 async fn redis_with_tls() -> (Redis, u16, Certificates) {
     install_provider();
     let (certificates, port) = (Certificates::make(), free_port());
@@ -248,7 +248,7 @@ async fn certificates_are_verified() {
         let error = Reader::new(&url).unwrap().status().await.unwrap_err();
         assert!(error.to_string().contains("certificate"), "{error}");
     }
-    // The certificate is for the address, not for this name of it.
+    // The certificate is for the address, not for this host name.
     let url: CacheUrl = format!("rediss://localhost:{port}").parse().unwrap();
     let url = url.trusting(Some(trusted));
     let error = Reader::new(&url).unwrap().status().await.unwrap_err();

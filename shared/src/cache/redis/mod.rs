@@ -5,10 +5,10 @@
 //! | `{ghibli}:snapshot` | the snapshot, one JSON document |
 //! | `{ghibli}:status` | the status, one JSON document |
 //! | `{ghibli}:lease` | the name of the poller that may sync; expires |
-//! | `{ghibli}:changed` | gets the generation published after each commit |
+//! | `{ghibli}:changed` | the channel on which each commit publishes its generation |
 //!
-//! Every command is bounded in time; after any failure the connection is made anew, which is what
-//! gets a client out of every kind of broken connection, a silent one included.
+//! Every command has a time limit. After any failure the next command makes a new connection: this
+//! recovers from every kind of broken connection, even from one that is silent.
 
 mod reader;
 mod target;
@@ -37,7 +37,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long any one command may take. A snapshot is some hundred kilobytes.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A connection for commands that is made when needed and dropped after any failure.
+/// A connection for commands: opened when needed, dropped after any failure.
 struct Link {
     target: Target,
     connection: Option<MultiplexedConnection>,
@@ -51,8 +51,7 @@ impl Link {
         })
     }
 
-    /// Runs a command that may be repeated: once more on a new connection if the old one turns
-    /// out to be dead.
+    /// Runs a command that is safe to repeat: once more on a new connection if the old one is dead.
     async fn ask<T: FromRedisValue>(&mut self, command: &Cmd) -> Result<T, CacheError> {
         let reused = self.connection.is_some();
         match self.run(Request::Command(command)).await {
@@ -61,7 +60,7 @@ impl Link {
         }
     }
 
-    /// Runs a request once; where a node of a cluster refuses it and names another, there.
+    /// Runs a request once; if a cluster node refuses it and names another node, runs it there.
     async fn run<T: FromRedisValue>(&mut self, request: Request<'_>) -> Result<T, CacheError> {
         let mut may_follow = true;
         loop {
@@ -79,7 +78,7 @@ impl Link {
                         may_follow = false;
                         continue;
                     }
-                    // Only this once: until all keys have moved, the others go to the old node.
+                    // Only this request: until all keys have moved, others go to the old node.
                     Some(Redirect::Ask(node)) => {
                         self.connection = Some(connection);
                         return Box::pin(self.target.ask(&node, request)).await;
@@ -97,7 +96,7 @@ impl Link {
     }
 }
 
-/// What can be asked of Redis.
+/// A request to Redis.
 #[derive(Clone, Copy)]
 enum Request<'a> {
     Command(&'a Cmd),
@@ -115,8 +114,8 @@ impl Request<'_> {
         }
     }
 
-    /// Sends it to the node that a slot moves to. The node takes one command after `ASKING`, so a
-    /// script must be there already.
+    /// Sends the request to the node that a slot is moving to. The node takes one command after
+    /// `ASKING`, so it must already have the script.
     async fn send_asking<T: FromRedisValue>(
         self,
         connection: &mut MultiplexedConnection,
@@ -157,9 +156,9 @@ fn classify(error: &RedisError) -> CacheError {
     }
 }
 
-/// What an operator can do about a refusal, where that is not plain.
+/// What an operator can do about a refusal, if the refusal does not say it.
 fn advice(error: &RedisError) -> &'static str {
-    // The driver keeps what the server said of a login or a database to itself.
+    // The driver's error does not show the server's text about a login or a database.
     let text = error.to_string().to_lowercase();
     if text.contains("switch database") {
         "; for a database with a number the user needs +select, and the number must exist (a \
@@ -173,7 +172,7 @@ fn advice(error: &RedisError) -> &'static str {
     }
 }
 
-/// Whether Redis does not know this user or password (any more).
+/// Whether Redis refuses this user or password, perhaps because they changed.
 fn is_login(error: &RedisError) -> bool {
     let text = error.to_string();
     error.kind() == ErrorKind::AuthenticationFailed

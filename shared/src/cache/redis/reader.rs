@@ -1,4 +1,4 @@
-//! The readers' half: one connection for looks, one for the notices that say a look is due.
+//! The readers' half: one connection for reads, one for the notices that say when to read.
 
 use std::time::Duration;
 
@@ -12,18 +12,18 @@ use crate::cache::{CacheError, RedisUrl, snapshot_from, status_from};
 use crate::snapshot::Snapshot;
 use crate::status::Status;
 
-/// Notices get lost; this often a reader looks without one.
+/// Notices can get lost; a reader reads this often without one.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long to wait before subscribing again. Short: an endless, cheap retry against our own
-/// cache is what gets every reader its next film soonest.
+/// How long to wait before subscribing again. Short, because retries against our own cache are
+/// cheap, and a quick retry brings every reader its next film soonest.
 const RESUBSCRIBE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Reads from Redis.
 pub(in crate::cache) struct Reader {
     link: Link,
     notices: Option<(PubSubSink, PubSubStream)>,
-    /// Redis does not let this reader subscribe, and somebody has been told.
+    /// Redis does not let this reader subscribe, and the log already says so.
     refused: bool,
 }
 
@@ -48,7 +48,7 @@ impl Reader {
 
     pub(in crate::cache) async fn look_due(&mut self) {
         let Some((sink, stream)) = &mut self.notices else {
-            // Whatever was published while nobody listened is found by the look that follows.
+            // The caller's next read finds everything that was published before the subscription.
             match self.subscribe().await {
                 Ok(notices) => self.notices = Some(notices),
                 Err(error) => {
@@ -61,12 +61,12 @@ impl Reader {
         match timeout(LOOK_INTERVAL, stream.next()).await {
             Ok(Some(_notice)) => {}
             Ok(None) => self.notices = None,
-            // Silence is normal; a peer that does not even answer a PING is gone.
+            // Silence is normal; a server that does not even answer a PING is gone.
             Err(_) => {
                 let heartbeat = timeout(COMMAND_TIMEOUT, sink.ping::<()>()).await;
                 let is_alive = matches!(heartbeat, Ok(Ok(())));
                 if !is_alive || self.link.target.is_replaced().await {
-                    // The other connection leads to the same place.
+                    // The other connection leads to the same server.
                     self.notices = None;
                     self.link.connection = None;
                 }
@@ -74,8 +74,8 @@ impl Reader {
         }
     }
 
-    /// A cache that cannot be read is told of by whoever looks; one that only keeps its notices to
-    /// itself, because its user may not `SUBSCRIBE`, is told of here, once.
+    /// Warns, once, if the reader can read the cache but may not `SUBSCRIBE`. If the reader cannot
+    /// read the cache, the caller reports that.
     fn tell_of_refusal(&mut self, error: &CacheError) {
         let is_readable = self.link.connection.is_some();
         let refused = is_readable && matches!(error, CacheError::Refused(_));
@@ -90,7 +90,7 @@ impl Reader {
     }
 
     async fn subscribe(&mut self) -> Result<(PubSubSink, PubSubStream), CacheError> {
-        // In a cluster any node will do: each passes on what is published at any other.
+        // In a cluster any node will do: each node passes on what any other node publishes.
         let client = self.link.target.locate().await?;
         let listening = async {
             let (mut sink, stream) = client.get_async_pubsub().await?.split();

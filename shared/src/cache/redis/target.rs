@@ -1,8 +1,8 @@
-//! Which server to talk to, found out anew for every connection: one of the hosts in the URL, the
-//! master that the sentinels name, or the node of a cluster that was said to have our keys.
+//! Chooses the server for every new connection: one of the hosts in the URL, the master that the
+//! sentinels name, or the cluster node that has our keys.
 //!
-//! Sentinels are asked one simple question, and the server that they name is not asked for its
-//! role: a reader may not, and a writer is told soon enough by a server that refuses to be written.
+//! Asks sentinels one simple question. Does not ask the server for its role: a reader may not ask,
+//! and for a writer a read-only server refuses the first write anyway.
 
 use std::time::Duration;
 
@@ -16,26 +16,26 @@ use ::redis::{
 use super::{COMMAND_TIMEOUT, CONNECT_TIMEOUT, Request, classify, is_login, within};
 use crate::cache::{CacheError, RedisUrl};
 
-/// How long one sentinel may take for its answer, connecting included. Several may be silent
-/// before one is found that is not.
+/// How long one sentinel may take to answer, connecting included. Several may be silent before one
+/// answers.
 const SENTINEL_TIMEOUT: Duration = Duration::from_secs(1);
 
 type Address = (String, u16);
 
-/// What a node of a cluster that does not have our keys says.
+/// The redirects of a cluster node that does not have our keys.
 pub(super) enum Redirect {
-    /// Another node has them; the next connection leads there.
+    /// Another node has them; the next connection goes there.
     Moved,
-    /// This one is getting them, and may be asked for one.
+    /// The keys are moving to this node; one request may go there now.
     Ask(Address),
 }
 
-/// Where connections lead.
+/// Chooses the server for connections.
 pub(super) struct Target {
     url: RedisUrl,
-    /// Servers or sentinels, the next to be tried first.
+    /// Servers or sentinels; the first one is the next to try.
     hosts: Vec<Address>,
-    /// The node of a cluster that has our keys, once one was named.
+    /// The cluster node that has our keys, after a redirect has named it.
     node: Option<Address>,
     /// The server that was found last.
     found: Option<Address>,
@@ -49,12 +49,12 @@ impl Target {
             node: None,
             found: None,
         };
-        // Certificates that cannot be used are told of at start.
+        // Report unusable certificates at start.
         client(url, &target.hosts[0], logged_in(url))?;
         Ok(target)
     }
 
-    /// Makes a connection for commands, to the first of several servers that accepts one.
+    /// Opens a connection for commands, to the first of several servers that accepts one.
     pub(super) async fn connect(&mut self) -> Result<MultiplexedConnection, CacheError> {
         let choices = match (&self.node, &self.url.master) {
             (None, None) => self.hosts.len(),
@@ -95,8 +95,8 @@ impl Target {
         outcome
     }
 
-    /// A refused login may mean that the password was changed: the file that `CACHE_URL` came from
-    /// is read again, for the next attempt.
+    /// A refused login may mean that the password was changed: reads the file that `CACHE_URL` came
+    /// from again, for the next attempt.
     pub(super) async fn read_again_after(&mut self, error: &RedisError) {
         if is_login(error)
             && let Some(url) = self.url.read_again().await
@@ -106,7 +106,7 @@ impl Target {
         }
     }
 
-    /// Finds the server to connect to. Tell by [`failed`](Self::failed) if that does not work.
+    /// Finds the server to connect to. The caller reports a failure with [`failed`](Self::failed).
     pub(super) async fn locate(&mut self) -> Result<Client, CacheError> {
         let address = match (&self.node, &self.url.master) {
             (Some(node), _) => node.clone(),
@@ -119,10 +119,10 @@ impl Target {
         client
     }
 
-    /// Whether the sentinels name another master by now than the one that was found last.
+    /// Whether the sentinels now name another master than the one that was found last.
     ///
-    /// A master that was replaced in good health takes writes for another ten seconds, and then
-    /// forgets them. Silent sentinels are no reason to leave a master that answers.
+    /// A healthy master that was replaced accepts writes for another ten seconds and then loses
+    /// them. If no sentinel answers, the client stays with a master that does.
     pub(super) async fn is_replaced(&mut self) -> bool {
         let Some(master) = &self.url.master else {
             return false;
@@ -131,12 +131,12 @@ impl Target {
         named.is_ok_and(|address| self.found.as_ref() != Some(&address))
     }
 
-    /// Where a node of a cluster says that our keys are, if it says so.
+    /// The redirect in a cluster node's error, if there is one.
     pub(super) fn redirected(&mut self, error: &RedisError) -> Option<Redirect> {
         let (address, _slot) = error.redirect_node()?;
         let (host, port) = address.rsplit_once(':')?;
-        // A node that does not know another's name writes `?` or nothing: it is on the host that
-        // was asked.
+        // A node that does not know another node's name writes `?` or nothing: then the other node
+        // is on the same host.
         let host = match host {
             "" | "?" => &self.found.as_ref()?.0,
             host => host,
@@ -149,7 +149,7 @@ impl Target {
         Some(Redirect::Moved)
     }
 
-    /// Asks a node for a key that is moving there.
+    /// Sends a request to the node that the key is moving to.
     pub(super) async fn ask<T: FromRedisValue>(
         &self,
         node: &Address,
@@ -160,15 +160,15 @@ impl Target {
         within(COMMAND_TIMEOUT, asking).await
     }
 
-    /// Begins elsewhere next time: what was known may have been wrong.
+    /// Tries another host next time, because the known one may be wrong.
     pub(super) fn failed(&mut self) {
         self.node = None;
         self.hosts.rotate_left(1);
     }
 }
 
-/// Asks the sentinels for the master, one after the other until one knows. Those that do not go to
-/// the end.
+/// Asks the sentinels for the master, one after the other until one knows. A sentinel that does not
+/// know moves to the end of the list.
 async fn ask_all(
     url: &RedisUrl,
     sentinels: &mut [Address],
@@ -185,8 +185,8 @@ async fn ask_all(
     named
 }
 
-/// Asks one sentinel; with credentials only if it wants some: its own if the URL has them, or
-/// those of the servers.
+/// Asks one sentinel. Sends credentials only if the sentinel wants some: its own if the URL has
+/// them, or else those of the servers.
 async fn ask(url: &RedisUrl, sentinel: &Address, master: &str) -> Result<Address, CacheError> {
     let stranger = client(url, sentinel, nameless())?;
     let known = match &url.sentinel_password {
@@ -216,7 +216,7 @@ async fn master_of(sentinel: &Client, master: &str) -> Result<Option<Address>, R
 }
 
 async fn commands(client: &Client) -> Result<MultiplexedConnection, RedisError> {
-    // The bounds around each use are tighter or the same; these end what the driver goes on doing.
+    // The limits around each use are as tight or tighter; these end the driver's own pending work.
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
         .set_response_timeout(Some(COMMAND_TIMEOUT));
@@ -225,7 +225,7 @@ async fn commands(client: &Client) -> Result<MultiplexedConnection, RedisError> 
         .await
 }
 
-/// Naming the driver to the server would take a permission that nobody needs.
+/// To send the driver's name to the server would need a permission that has no other use.
 fn nameless() -> RedisConnectionInfo {
     RedisConnectionInfo::default().set_skip_set_lib_name()
 }

@@ -1,4 +1,4 @@
-//! The poller's half: lease and commit, each one script, so that nothing comes between its steps.
+//! The poller's half: lease and commit, each one script, so that each is atomic.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use super::{CHANGED, LEASE, Link, Request, SNAPSHOT, STATUS};
 use crate::cache::write::Commit;
 use crate::cache::{CacheError, RedisUrl, Stored, snapshot_from, snapshot_to, status_from};
 
-/// Takes the lease if it is free or ours. Returns who has it now.
+/// Takes the lease if it is free or ours. Returns the name of the poller that has it now.
 ///
-/// Begins with a write, so that a server that cannot be written says so to a standby too, and not
-/// only when it is needed.
+/// Starts with a write, so that a read-only server refuses a standby too, and not only later when
+/// the standby has to take over.
 static TAKE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return ARGV[1] end
@@ -30,8 +30,8 @@ static RELEASE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// Commits if the lease is ours and the stored generation is the expected one. Returns -1 when
-/// the lease is not ours, and the generation that it found otherwise.
+/// Commits if the lease is ours and the stored generation is the expected one. Returns -1 if the
+/// lease is not ours, else the generation that it found.
 static COMMIT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r#"if redis.call('GET', KEYS[1]) ~= ARGV[1] then return -1 end
@@ -125,8 +125,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Finds out whether the connection has died meanwhile, or leads to a server that is the master
-    /// no more, before a script that must not be sent twice goes over it.
+    /// Checks the connection before a script that must not be sent twice: it may have died, or its
+    /// server may no longer be the master.
     async fn wake(&mut self) -> Result<(), CacheError> {
         if self.link.connection.is_some() && self.link.target.is_replaced().await {
             self.link.connection = None;

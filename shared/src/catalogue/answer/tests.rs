@@ -6,7 +6,7 @@ fn ids(answer: &Answer) -> Vec<&str> {
     answer.records.iter().map(Record::id).collect()
 }
 
-/// The one record that is set aside of a body, between two good ones.
+/// Reads a body with this item between two good ones; returns the record that is set aside.
 fn set_aside(item: &[u8]) -> SetAside {
     let body = [br#"[{"id":"first"}, "#, item, br#" , {"id":"last"}]"#].concat();
     let answer = Answer::read(&body).unwrap();
@@ -136,7 +136,7 @@ fn rule_3_what_could_not_be_read_back_is_set_aside() {
     }
     let endless = Answer::read("[".repeat(100_000).as_bytes());
     assert!(matches!(endless, Err(Rejection::NotJson(_))));
-    // Stands for a number to the parser, and would not come out as it went in.
+    // The parser takes this object for a number, and would not write it as it was read.
     let magic = br#"{"id":"a","x":{"$serde_json::private::Number":"no number"}}"#;
     assert!(matches!(set_aside(magic).flaw, Flaw::NotText { .. }));
     let magic = br#"{"$serde_json::private::Number":"5","id":"a"}"#;
@@ -197,7 +197,7 @@ fn rule_8_the_first_is_the_first_that_can_be_used() {
 
 #[test]
 fn rule_8_a_body_full_of_duplicates_costs_no_more_than_another() {
-    // Compared each with each, they take longer than all other tests together.
+    // Comparing every pair would take longer than all other tests together.
     let ids = (0..200_000).map(|n| format!(r#"{{"id":{}}}"#, n % 100_000));
     let body = format!("[{}]", ids.collect::<Vec<_>>().join(","));
     let answer = Answer::read(body.as_bytes()).unwrap();
@@ -214,7 +214,7 @@ fn a_record_leaves_as_it_came() {
     assert_eq!(serde_json::to_string(&answer.records).unwrap(), body);
 }
 
-/// One item of an answer: the text, and its id if it is a good one.
+/// One item of an answer: its text, and its id if the item is good.
 fn item() -> impl Strategy<Value = (Vec<u8>, Option<String>)> {
     let good = prop_oneof![
         Just(r#"{"id":"ID"}"#),

@@ -115,7 +115,7 @@ fn rule_7_an_answer_without_a_fifth_of_the_known_ids_is_suspicious() {
     assert_eq!(Records::default().suspicion(&listing(0)), None);
 }
 
-/// Answers over a small set of ids, so that merges meet known records often.
+/// Answers with few different ids, so that merges often meet known records.
 fn any_answer() -> impl Strategy<Value = Answer> {
     proptest::collection::vec((0..12u8, 0..3u8), 0..12).prop_map(|items| {
         let items: Vec<_> = items
@@ -154,7 +154,7 @@ fn rule_12_of_two_copies_the_later_content_counts_and_what_either_lists_is_liste
     );
 }
 
-/// An answer from text, for what `json!` cannot write.
+/// An answer from text, for input that `json!` cannot write.
 fn sent(body: &str) -> Answer {
     Answer::read(body.as_bytes()).unwrap()
 }
@@ -176,14 +176,14 @@ fn rule_3_a_known_record_that_is_set_aside_keeps_its_last_good_form() {
     assert_eq!(changes.updated[0].id, "b");
 }
 
-/// What cannot be known: whether it is the missing one. The mark goes when it is back.
+/// Nobody can know whether it is the missing record. The mark goes when that one is listed again.
 #[test]
 fn rule_6_a_record_that_has_lost_its_id_is_withdrawn_until_it_is_back() {
     let known = known(&json!([{"id": "a"}, {"id": "b"}, {"id": "c"}]));
     let (merged, changes) = known.merge(&sent(r#"[{"id":"a"},{"id":null},{"id":"c"}]"#), at(1));
     assert_eq!(ids(&merged), ["a", "b", "c"]);
     assert_eq!(changes.withdrawn, ["b"]);
-    // Listed again in a form that cannot be used, it is not back yet.
+    // The record is listed again, but unusable: so it is not back yet.
     let bad = sent(r#"[{"id":"a"},{"id":"b","n":"\ud83d"},{"id":"c"}]"#);
     let (merged, changes) = merged.merge(&bad, at(2));
     assert!(changes.is_empty() && merged.withdrawn.contains_key("b"));
@@ -226,7 +226,7 @@ fn rule_7_what_begins_anew_keeps_the_last_good_forms_in_their_places() {
     assert_eq!(anew.changed_at("b"), Some(at(0)));
     assert_eq!(anew.changed_at("x"), Some(at(1)));
     assert!(anew.withdrawn.is_empty());
-    // One that can be used counts, wherever it stands.
+    // The usable one of two with the same id counts, wherever it stands.
     let both = format!(r#"[{{"id":"b",{bad}}},{{"id":"x"}},{{"id":"b","n":2}}]"#);
     let anew = known.begin_anew(&sent(&both), at(1));
     assert_eq!(ids(&anew), ["x", "b"]);
