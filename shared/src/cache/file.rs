@@ -1,7 +1,7 @@
 //! The file cache: `snapshot.json`, `status.json` and `lease` in one directory, for one machine.
 //!
-//! Each file is replaced by write-new, fsync, rename, fsync of the directory; a reader sees
-//! the old file or the new one, even after a crash. The lease is a file lock; it ends with its process.
+//! Each file is replaced by write-new, fsync, rename, fsync of the directory: even after a crash it
+//! is the old file or the new one. The lease is a file lock, which ends with its process.
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
