@@ -1,4 +1,4 @@
-//! `cargo xtask attack`: what attacks cost a server, and what a well-behaved client notices.
+//! `cargo xtask attack`: measures what attacks cost a server, and what an honest client notices.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ async fn table(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// The same with an optimised attacker, which then builds optimised binaries to attack.
+/// Runs `cargo xtask attack` optimised, which then also builds optimised binaries to attack.
 fn optimised(options: &Options) -> Result<()> {
     say("building optimised binaries; the first time this takes some minutes");
     let mut run = cargo();

@@ -1,4 +1,4 @@
-//! `cargo xtask chaos`: the mirror under random troubles, held against what it promises.
+//! `cargo xtask chaos`: runs the mirror under random troubles and checks what it promises.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -27,7 +27,7 @@ fn minutes(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Builds, runs, tells what happens, and fails if a promise was broken.
+/// Builds, runs, prints what happens, and fails if the mirror breaks a promise.
 pub(crate) fn chaos(options: &Options) -> Result<()> {
     crate::until_interrupted(storm(options))
 }
@@ -74,6 +74,6 @@ async fn storm(options: &Options) -> Result<()> {
 fn any_seed() -> Result<u64> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.context("the clock stands before 1970")?;
-    // Short enough to be typed.
+    // Short enough to type.
     Ok(u64::from(now.subsec_nanos()))
 }

@@ -1,9 +1,9 @@
-//! `cargo xtask fuzz`: looks for inputs for which something does not hold that should.
+//! `cargo xtask fuzz`: looks for inputs that break a property which should hold.
 //!
-//! One target after the other, on one core each. What a run learns lies in `target/fuzz/corpus`,
-//! where the next run starts from it; `--keep` adds it to the repository. A failing input is left
-//! in `testkit/fuzz/artifacts`: put it into `testkit/fuzz/corpus` once it is mended, and the
-//! ordinary tests will check it for ever.
+//! Runs one target after the other, on one core each. `target/fuzz/corpus` keeps what a run learns,
+//! and the next run starts from it; `--keep` adds it to the repository. A failing input is left in
+//! `testkit/fuzz/artifacts`. After the fix, put it into `testkit/fuzz/corpus`: from then on the
+//! ordinary tests check it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::builder::PossibleValuesParser;
 use testkit::process::cargo;
 
-/// Targets, and how long their inputs may be, in bytes.
+/// The targets, and the longest input of each, in bytes.
 const TARGETS: [(&str, usize); 4] = [
     ("answer", 1024),
     ("filter", 768),
@@ -21,7 +21,7 @@ const TARGETS: [(&str, usize); 4] = [
     ("snapshot", 3072),
 ];
 
-/// What one input may take, in seconds. The slowest take a hundredth of one.
+/// The time limit for one input, in seconds. The slowest input takes a hundredth of a second.
 const SLOWEST: u32 = 20;
 
 #[derive(clap::Args)]
@@ -62,9 +62,9 @@ pub(crate) fn fuzz(options: &Options) -> Result<()> {
 struct Target {
     name: &'static str,
     longest: usize,
-    /// In the repository.
+    /// The corpus in the repository.
     kept: PathBuf,
-    /// What runs on this machine have learnt.
+    /// The inputs that runs on this machine have learnt.
     learnt: PathBuf,
 }
 
@@ -92,7 +92,7 @@ impl Target {
         self.call(run)
     }
 
-    /// Every edge in the code once, however often it was taken: a twentieth of what was learnt.
+    /// Keeps inputs for every edge in the code, without counting: a twentieth of what was learnt.
     fn keep(&self) -> Result<()> {
         let merged = self.learnt.with_extension("merged");
         let _ = fs::remove_dir_all(&merged);
@@ -107,7 +107,7 @@ impl Target {
         Ok(())
     }
 
-    /// Stable Rust has no sanitizers, and code without `unsafe` little use for them.
+    /// No sanitizer: stable Rust has none, and code without `unsafe` has little use for one.
     fn command(&self, corpora: &[&PathBuf]) -> Command {
         let mut command = cargo();
         command

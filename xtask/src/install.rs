@@ -1,11 +1,11 @@
-//! What tests need and this machine lacks, by way of the package manager that it has.
+//! Installs what tests need and this machine lacks, with the machine's package manager.
 
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 use testkit::process::installed;
 
-/// Package managers, and how they install.
+/// Package managers, and their arguments to install a package.
 const PACKAGE_MANAGERS: [(&str, &[&str]); 4] = [
     ("apt-get", &["install", "--yes", "--no-install-recommends"]),
     ("dnf", &["install", "--assumeyes"]),
@@ -13,11 +13,11 @@ const PACKAGE_MANAGERS: [(&str, &[&str]); 4] = [
     ("brew", &["install"]),
 ];
 
-/// Installs what is missing and says so, unless it `is_there` already: these packages of Debian, or
-/// the package that has it `elsewhere`.
+/// Installs what is missing and says so, unless it `is_there` already. Installs the packages in
+/// `debian` on Debian, and the package `elsewhere` on other systems.
 ///
 /// # Errors
-/// When there is no package manager, or it fails, or the packages bring something else.
+/// When there is no package manager, or it fails, or the packages do not bring what is missing.
 pub(crate) fn install(
     what: &str,
     debian: &[&str],
@@ -42,12 +42,12 @@ pub(crate) fn install(
         packages.join(" ")
     ));
     if is_debian {
-        // A new machine has no package lists yet.
+        // A new machine does not have package lists yet.
         run(Command::new(manager).args(["update", "-qq"]))?;
     }
     let mut install = Command::new(manager);
     install.args(arguments).args(packages);
-    // Debian would start a server at once, which nobody asked for.
+    // Debian would start a server at once, which nobody wants here.
     install
         .env("DEBIAN_FRONTEND", "noninteractive")
         .env("RUNLEVEL", "1");
@@ -56,12 +56,12 @@ pub(crate) fn install(
     Ok(())
 }
 
-/// Whether there is a program of this name to be run.
+/// Whether a program of this name can be run.
 pub(crate) fn is_installed(program: &str) -> bool {
     installed(program).next().is_some()
 }
 
-/// Runs a command to its end; an error unless it succeeds.
+/// Runs a command and waits for its end. Returns an error unless it succeeds.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
     let status = command

@@ -1,4 +1,4 @@
-//! What people do with this repository: `cargo xtask up`, `test`, `chaos`, `attack`, `fuzz` and
+//! The commands for this repository: `cargo xtask up`, `test`, `chaos`, `attack`, `fuzz` and
 //! `sbom`.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
@@ -62,8 +62,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Does some work on a runtime of its own. Whatever is interrupted is dropped, and what is dropped is
-/// killed.
+/// Runs some work on its own runtime. An interrupt drops the work, and dropping it kills the
+/// processes.
 fn until_interrupted(work: impl Future<Output = Result<()>>) -> Result<()> {
     tokio::runtime::Runtime::new()?.block_on(async {
         let (mut interrupt, mut terminate) = (
@@ -78,18 +78,18 @@ fn until_interrupted(work: impl Future<Output = Result<()>>) -> Result<()> {
     })
 }
 
-/// Prints a line. One that cannot be written, because the terminal was closed or the reader of a
-/// pipe left, is lost.
+/// Prints a line. The line is lost if it cannot be written, for example because the terminal or the
+/// pipe was closed.
 fn say(line: impl Display) {
     _ = writeln!(io::stdout(), "{line}");
 }
 
-/// The same on standard error.
+/// Prints a line on standard error in the same way.
 fn note(line: impl Display) {
     _ = writeln!(io::stderr(), "{line}");
 }
 
-/// The repository's top level.
+/// The repository's top folder.
 fn top() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()

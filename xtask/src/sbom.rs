@@ -1,9 +1,9 @@
-//! `cargo xtask sbom`: what each program is made of, as `CycloneDX` in JSON.
+//! `cargo xtask sbom`: lists the parts of each program, as `CycloneDX` in JSON.
 //!
-//! One document for each program, of the crates that Cargo compiles for it on Linux with the
-//! features that it asks for: what is linked is `required`, what only ran while it was built
-//! (procedural macros, build scripts and what they need) is `excluded`. The same sources give the
-//! same bytes; a date is told only if `SOURCE_DATE_EPOCH` names one.
+//! One document for each program, with the crates that Cargo compiles for it on Linux with the
+//! program's own features. Linked crates are `required`; those that run only during the build
+//! (procedural macros, build scripts and their dependencies) are `excluded`. The same sources give
+//! the same bytes; a document has a date only if `SOURCE_DATE_EPOCH` is set.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -22,10 +22,10 @@ use cyclonedx_bom::models::metadata::Metadata;
 use cyclonedx_bom::prelude::{Purl, SpdxExpression};
 use testkit::process::cargo;
 
-/// Packages, and the programs that they make.
+/// The packages, and the program that each one makes.
 const PROGRAMS: [(&str, &str); 2] = [("poller", "ghibli-poller"), ("server", "ghibli-server")];
 
-/// What the images are built for. Other processors differ by a crate or two that looks at them.
+/// The target of the images. For other processors a crate or two differ.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Writes the documents into `target/sbom`.
@@ -40,7 +40,7 @@ pub(crate) fn sbom() -> Result<()> {
     Ok(())
 }
 
-/// One program's document.
+/// Returns one program's document.
 fn document(package: &str, program: &str) -> Result<Vec<u8>> {
     let built = tree(package, "normal,build")?;
     let linked = tree(package, "normal,no-proc-macro")?;
@@ -93,7 +93,7 @@ fn dependencies(built: &Tree) -> Dependencies {
     Dependencies(all.collect())
 }
 
-/// `SOURCE_DATE_EPOCH`, in seconds since 1970.
+/// The value of `SOURCE_DATE_EPOCH`, in seconds since 1970.
 fn date() -> Result<Option<cyclonedx_bom::prelude::DateTime>> {
     let Some(text) = std::env::var_os("SOURCE_DATE_EPOCH") else {
         return Ok(None);
@@ -105,7 +105,7 @@ fn date() -> Result<Option<cyclonedx_bom::prelude::DateTime>> {
     Ok(Some(text.try_into()?))
 }
 
-/// A crate in a version.
+/// A crate and its version.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Crate {
     name: String,
@@ -113,17 +113,17 @@ struct Crate {
 }
 
 impl Crate {
-    /// What it is called within a document.
+    /// Its name within a document.
     fn reference(&self) -> String {
         format!("{}@{}", self.name, self.version)
     }
 }
 
-/// What needs what.
+/// The dependencies of each crate.
 type Tree = BTreeMap<Crate, BTreeSet<Crate>>;
 
-/// Asks Cargo what it would compile for a package. `cargo metadata` could not tell: it unites the
-/// features that anything in the workspace asks for.
+/// Asks Cargo what it would compile for a package. `cargo metadata` cannot say: it unites the
+/// features that all packages of the workspace ask for.
 fn tree(package: &str, edges: &str) -> Result<Tree> {
     let output = cargo()
         .args(["tree", "--locked", "--package", package, "--edges", edges])
@@ -134,8 +134,8 @@ fn tree(package: &str, edges: &str) -> Result<Tree> {
     read_tree(&String::from_utf8(output.stdout)?)
 }
 
-/// Reads lines such as `2 tokio v1.52.0 (*)`: how deep it stands, and what it is. What stands below
-/// a crate is listed once, where it is named first.
+/// Reads lines such as `2 tokio v1.52.0 (*)`: the depth and the crate. Cargo lists a crate's
+/// dependencies only once, where it first names the crate.
 fn read_tree(text: &str) -> Result<Tree> {
     let mut tree = Tree::new();
     let mut path: Vec<Crate> = Vec::new();
@@ -156,7 +156,7 @@ fn read_tree(text: &str) -> Result<Tree> {
     Ok(tree)
 }
 
-/// What manifests and `Cargo.lock` say.
+/// What the manifests and `Cargo.lock` say.
 struct Known {
     workspace: Workspace,
     lock: Lockfile,
@@ -192,7 +192,7 @@ impl Known {
                 .with_context(|| format!("the licence of {}", one.reference()))?;
             component.licenses = Some(Licenses(vec![LicenseChoice::Expression(expression)]));
         }
-        // What has no source is ours, and not what the registry may have under the same name.
+        // A crate without a source is our own, not one of the same name in the registry.
         if package.source.is_some() {
             component.purl = Some(Purl::new("cargo", &one.name, &one.version)?);
             component.hashes = Some(Hashes(vec![Hash {
@@ -236,7 +236,7 @@ mod tests {
             .collect()
     }
 
-    /// What Cargo says, read in another way.
+    /// The same list from Cargo, asked in another way.
     fn told_by_cargo(package: &str, edges: &str) -> BTreeSet<String> {
         let output = cargo()
             .args(["tree", "--locked", "--package", package, "--edges", edges])
@@ -273,7 +273,7 @@ mod tests {
             };
             assert!(linked("tokio") && linked("shared"));
             assert!(!linked("serde_derive") && !linked("testkit") && !linked("proptest"));
-            // The one has an HTTP client, the other has none.
+            // The poller has an HTTP client, the server has none.
             for client in ["reqwest", "hyper-rustls", "h2"] {
                 assert_eq!(linked(client), package == "poller", "{client} in {program}");
             }

@@ -1,7 +1,7 @@
-//! `cargo xtask test`: everything that must hold, in the order of what is quickest to mend.
+//! `cargo xtask test`: runs all checks; those whose failures are quickest to fix come first.
 //!
-//! Installs what is missing and can be installed, and says so. Nothing is skipped in silence;
-//! with `CI=true` nothing is skipped at all.
+//! Installs what is missing and can be installed, and says so. Reports everything that it skips;
+//! with `CI=true` it skips nothing.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -15,14 +15,14 @@ use crate::install::{install, is_installed, run};
 use crate::say;
 use crate::up;
 
-/// How many random queries are compared with the software that the upstream runs.
+/// How many random queries to compare with the software that the upstream runs.
 const ORACLE_QUERIES: &str = "5000";
 
-/// How long troubles go on where nobody waits for the end. Always the same ones: what nobody touched
-/// must not fail by the luck of a draw.
+/// How long troubles last when nobody watches. The seed is fixed: unchanged code must not fail
+/// because of a random number.
 const CHAOS_MINUTES: &str = "5";
 
-/// Runs everything, and stops at the first thing that does not hold.
+/// Runs all checks, and stops at the first failure.
 pub(crate) fn test() -> Result<()> {
     let started = Instant::now();
     step("formatting", || {
@@ -80,8 +80,8 @@ pub(crate) fn test() -> Result<()> {
     Ok(())
 }
 
-/// Builds the programs as `up` does, so that its tests need not compile, and puts them where no
-/// later build replaces them while they run.
+/// Builds the programs as `up` does, so that the tests of `up` need not compile them. Copies them
+/// to a folder where no later build replaces them while they run.
 fn binaries() -> Result<()> {
     run(cargo().args(up::BUILD))?;
     let folder = tested();
@@ -98,7 +98,7 @@ fn target() -> PathBuf {
     crate::top().join(target)
 }
 
-/// Where the programs are that the tests run.
+/// The folder with the programs that the tests run.
 fn tested() -> PathBuf {
     target().join("tested")
 }
@@ -114,8 +114,8 @@ fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
     Ok(())
 }
 
-/// Licences, sources and banned crates of all dependencies; and whether the fuzzers' lock file, which
-/// nothing else here reads, still fits.
+/// Checks the licences, sources and bans of all dependencies, and whether the fuzzers' lock file is
+/// current; no other check reads that file.
 fn dependencies() -> Result<()> {
     let fuzzers = ["fetch", "--manifest-path", "testkit/fuzz/Cargo.toml"];
     run(cargo().args(fuzzers).args(["--locked", "--quiet"]))?;
@@ -137,13 +137,13 @@ fn dependencies() -> Result<()> {
     ]))
 }
 
-/// The tests start servers of their own; what they need is the program.
+/// The tests start their own servers; they need only the program.
 fn redis() -> Result<()> {
     let is_there = || is_installed("redis-server");
     install("redis-server", &["redis-server"], "redis", is_there)
 }
 
-/// The software that the upstream runs, to compare answers with.
+/// The software that the upstream runs, to compare its answers with ours.
 fn oracle() -> Result<()> {
     if !is_installed("npm") {
         if !is_ci() {
@@ -158,7 +158,7 @@ fn oracle() -> Result<()> {
         .current_dir(folder))
 }
 
-/// What makes clocks wrong, and what stands before the readers.
+/// The tools that make clocks wrong, and the proxy in front of the readers.
 fn chaos() -> Result<()> {
     if is_ci() {
         let debian = ["libfaketime"];
@@ -172,7 +172,7 @@ fn chaos() -> Result<()> {
     Ok(())
 }
 
-/// Chromium, and what drives it, to look at the pages.
+/// Chromium and its driver, to check the pages.
 fn browser() -> Result<()> {
     let debian = ["chromium", "chromium-driver"];
     let is_there = || is_installed("chromedriver");
@@ -185,7 +185,7 @@ fn browser() -> Result<()> {
     }
 }
 
-/// With `CI=true` a skipped part is a failure.
+/// Reports a skipped check; with `CI=true` it is a failure.
 fn is_ci() -> bool {
     std::env::var_os("CI").is_some_and(|value| value == "true")
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask up`: the mirror on this machine, with nothing to install.
+//! `cargo xtask up`: runs the mirror on this machine; needs no other installation.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
@@ -39,13 +39,13 @@ pub(crate) struct Options {
     release: bool,
 }
 
-/// How much of a typed line counts as a title, in bytes.
+/// How many bytes of a typed line count as a title.
 const LONGEST_TITLE: u64 = 1024;
 
-/// How many columns of a title are shown and released, so that the line about it fits 80.
+/// How many columns of a title to show and release, so that its line fits into 80 columns.
 const TITLE_COLUMNS: usize = 60;
 
-/// What builds both programs, and nothing else.
+/// The arguments that build both programs, and nothing else.
 pub(crate) const BUILD: [&str; 7] = [
     "build",
     "--locked",
@@ -56,17 +56,17 @@ pub(crate) const BUILD: [&str; 7] = [
     "--bins",
 ];
 
-/// How long processes get to stop by themselves.
+/// How long processes may take to stop by themselves.
 const STOP_TIME: Duration = Duration::from_secs(12);
 
-/// How long the first page may take once everything is built.
+/// How long the first page may take after the build.
 const START_TIME: Duration = Duration::from_mins(1);
 
-/// Builds, starts, tells where to look, and waits for Ctrl-C.
+/// Builds and starts everything, says where to look, and waits for Ctrl-C.
 pub(crate) fn up(options: &Options) -> Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     let outcome = runtime.block_on(run(options));
-    // Reading titles from a terminal cannot be interrupted; do not wait for it.
+    // Reading titles from a terminal cannot be interrupted, so do not wait for it.
     runtime.shutdown_background();
     outcome
 }
@@ -82,8 +82,8 @@ async fn run(options: &Options) -> Result<()> {
     let upstream = options
         .offline
         .then(|| Upstream::start(testkit::catalogue()));
-    // What the stand-in says must not get into the cache that the real upstream fills, nor be known
-    // when the stand-in begins anew.
+    // The stand-in's data must not get into the cache of the real upstream, and a new stand-in must
+    // not find an old one's data.
     let scratch = options.offline.then(tempfile::tempdir).transpose()?;
     let directory = scratch
         .as_ref()
@@ -98,11 +98,11 @@ async fn run(options: &Options) -> Result<()> {
     outcome
 }
 
-/// The ways in which a person stops `up`.
+/// The signals with which a person stops `up`.
 struct Stop {
     interrupt: Signals,
     terminate: Signals,
-    /// `None` when it is ignored, as under `nohup`.
+    /// `None` when this process ignores the signal, as under `nohup`.
     hangup: Option<Signals>,
 }
 
@@ -116,7 +116,7 @@ impl Stop {
         })
     }
 
-    /// Waits for the next of them.
+    /// Waits for the next signal.
     async fn requested(&mut self) {
         let hangup = async {
             match &mut self.hangup {
@@ -132,7 +132,7 @@ impl Stop {
     }
 }
 
-/// Whether the parent wants this process to outlive its terminal. Where there is no `/proc`: no.
+/// Whether this process should outlive its terminal. Without `/proc`: no.
 fn ignores_hangup() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -141,7 +141,7 @@ fn ignores_hangup() -> bool {
     ignored.is_some_and(|mask| mask & 1 == 1)
 }
 
-/// An error that helps unless a server can listen at this port.
+/// Returns an error with advice unless a server can listen on this port.
 fn is_free(port: u16) -> Result<()> {
     match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
         Ok(_) => Ok(()),
@@ -152,7 +152,7 @@ fn is_free(port: u16) -> Result<()> {
     }
 }
 
-/// Builds both binaries and returns the folder that they are in; `None` when it was stopped.
+/// Builds both binaries. Returns their folder; `None` when a person stopped the build.
 async fn build(release: bool, stop: &mut Stop) -> Result<Option<PathBuf>> {
     say("building the poller and the server; the first time this takes some minutes");
     let mut build = Command::from(cargo());
@@ -198,12 +198,12 @@ fn start(
         command
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .env("CACHE_URL", &cache)
-            // One who runs the mirror in another way has it set; both together are a mistake.
+            // It may be set for another way of running the mirror; both together are a mistake.
             .env_remove("CACHE_URL_FILE")
             .env("ADMIN_ADDR", "127.0.0.1:0")
             .env("LOG_FORMAT", "text")
             .stdin(Stdio::null())
-            // Ctrl-C on the terminal reaches xtask alone, which then stops the others in order.
+            // Ctrl-C on the terminal reaches only xtask, which then stops the others in order.
             .process_group(0)
             .kill_on_drop(true);
         let child = command
@@ -234,7 +234,7 @@ fn start(
     Ok(processes)
 }
 
-/// Tells where to look as soon as there is something to see, then listens for titles.
+/// Says where to look as soon as there is something to see, then waits for titles.
 async fn tell(options: &Options, upstream: Option<&Upstream>) -> Result<()> {
     let url = |reader| format!("http://127.0.0.1:{}", options.port + reader);
     timeout(START_TIME, async {
@@ -265,14 +265,14 @@ async fn tell(options: &Options, upstream: Option<&Upstream>) -> Result<()> {
     release(upstream).await
 }
 
-/// Releases every title that is typed, for ever.
+/// Releases every typed title, for ever.
 async fn release(upstream: &Upstream) -> Result<()> {
     let mut input = BufReader::new(tokio::io::stdin());
     loop {
         let mut line = Vec::new();
         let mut start = (&mut input).take(LONGEST_TITLE);
         let Ok(1..) = start.read_until(b'\n', &mut line).await else {
-            // Without a terminal there are no titles, and the mirror goes on.
+            // Without a terminal there are no titles, and the mirror keeps running.
             return std::future::pending().await;
         };
         let is_whole = line.ends_with(b"\n");
@@ -287,8 +287,8 @@ async fn release(upstream: &Upstream) -> Result<()> {
     }
 }
 
-/// A typed line as a title: nothing that moves the cursor or turns the direction of text around,
-/// and no wider than the terminal.
+/// Makes a title from a typed line. Removes characters that move the cursor or change the direction
+/// of text, and cuts it to the terminal's width.
 fn title_of(line: &str) -> String {
     let turns = |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let mut columns = 0;
@@ -297,7 +297,7 @@ fn title_of(line: &str) -> String {
         .chars()
         .filter(|c| !c.is_control() && !turns(*c))
         .take_while(|c| {
-            // At most: many of these are as wide as one.
+            // This is the maximum: many of these characters take only one column.
             columns += 1 + usize::from(*c >= '\u{1100}');
             columns <= TITLE_COLUMNS
         })
@@ -305,8 +305,7 @@ fn title_of(line: &str) -> String {
     title.trim().to_owned()
 }
 
-/// Reads on to the end of a line that is too long, without keeping it. What cannot be read ends it
-/// as well.
+/// Skips the rest of a line that is too long. A read error ends the line as well.
 async fn skip_line(input: &mut (impl AsyncBufReadExt + Unpin)) {
     while let Ok(read) = input.fill_buf().await {
         let end = read.iter().position(|byte| *byte == b'\n');
@@ -318,7 +317,7 @@ async fn skip_line(input: &mut (impl AsyncBufReadExt + Unpin)) {
     }
 }
 
-/// Ends when any process does, which none should.
+/// Returns an error when any process ends; none should.
 async fn watch(processes: &mut [Process]) -> Result<()> {
     loop {
         for Process { name, child } in &mut *processes {
@@ -330,7 +329,7 @@ async fn watch(processes: &mut [Process]) -> Result<()> {
     }
 }
 
-/// Asks all to stop, and makes those that do not in time, or before a person loses patience.
+/// Asks all processes to stop. Kills those that do not stop in time, or when a person asks again.
 async fn end(mut processes: Vec<Process>, stop: &mut Stop) {
     say("stopping");
     for Process { child, .. } in &processes {
@@ -339,7 +338,7 @@ async fn end(mut processes: Vec<Process>, stop: &mut Stop) {
             .and_then(|id| i32::try_from(id).ok())
             .and_then(Pid::from_raw);
         if let Some(pid) = pid {
-            // Fails only if it has just ended.
+            // Fails only if the process has just ended.
             let _ = kill_process(pid, Signal::TERM);
         }
     }
