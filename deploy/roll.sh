@@ -4,19 +4,19 @@
 #   sh deploy/roll.sh            restart: the same image, today's environment and settings
 #   sh deploy/roll.sh --build    upgrade: builds first; afterwards replaces poller and fallback too
 #
-# As many new readers as run are started beside them. Only when all of the new ones are healthy do
-# the old ones stop, one after the other, and each finishes the requests that it has. New readers
-# that do not become healthy are removed, the old ones keep serving, and this ends with 1.
+# Starts as many new readers as there are healthy ones. When all new readers are healthy, stops the
+# old ones, one after the other; each first finishes its requests. If new readers do not become
+# healthy, removes them and ends with 1; the old ones keep serving.
 #
-# Redis and Traefik are left alone. Works with Compose 1.29 and 2; COMPOSE_FILE and
-# COMPOSE_PROJECT_NAME say, as always, which stack is meant.
+# Does not touch Redis or Traefik. Works with Compose 1.29 and 2; COMPOSE_FILE and
+# COMPOSE_PROJECT_NAME select the stack, as always.
 set -eu
 cd "$(dirname "$0")/.."
 
-# How long new readers may take, in seconds. One that has its catalogue is healthy after 5 to 10.
+# How long new readers may take, in seconds. With a catalogue, one is healthy after 5 to 10.
 PATIENCE=90
 
-# Longer than the 2 s for which Traefik collects news of containers before it acts on them.
+# Longer than the 2 s for which Traefik collects changes of containers before it acts on them.
 NOTICE=5
 
 say() { echo "roll: $*"; }
@@ -31,12 +31,12 @@ esac
 if docker compose version >/dev/null 2>&1; then
     compose() { docker compose "$@"; }
 else
-    # Compose 1.29 uses BuildKit, which the Dockerfile needs, when it is asked to.
+    # Compose 1.29 uses BuildKit, which the Dockerfile needs, only with these variables.
     export DOCKER_BUILDKIT=1 COMPOSE_DOCKER_CLI_BUILD=1
     compose() { docker-compose "$@"; }
 fi
 
-# Prints the readers' containers, those included that do not run.
+# Prints the readers' containers, also those that do not run.
 readers() {
     for id in $(compose ps --all --quiet server); do
         [ "$(docker inspect --format '{{index .Config.Labels "com.docker.compose.oneoff"}}' "$id")" = True ] || echo "$id"
@@ -49,21 +49,21 @@ is_healthy() { # CONTAINER
     [ "$(docker inspect --format '{{.State.Health.Status}}' "$1")" = healthy ]
 }
 
-# Whether it has ended and was started again some times, or fails its health checks.
+# Whether Docker has restarted it several times, or it fails its health checks.
 is_broken() { # CONTAINER
     case "$(docker inspect --format '{{.RestartCount}} {{.State.Health.Status}}' "$1")" in
     [012]' healthy' | [012]' starting') return 1 ;;
     esac
 }
 
-# Prints the readers that were not there at the start.
+# Prints the readers that did not exist at the start.
 new_readers() {
     for id in $(readers); do
         case " $old " in *" $id "*) ;; *) echo "$id" ;; esac
     done
 }
 
-# Takes the new readers away again.
+# Removes the new readers.
 give_up() {
     trap - EXIT INT TERM
     for id in $(new_readers); do
@@ -105,7 +105,7 @@ done
 say "the new readers are healthy; giving Traefik $NOTICE s to find them"
 sleep "$NOTICE"
 
-# From here on the new ones stay.
+# From here on the new readers stay.
 trap - EXIT INT TERM
 for id in $old; do
     say "stopping the old reader $(docker inspect --format '{{.Name}}' "$id" | tr -d /)"

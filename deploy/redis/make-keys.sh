@@ -1,18 +1,18 @@
 #!/bin/sh
-# Makes what Redis and its two clients know each other by, in the directory that is given:
+# Makes the credentials of Redis and its two clients, in the directory that is given:
 #
 #   poller-url   what the poller connects with    readable by group 65532, the poller's
 #   server-url   what the readers connect with    readable by group 65533, the readers'
 #   users.acl    who may do what, for Redis       holds hashes of the passwords only
 #
-# Runs before Redis, at each `up`. Passwords are made once, at random, and never printed. The rules
-# are written anew each time, and those of a newer version hold from Redis' next start on.
-# Needs no network and no privilege: whoever owns a file may give it to a group of his own.
+# Runs before Redis, at each `up`. Makes passwords only once, at random, and never prints them.
+# Writes the rules anew each time; Redis reads them when it starts. Needs no network and no
+# privilege: a file's owner may give it to any of the owner's groups.
 set -eu
 umask 077
 cd "$1"
 
-# Replaces FILE by standard input, in one step, readable by its owner and by GROUP if there is one.
+# Replaces FILE by standard input, in one step; only its owner, and GROUP if given, can read it.
 put() { # FILE [GROUP]
     cat >"$1.new"
     if [ $# -gt 1 ]; then
@@ -36,10 +36,10 @@ hash_for() { # USER
 url_for poller 65532
 url_for server 65533
 
-# Nobody can be `default`, because it is off. It has every right because Redis, when it starts, reads
-# the append-only file as this user: without them it drops every commit (redis/redis#14541). `health`
-# is for the health check, so that it needs no secret: it may ask whether Redis is there. `%R~` is a
-# key that may be read.
+# Nobody can log in as `default`, because it is off. It has every right because Redis, when it
+# starts, reads the append-only file as this user: without them it drops every commit
+# (redis/redis#14541). `health` lets the health check work without a secret: it may only PING. `%R~`
+# marks a key that may only be read.
 put users.acl <<EOF
 user default reset off ~* &* +@all
 user health reset on nopass +ping
