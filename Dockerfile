@@ -3,7 +3,7 @@
 #   docker build --target poller -t ghibli-poller .
 #   docker build --target server -t ghibli-server .
 
-# The two foreign images are named here and nowhere else. To pin one, add its digest:
+# Only these two lines name foreign images. To pin one, add its digest:
 # `rust:1-slim-bookworm@sha256:...`; see SECURITY.md.
 FROM rust:1-slim-bookworm AS toolchain
 FROM gcr.io/distroless/cc-debian12:nonroot AS runtime
@@ -11,11 +11,11 @@ FROM gcr.io/distroless/cc-debian12:nonroot AS runtime
 FROM toolchain AS build
 WORKDIR /build
 COPY . .
-# Crates and compiled dependencies stay in the builder's cache between builds. Cargo tells changed
-# files by their time, and a checkout of another day may be older than what is in the cache: so
-# that it is never mistaken for it, what is ours is touched, and always compiled.
-# Each program is built on its own: built together, each would be compiled with what only the other
-# asks for, and the server get the parts of an HTTP client.
+# Crates and compiled dependencies stay in the builder's cache between builds. Cargo detects changed
+# files by their time, and a checkout may have older times than the cache. So the build touches our
+# own files, and always compiles them.
+# Builds each program on its own. In one build, each would be compiled with the other's features
+# too, and the server would get parts of an HTTP client.
 RUN --mount=type=cache,id=ghibli-registry,target=/usr/local/cargo/registry \
     --mount=type=cache,id=ghibli-target,target=/build/target,sharing=locked \
     find shared poller server -type f -exec touch {} + \
