@@ -12,8 +12,8 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 /// How long a caller waits. After two seconds the edge would ask another reader; this is shorter,
-/// so that one query never goes to all readers. It is enough for about seventy of the costliest
-/// queries.
+/// so that a single query never goes to all readers. It is enough for about seventy of the
+/// costliest queries.
 const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// Runs computations on half of the cores at most; the other half stays free for everything else.
