@@ -1,6 +1,6 @@
-//! What each kind of path answers, from the view that was current when the request came.
+//! The answer for each kind of path, from the view that was current when the request came.
 //!
-//! Owns which body or selection a request gets. Waits for nothing.
+//! Decides which body or selection a request gets. Waits for nothing.
 
 use std::sync::Arc;
 
@@ -18,20 +18,20 @@ use crate::render::{Body, Item, JSON, pretty};
 use crate::respond;
 use crate::routes::Setup;
 
-/// What the upstream's clients call JSONP (`?callback=`).
+/// The content type of JSONP (`?callback=`), as the upstream sends it.
 const JSONP: &str = "text/javascript; charset=utf-8";
 
 const X_TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 
-/// One request, and what it can be answered from.
+/// One request, and the data for its answer.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) view: Option<Arc<View>>,
     pub(crate) setup: Arc<Setup>,
     pub(crate) headers: HeaderMap,
-    /// The path as it was asked for.
+    /// The path as the client wrote it.
     pub(crate) path: String,
-    /// The query string, its escapes untouched.
+    /// The query string, still with its escapes.
     pub(crate) query: String,
 }
 
@@ -46,7 +46,7 @@ impl Context {
         self.whole(&reference.page)
     }
 
-    /// `/openapi.json`, which needs none either.
+    /// `/openapi.json`, which needs no catalogue either.
     pub(crate) fn openapi(&self, reference: &Reference) -> Response<Bytes> {
         self.whole(&reference.document)
     }
@@ -83,7 +83,7 @@ impl Context {
         })
     }
 
-    /// `/db`, and whatever else has one segment.
+    /// `/db`, and any other path of one segment.
     pub(crate) fn db(&self, name: &str) -> Response<Bytes> {
         if name.eq_ignore_ascii_case("db") {
             self.answer(|view| Ok(self.whole(&view.site.db)))
@@ -133,12 +133,12 @@ impl Context {
         })
     }
 
-    /// A body that is the same for everyone.
+    /// A body that is the same for every client.
     fn whole(&self, body: &Body) -> Response<Bytes> {
         respond::with_body(StatusCode::OK, body, &self.headers)
     }
 
-    /// What a plan selects of some records.
+    /// The records that a plan selects.
     fn selected<'a>(
         &self,
         plan: &Plan,
@@ -161,7 +161,7 @@ impl Context {
         response
     }
 
-    /// The `Link` header (RFC 8288). Path and query come back in it as they came.
+    /// The `Link` header (RFC 8288). It repeats path and query as the client wrote them.
     fn link(&self, links: &Pages) -> Option<HeaderValue> {
         let url = format!("{}{}", self.setup.base, self.path);
         HeaderValue::try_from(links.header(&url)).ok()
@@ -177,7 +177,7 @@ impl Context {
         let body = match plan.callback() {
             None => Body::uncompressed(JSON, json),
             Some(name) => {
-                // Allowed in JSON, line ends in JavaScript before ES2019.
+                // JSON allows these characters; before ES2019, JavaScript reads them as line ends.
                 let json = json
                     .replace('\u{2028}', "\\u2028")
                     .replace('\u{2029}', "\\u2029");
@@ -189,7 +189,7 @@ impl Context {
     }
 }
 
-/// A path segment without its percent escapes.
+/// Decodes the percent escapes of a path segment.
 fn decode(segment: &str) -> Result<String, &'static str> {
     let mut escapes = segment.split('%').skip(1);
     let is_escape = |rest: &str| {

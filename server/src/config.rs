@@ -20,30 +20,30 @@ use crate::render::Links;
 #[derive(Clone, Debug, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The cache that is read.
+    /// The cache that the server reads.
     pub cache_url: CacheUrl,
-    /// Who signs the certificates of a cache with TLS; whom the system trusts, if not set.
+    /// The authorities for the certificates of a cache with TLS; the system's, if not set.
     pub cache_ca_file: Option<Authorities>,
-    /// Where people and clients are answered.
+    /// The address on which the mirror listens.
     #[serde(deserialize_with = "config::address")]
     pub listen_addr: SocketAddr,
-    /// Where health is answered.
+    /// The address on which the health endpoints listen.
     #[serde(deserialize_with = "config::address")]
     pub admin_addr: SocketAddr,
     /// The address under which clients know this mirror.
     pub public_url: Option<BaseUrl>,
-    /// The port of `http://localhost` under which they know it, without a `public_url`.
+    /// Without a `public_url`: the port of `http://localhost` under which clients know this mirror.
     #[serde(deserialize_with = "port")]
     pub public_port: Option<NonZeroU16>,
     /// Where links in the data point.
     pub links: LinkTarget,
-    /// What answers say of how long they may be kept.
+    /// The `Cache-Control` header of answers.
     pub cache_control: CacheControl,
-    /// Whether answers tell how long they took.
+    /// Whether answers show how long the server took.
     pub server_timing: bool,
-    /// How log lines look.
+    /// The format of log lines.
     pub log_format: Format,
-    /// Which log lines there are.
+    /// Which log lines the server writes.
     pub log_level: Level,
 }
 
@@ -61,7 +61,7 @@ pub enum LinkTarget {
     #[default]
     #[serde(rename = "self")]
     Mirror,
-    /// Where the upstream points them.
+    /// At the upstream: links stay as they are.
     Upstream,
 }
 
@@ -87,7 +87,7 @@ impl Config {
     /// Reads the environment.
     ///
     /// # Errors
-    /// [`Mistakes`], all of them.
+    /// [`Mistakes`], which lists every mistake.
     pub fn load(
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, Mistakes> {
@@ -125,7 +125,7 @@ impl Config {
         }
     }
 
-    /// How links in the data are to be written by that server.
+    /// How that server writes the links in the data.
     pub fn link_policy(&self, address: SocketAddr) -> Links {
         match self.links {
             LinkTarget::Upstream => Links::Verbatim,
@@ -134,8 +134,8 @@ impl Config {
     }
 }
 
-/// The path with which every path below a base URL begins; nothing where the mirror has a host of
-/// its own. A proxy that shares its host takes this off before it asks here.
+/// The path with which every path below a base URL begins; empty when the mirror has its own host.
+/// A proxy that shares its host removes this path before it forwards a request.
 pub fn prefix(base: &str) -> &str {
     let host = base.find("://").map_or(0, |scheme| scheme + 3);
     let path = base[host..].find('/');
@@ -151,7 +151,7 @@ fn reachable(address: SocketAddr) -> String {
     }
 }
 
-/// The same for people; `--help` and the README show it.
+/// The variables as `--help` and the README show them.
 pub const VARIABLES: &[Variable] = &[
     Variable {
         name: "CACHE_URL",

@@ -1,8 +1,8 @@
-//! Where answers that have to be computed are computed: on threads of their own, a few at a time.
+//! Computes the answers to queries, on separate threads and a few at a time.
 //!
-//! The costliest query that is allowed takes hundreds of times as long as a body that is ready. On
-//! the threads that serve connections, everybody would wait for it; here only those wait who ask
-//! for something to be computed themselves.
+//! The costliest allowed query takes hundreds of times as long as a rendered body. On the threads
+//! that serve connections, every client would wait for it. Here only clients that send a query
+//! themselves wait.
 
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -11,11 +11,12 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-/// Below the two seconds after which the edge asks another reader, so that it never asks all of them
-/// for the same, and long enough for some seventy of the costliest queries.
+/// How long a caller waits. After two seconds the edge would ask another reader; this is shorter,
+/// so that a single query never goes to all readers. It is enough for about seventy of the
+/// costliest queries.
 const PATIENCE: Duration = Duration::from_millis(1500);
 
-/// Does so many computations at once that half of the machine is left for everything else.
+/// Runs computations on half of the cores at most; the other half stays free for everything else.
 #[derive(Clone, Debug)]
 pub(crate) struct Desk {
     seats: Arc<Semaphore>,
@@ -23,7 +24,7 @@ pub(crate) struct Desk {
     patience: Duration,
 }
 
-/// The turn did not come in time.
+/// No slot became free in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Busy;
 
@@ -36,16 +37,16 @@ impl Desk {
         }
     }
 
-    /// Computes once those are done who came before. A caller that goes away while it waits is
-    /// forgotten.
+    /// Runs `work` when a slot is free; callers queue in order. A caller that is dropped while it
+    /// waits leaves the queue.
     ///
     /// # Errors
     ///
-    /// [`Busy`], when there were too many of them.
+    /// [`Busy`], when no slot becomes free in time.
     ///
     /// # Panics
     ///
-    /// When the computation does.
+    /// When `work` panics.
     pub(crate) async fn compute<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -54,7 +55,7 @@ impl Desk {
         let seat = seat.map_err(|_| Busy)?;
         let seat = seat.expect("the semaphore is never closed");
         let work = tokio::task::spawn_blocking(move || {
-            // Kept to the end even when the caller goes away.
+            // `work` keeps its slot to the end, even when the caller is dropped.
             let _seat = seat;
             work()
         });

@@ -1,14 +1,14 @@
-//! What the edge answers with when no reader can: 503 with `Retry-After`, whatever is asked.
+//! The fallback answers for the edge when no reader can: every request gets 503 with `Retry-After`.
 //!
-//! Needs no cache and has no catalogue. The edge asks here while no reader is there, and for the
-//! body of an answer of its own, whose status it keeps.
+//! Needs no cache and has no catalogue. The edge sends requests here while no reader is available.
+//! It also fetches the bodies of its own error answers here, and keeps their status.
 //!
 //! | path | body |
 //! |---|---|
 //! | `/.edge/429`, `/.edge/500`, `/.edge/502`, `/.edge/504` | the problem of that status |
-//! | anything else | no reader is there |
+//! | anything else | no reader is available |
 //!
-//! A CORS preflight gets its 204: a browser that is refused it hides the 503 from the script.
+//! A CORS preflight gets a 204: without it, the browser would hide the 503 from the script.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -22,7 +22,7 @@ use warp::reply::Reply;
 
 use crate::respond;
 
-/// Answers for readers that are not there.
+/// The service that answers in place of the readers.
 pub fn service<B: Body + Send + 'static>()
 -> impl Service<Request<B>, Response = warp::reply::Response, Error = Infallible, Future: Send>
 + Clone
@@ -55,7 +55,7 @@ fn answer<B>(request: &Request<B>) -> Response<Bytes> {
         ),
     };
     let mut response = respond::later(status, detail);
-    // The edge puts its own status on its own answers; nothing else gets another than this.
+    // Always 503: the edge replaces the status where the answer is its own.
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     response
 }

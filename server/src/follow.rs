@@ -1,6 +1,7 @@
-//! Keeps the newest snapshot and status in memory: by notice, and by looking now and then.
+//! Keeps the newest snapshot and status in memory. A notice from the poller, or a regular check,
+//! starts a load.
 //!
-//! Whatever goes wrong with the cache, what was loaded last stays. Generations never go back.
+//! If the cache fails, the reader keeps what it loaded last. Generations never go back.
 
 use std::sync::Arc;
 
@@ -13,11 +14,11 @@ use tokio::sync::watch;
 /// What this reader knows.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
-    /// The newest snapshot that it has seen.
+    /// The newest snapshot that the reader has loaded.
     pub snapshot: Option<Arc<Snapshot>>,
     /// The newest status.
     pub status: Option<Status>,
-    /// Why the cache could not be read the last time it was tried.
+    /// Why the last attempt to read the cache failed.
     pub trouble: Option<String>,
 }
 
@@ -27,7 +28,7 @@ impl Known {
     }
 }
 
-/// Follows a cache until nobody wants to know any more.
+/// Follows a cache until every receiver of `known` is dropped.
 pub async fn run(mut reader: Reader, known: watch::Sender<Known>) {
     while !known.is_closed() {
         let held = known.borrow().generation();
@@ -39,7 +40,7 @@ pub async fn run(mut reader: Reader, known: watch::Sender<Known>) {
     }
 }
 
-/// Reads the status, and the snapshot too if the status does not rule out that there is a newer.
+/// Reads the status. Reads the snapshot too, unless the status shows that the held one is current.
 async fn look(
     reader: &mut Reader,
     held: Option<u64>,
@@ -77,7 +78,7 @@ fn learn(known: &watch::Sender<Known>, snapshot: Option<Snapshot>, status: Optio
     });
 }
 
-/// Tells of trouble once, when it begins.
+/// Logs that the cache is unreadable: once, when the trouble begins.
 fn complain(known: &watch::Sender<Known>, error: &CacheError) {
     known.send_if_modified(|known| {
         let reason = error.to_string();

@@ -3,18 +3,18 @@
 //! | module | owns |
 //! |---|---|
 //! | [`follow`] | the newest snapshot and status, read from the cache |
-//! | [`publish`] | what is served now: rendered off the request path, swapped in at once |
+//! | [`publish`] | what the server serves now: rendered off the request path, replaced atomically |
 //! | [`render`] | a snapshot as bytes: every JSON body of a generation |
-//! | [`query`] | the upstream's query language: a query string as a plan, a plan over records |
+//! | [`query`] | the upstream's query language: parses query strings, selects records |
 //! | [`pages`] | the HTML for people |
 //! | [`mod@reference`] | the OpenAPI document, and the same as a page |
 //! | [`relations`] | which records belong to which, from both sides of a link |
-//! | [`routes`] | paths, as a warp filter, and what stands before it |
-//! | `answer` | what each kind of path answers |
-//! | `desk` | threads for answers that have to be computed |
+//! | [`routes`] | paths, as a warp filter, and the guard before it |
+//! | `answer` | the answer for each kind of path |
+//! | `desk` | threads for answers that the server must compute |
 //! | [`respond`] | one HTTP answer: conditional requests, content coding, headers |
-//! | `policy` | what browsers are told to refuse on every page |
-//! | [`fallback`] | what the edge answers with when no reader can |
+//! | `policy` | the headers that make browsers refuse what a page does not need |
+//! | [`fallback`] | the edge's answers while no reader can answer |
 //! | [`config`] | the environment variables |
 //!
 //! Never talks to the upstream, never writes to the cache, and waits for neither in a request.

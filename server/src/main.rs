@@ -136,7 +136,7 @@ async fn run(config: &Config) -> Result<()> {
     outcome
 }
 
-/// Serves what the edge falls back on. Neither the cache nor a link matters to it.
+/// Runs the fallback for the edge. It uses neither the cache nor the settings for links.
 async fn fall_back(config: &Config) -> Result<()> {
     let _logging = telemetry::start(config.log_format, &config.log_level);
     let shutdown = shutdown::requested()?;

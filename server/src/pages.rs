@@ -1,7 +1,7 @@
 //! The HTML for people: the films with their people, newest first.
 //!
-//! Pure. All escaping is the template engine's. The template isolates titles and names (`bdi`), so
-//! that what is written from right to left leaves the order of what follows it alone.
+//! Pure. The template engine does all escaping. The template isolates titles and names (`bdi`), so
+//! that right-to-left text does not change the order of the text after it.
 
 use askama::Template;
 use chrono::SecondsFormat;
@@ -12,19 +12,19 @@ use shared::snapshot::{Snapshot, Source};
 use crate::relations::{Party, are_related};
 use crate::render::Body;
 
-/// The one stylesheet.
+/// The only stylesheet.
 pub const STYLE: &str = include_str!("../templates/style.css");
 
-/// The one picture.
+/// The only picture.
 pub const ICON: &str = include_str!("../templates/icon.svg");
 
-/// The one script: shows how old the data is. The page's policy allows it by its hash.
+/// The only script: it shows how old the data is. The page's policy allows it by its hash.
 pub(crate) const SCRIPT: &str = include_str!("../templates/age.js");
 
 #[derive(Template)]
 #[template(path = "movies.html")]
 struct Movies<'a> {
-    /// What every path begins with.
+    /// The prefix of every path.
     prefix: &'a str,
     films: Vec<Film<'a>>,
     built_in: bool,
@@ -50,14 +50,14 @@ struct Film<'a> {
 
 struct Person<'a> {
     name: &'a str,
-    /// What follows the name, as far as it is known.
+    /// What is known about the person, shown after the name.
     about: String,
 }
 
 /// Renders `/movies` for a snapshot, of a mirror whose paths begin with `prefix`.
 ///
-/// The body says nothing that changes between generations: how old the data is stands in `Age`,
-/// and the page's script shows it.
+/// The body contains nothing that changes between generations. The age of the data is in the
+/// header `Age`; the page's script shows it.
 pub fn movies(snapshot: &Snapshot, prefix: &str) -> Body {
     let committed_at = snapshot.committed_at;
     let page = Movies {
@@ -81,7 +81,7 @@ fn films_newest_first(snapshot: &Snapshot) -> Vec<Film<'_>> {
         .iter()
         .enumerate()
         .collect();
-    // A film without a year has been added lately and is not out yet.
+    // A film without a year is new in the catalogue and not released yet.
     films.sort_by_key(|(position, film)| (year(film).unwrap_or(u32::MAX), *position));
     let film = |film| Film {
         title: Record::title(film),
@@ -120,7 +120,7 @@ fn year(film: &Record) -> Option<u32> {
     told(film, "release_date")?.get(..4)?.parse().ok()
 }
 
-/// `Pazu (age 13) with Black eyes, Brown hair`, as far as it is known.
+/// `Pazu (age 13) with Black eyes, Brown hair`; unknown parts are left out.
 fn person(person: &Record) -> Person<'_> {
     let age = told(person, "age").map(|age| {
         let age = age.strip_prefix("Unspecified/").unwrap_or(&age);
@@ -145,7 +145,7 @@ fn person(person: &Record) -> Person<'_> {
     }
 }
 
-/// A field as text, unless it says that nothing is known.
+/// A field as text, unless its value means "unknown".
 fn told(record: &Record, field: &str) -> Option<String> {
     const UNTOLD: [&str; 7] = ["", "NA", "N/A", "TBA", "TODO", "Unknown", "Unspecified"];
     let text = match record.fields().get(field)? {

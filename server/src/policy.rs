@@ -1,9 +1,9 @@
-//! What a browser is told to refuse: the one place with the headers that keep a page from running,
-//! loading, being framed by or telling anything that it should not.
+//! The security headers of pages. They make the browser refuse scripts, resources and frames that
+//! a page does not need, and keep the page from leaking information.
 //!
-//! Owns which answers have them. The pages need a stylesheet and an icon of their own origin, and
-//! one script, which stands in the page and is allowed by its hash: any other text in its place
-//! does not run, and no body of this origin (JSONP!) can be loaded as a script.
+//! Decides which answers carry them. The pages need a stylesheet and an icon of their own origin,
+//! and one inline script, which the policy allows by its hash. Any other script in its place does
+//! not run, and the browser loads no body of this origin (JSONP!) as a script.
 
 use std::sync::LazyLock;
 
@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use crate::pages::SCRIPT;
 
-/// What pages may run and load. The script asks its own page for the age of the data.
+/// What pages may run and load. The script requests its own page to read the age of the data.
 static CONTENT: LazyLock<HeaderValue> = LazyLock::new(|| {
     let script = STANDARD.encode(Sha256::digest(SCRIPT));
     let policy = format!(
@@ -26,15 +26,15 @@ static CONTENT: LazyLock<HeaderValue> = LazyLock::new(|| {
     HeaderValue::try_from(policy).expect("is ASCII")
 });
 
-/// What every other header is, on every answer with HTML, a 304 that stands for one included.
+/// The other headers, for every answer with HTML and every 304 in place of one.
 const PAGE: [(HeaderName, HeaderValue); 3] = [
     (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
-    // A page that opens this one in a window of its own gets no hold of that window.
+    // A page that opens this one in a new window cannot control that window.
     (
         HeaderName::from_static("cross-origin-opener-policy"),
         HeaderValue::from_static("same-origin"),
     ),
-    // Whatever asks people for something, or tells of them or of their device.
+    // All features that ask the user for something, or that reveal the user or the device.
     (
         HeaderName::from_static("permissions-policy"),
         HeaderValue::from_static(
@@ -47,11 +47,11 @@ const PAGE: [(HeaderName, HeaderValue); 3] = [
     ),
 ];
 
-/// Puts a page's policies on an answer whose body is of this type, where that is HTML.
+/// Adds the policies to an answer if `content_type` is HTML.
 ///
-/// A 304 repeats them, though it need not (RFC 9110, section 15.4.5): what it says replaces what
-/// the client has stored (RFC 9111, section 4.3.4), and so a stricter policy reaches also those
-/// who keep a page that did not change.
+/// A 304 repeats them, though it need not (RFC 9110, section 15.4.5): its headers replace those
+/// that the client has stored (RFC 9111, section 4.3.4). So a stricter policy also reaches clients
+/// that have stored an unchanged page.
 pub(crate) fn protect(headers: &mut HeaderMap, content_type: &str) {
     if content_type.starts_with("text/html") {
         headers.insert(CONTENT_SECURITY_POLICY, CONTENT.clone());

@@ -1,5 +1,5 @@
-//! What is served now. Rendering happens here, off the request path; until it is done the old
-//! generation serves.
+//! What the server serves now. It renders here, off the request path, and serves the old
+//! generation until the new one is rendered.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::follow::Known;
 use crate::pages;
 use crate::render::{Body, Links, Site};
 
-/// Everything that a request may need.
+/// Everything that the answer to a request may need.
 #[derive(Clone, Debug)]
 pub struct View {
     /// The JSON bodies.
@@ -24,14 +24,15 @@ pub struct View {
     pub status: Option<Status>,
 }
 
-/// Where requests find the [`View`]; empty until something was loaded.
+/// Where requests find the [`View`]; empty until the first snapshot is loaded.
 pub type Published = Arc<ArcSwapOption<View>>;
 
-/// Publishes whatever becomes known: a new generation as soon as it is rendered, a new status at
-/// once. Paths in pages begin with `prefix`.
+/// Publishes a new generation as soon as it is rendered, and a new status at once. Paths in pages
+/// begin with `prefix`.
 ///
 /// # Errors
-/// When rendering panics, or nobody follows the cache any more; the process should end then.
+/// When rendering panics, or when the task that follows the cache has ended. The process should
+/// end then.
 pub async fn run(
     mut known: watch::Receiver<Known>,
     links: Links,

@@ -1,24 +1,24 @@
-//! Which records belong to which. A relation counts when either side lists it, because the
-//! upstream lists many on one side only.
+//! Which records belong together. A relation counts when either record lists it, because the
+//! upstream lists many relations on one side only.
 //!
-//! Pure. Links are read by their path alone, whatever host they name; a link without an id, or to
-//! a record that nobody knows, relates nothing.
+//! Pure. Only the path of a link matters, not its host. A link without an id, or to an unknown
+//! record, is ignored.
 
 use serde_json::{Map, Value};
 use shared::catalogue::Collection;
 
-/// A record as relations see it.
+/// What the relations need to know of a record.
 #[derive(Clone, Copy, Debug)]
 pub struct Party<'a> {
-    /// Where it belongs.
+    /// The record's collection.
     pub collection: Collection,
-    /// By what it is known.
+    /// The record's id.
     pub id: &'a str,
-    /// What it says.
+    /// The record's fields.
     pub fields: &'a Map<String, Value>,
 }
 
-/// The record that a link in the data points at: `https://any.host/people/{id}`, below any path.
+/// The record that a link in the data points to: `https://any.host/any/path/people/{id}`.
 pub fn target(link: &str) -> Option<(Collection, &str)> {
     let (_scheme, rest) = link.split_once("://")?;
     let (_host, path) = rest.split_once('/')?;
@@ -32,7 +32,7 @@ pub fn are_related(one: Party<'_>, other: Party<'_>) -> bool {
     links_to(one, other) || links_to(other, one)
 }
 
-/// Whether any field, `url` aside, holds a link to the other record.
+/// Whether any field except `url` holds a link to the other record.
 fn links_to(from: Party<'_>, to: Party<'_>) -> bool {
     let points = |value: &Value| {
         value

@@ -19,22 +19,22 @@ use crate::render::Body;
 /// The methods that exist here.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
-/// How soon to ask again when there is no answer yet, in seconds.
+/// After how many seconds the client should ask again when there is no answer yet.
 const RETRY_SOON: HeaderValue = HeaderValue::from_static("2");
 
-/// The highest `Age`, in seconds, and what a higher one is to be sent as (RFC 9111, section 1.2.2).
-/// The moment of the last sync is of another machine's clock, which may say anything.
+/// The highest `Age`, in seconds; the server sends a higher one as this (RFC 9111, section 1.2.2).
+/// The time of the last sync comes from another machine's clock, which may be wrong.
 const OLDEST: i64 = 1 << 31;
 
-/// How many codings a client may say something about; browsers name five.
+/// How many codings a client may list; browsers list five.
 const MOST_CODINGS: usize = 32;
 
-/// What scripts on other origins may read beside the body.
+/// The headers that scripts on other origins may read.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "Age, Cache-Status, ETag, Link, Retry-After, Server-Timing, X-Total-Count",
 );
 
-/// Answers with a body, or with 304 when the client has it already.
+/// Answers with a body, or with 304 when the client already has it.
 pub fn with_body(status: StatusCode, body: &Body, request: &HeaderMap) -> Response<Bytes> {
     let known = status == StatusCode::OK && has_already(request, &body.etag);
     let mut response = empty(if known {
@@ -46,8 +46,8 @@ pub fn with_body(status: StatusCode, body: &Body, request: &HeaderMap) -> Respon
     headers.insert(ETAG, body.etag.clone());
     headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
     if let Some(moment) = body.last_modified {
-        // The moment is of the poller's clock, and may not be later than `Date`, which is of this
-        // one's (RFC 9110, section 8.8.2.1).
+        // This time comes from the poller's clock. It must not be later than `Date`, which comes
+        // from this machine's clock (RFC 9110, section 8.8.2.1).
         headers.insert(LAST_MODIFIED, http_date(moment.min(Utc::now())));
     }
     policy::protect(headers, body.content_type);
@@ -65,8 +65,8 @@ pub fn with_body(status: StatusCode, body: &Body, request: &HeaderMap) -> Respon
     response
 }
 
-/// Says how old the data is: since when it has not been confirmed (`Age`, RFC 9111), and when it
-/// should be again (`Cache-Status`, RFC 9211; a negative `ttl` is overdue).
+/// Adds the age of the data: how long ago a sync last confirmed it (`Age`, RFC 9111), and when the
+/// next sync is due (`Cache-Status`, RFC 9211; a negative `ttl` means overdue).
 pub fn aged(mut response: Response<Bytes>, status: Option<&Status>) -> Response<Bytes> {
     let now = Utc::now();
     let headers = response.headers_mut();
@@ -90,33 +90,33 @@ pub fn aged(mut response: Response<Bytes>, status: Option<&Status>) -> Response<
     response
 }
 
-/// Leads elsewhere.
+/// Redirects to another path.
 pub fn redirect(location: HeaderValue) -> Response<Bytes> {
     let mut response = empty(StatusCode::FOUND);
     let headers = response.headers_mut();
     headers.insert(LOCATION, location);
-    // Said here, because the HTTP library adds it to GET and not to HEAD.
+    // Set here, because the HTTP library adds it to GET and not to HEAD.
     headers.insert(CONTENT_LENGTH, 0.into());
     response
 }
 
-/// What the upstream says of everything that it does not have.
+/// The upstream's answer for everything that it does not have.
 pub fn not_found(request: &HeaderMap) -> Response<Bytes> {
     let body = Body::uncompressed("application/json; charset=utf-8", "{}");
     with_body(StatusCode::NOT_FOUND, &body, request)
 }
 
-/// An error after RFC 9457, for what the upstream has no good answer to.
+/// An error in the form of RFC 9457, where the upstream has no good answer.
 pub fn problem(status: StatusCode, detail: &str) -> Response<Bytes> {
     problem_with(status, &serde_json::json!({"detail": detail}))
 }
 
-/// A query that has no answer; the problem names the parameter.
+/// A query that the server cannot answer; the problem names the parameter.
 pub fn bad_query(bad: &BadQuery) -> Response<Bytes> {
     bad_parameter(bad.parameter(), &bad.to_string())
 }
 
-/// A parameter of the query or the path that has no answer, by its name.
+/// A faulty parameter of the query or the path, by its name.
 pub fn bad_parameter(parameter: &str, detail: &str) -> Response<Bytes> {
     let members = serde_json::json!({"detail": detail, "parameter": parameter});
     problem_with(StatusCode::BAD_REQUEST, &members)
@@ -134,7 +134,7 @@ fn problem_with(status: StatusCode, members: &serde_json::Value) -> Response<Byt
     response
 }
 
-/// Nothing has been loaded yet.
+/// The server has not loaded a snapshot yet.
 pub fn not_ready() -> Response<Bytes> {
     later(
         StatusCode::SERVICE_UNAVAILABLE,
@@ -142,7 +142,7 @@ pub fn not_ready() -> Response<Bytes> {
     )
 }
 
-/// Too many queries are being computed. What is no query is answered all the same.
+/// The server is computing too many queries. Requests without a query still get their answer.
 pub fn busy() -> Response<Bytes> {
     later(
         StatusCode::SERVICE_UNAVAILABLE,
@@ -150,14 +150,14 @@ pub fn busy() -> Response<Bytes> {
     )
 }
 
-/// A problem that is soon over: it says when to ask again.
+/// A temporary problem: the answer says when to ask again.
 pub fn later(status: StatusCode, detail: &str) -> Response<Bytes> {
     let mut response = problem(status, detail);
     response.headers_mut().insert(RETRY_AFTER, RETRY_SOON);
     response
 }
 
-/// A method that does not exist here.
+/// A method that the server does not support.
 pub fn not_allowed() -> Response<Bytes> {
     let detail = "this is a read-only mirror: use GET, HEAD or OPTIONS";
     let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, detail);
@@ -186,14 +186,14 @@ fn empty(status: StatusCode) -> Response<Bytes> {
     response
 }
 
-/// A date as HTTP writes it (RFC 9110, section 5.6.7).
+/// A date in the format of HTTP (RFC 9110, section 5.6.7).
 fn http_date(moment: DateTime<Utc>) -> HeaderValue {
     let text = moment.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
     HeaderValue::try_from(text).expect("is ASCII")
 }
 
-/// Whether `If-None-Match` names this tag, or is `*` and so means any, by weak comparison. A request
-/// that says `Cache-Control: no-cache` wants the body all the same.
+/// Whether `If-None-Match` names this tag by weak comparison, or is `*`, which means any tag. A
+/// request with `Cache-Control: no-cache` gets the body in any case.
 fn has_already(request: &HeaderMap, etag: &HeaderValue) -> bool {
     fn opaque(tag: &str) -> &str {
         tag.strip_prefix("W/").unwrap_or(tag)
@@ -202,12 +202,12 @@ fn has_already(request: &HeaderMap, etag: &HeaderValue) -> bool {
     let tags = || list(request, &IF_NONE_MATCH, Quoted::Tag);
     let wants_all = directives().any(|it| it.eq_ignore_ascii_case("no-cache"));
     let ours = opaque(etag.to_str().unwrap_or_default());
-    // Among others `*` means nothing (RFC 9110, section 13.1.2).
+    // In a list with other tags, `*` has no meaning (RFC 9110, section 13.1.2).
     !wants_all && (tags().eq(["*"]) || tags().any(|tag| opaque(tag) == ours))
 }
 
-/// Chooses the form that the client likes best; of several liked alike the smallest. A client
-/// that accepts nothing at all gets the body as it is.
+/// Chooses the form that the client prefers; among equals, the smallest. A client that accepts no
+/// form gets the plain body.
 fn negotiate(request: &HeaderMap, body: &Body) -> (Option<&'static str>, Bytes) {
     let forms = [
         (Some("br"), body.brotli.as_ref()),
@@ -218,7 +218,7 @@ fn negotiate(request: &HeaderMap, body: &Body) -> (Option<&'static str>, Bytes) 
         .into_iter()
         .filter_map(|(coding, form)| Some((coding, form?)));
     let liked = offers.map(|(coding, form)| (quality(request, coding), coding, form));
-    // The first of equals wins: forms stand in order of size.
+    // The first of equals wins: forms are in order of size.
     let best = liked.reduce(|best, next| if next.0 > best.0 { next } else { best });
     match best {
         Some((quality, coding, form)) if quality > 0 => (coding, form.clone()),
@@ -226,7 +226,7 @@ fn negotiate(request: &HeaderMap, body: &Body) -> (Option<&'static str>, Bytes) 
     }
 }
 
-/// How much the client likes a coding, in thousandths. `identity` is acceptable unless refused.
+/// The client's preference for a coding, in thousandths. `identity` is acceptable unless refused.
 fn quality(request: &HeaderMap, coding: Option<&str>) -> u16 {
     let mut any = None;
     for offer in list(request, &ACCEPT_ENCODING, Quoted::Text).take(MOST_CODINGS) {
@@ -241,7 +241,7 @@ fn quality(request: &HeaderMap, coding: Option<&str>) -> u16 {
             any = Some(weight);
         }
     }
-    // Not named: a compressed form is not wanted, and the plain one comes last.
+    // Not listed: the client does not accept a compressed form, and the plain one comes last.
     any.unwrap_or(u16::from(coding.is_none()))
 }
 
@@ -259,17 +259,17 @@ fn weight(parameter: &str) -> Option<u16> {
     Some((weight * 1000.0).round() as u16)
 }
 
-/// What stands between quotes in a header.
+/// The kind of text between quotes in a header.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Quoted {
-    /// An entity tag, in which a backslash is a character like any other (RFC 9110, section 8.8.3).
+    /// An entity tag, in which a backslash is an ordinary character (RFC 9110, section 8.8.3).
     Tag,
-    /// Text, in which a backslash takes the meaning from the next character (section 5.6.4).
+    /// Text, in which a backslash escapes the next character (section 5.6.4).
     Text,
 }
 
 /// The comma-separated items of a header, over all its lines. A comma between quotes is part of its
-/// item; quotes that are never closed reach to the end of their line.
+/// item; an unclosed quote reaches to the end of its line.
 fn list<'a>(
     request: &'a HeaderMap,
     name: &HeaderName,
@@ -371,7 +371,7 @@ mod tests {
         for lines in [
             &["\"a,b\", \"2-abc\""][..],
             &["\"x\"", "W/\"y\",W/\"2-abc\""],
-            // In a tag a backslash hides nothing.
+            // In a tag a backslash escapes nothing.
             &["\"x\\\", \"2-abc\""],
             &["\"\", ,, \"2-abc\""],
             &[" * "],

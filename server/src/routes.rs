@@ -1,4 +1,4 @@
-//! Paths, as a warp filter, and the guard that stands before it.
+//! Paths, as a warp filter, and the guard before it.
 //!
 //! | path | answers |
 //! |---|---|
@@ -12,9 +12,9 @@
 //! | `/style.css`, `/icon.svg` | what the pages need |
 //! | anything else | 404 `{}` |
 //!
-//! Everything is answered from memory; queries beside the threads that serve connections. Names of
-//! collections are read without regard to case, and so many slashes are ignored as the upstream
-//! ignores: one at the end, and one more behind the name of a collection.
+//! The server answers everything from memory, and queries on separate threads. Names of
+//! collections are read without regard to case. Like the upstream, the server ignores one slash at
+//! the end of a path, and one more after the name of a collection.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -45,19 +45,19 @@ use crate::reference::Reference;
 use crate::render::Body;
 use crate::respond;
 
-/// What every answer needs to know of how this server is set up.
+/// The settings of this server that every answer needs.
 #[derive(Clone, Debug)]
 pub struct Setup {
     /// The address under which clients know the mirror, without a trailing slash.
     pub base: String,
     /// `Cache-Control` of every answer from the catalogue.
     pub cache_control: HeaderValue,
-    /// Whether answers tell how long they took.
+    /// Whether answers show how long the server took.
     pub server_timing: bool,
 }
 
-/// The whole mirror as a service: the guard, then the routes. Request bodies are not looked at, so
-/// that any will do, be it from a socket or from a test.
+/// The whole mirror as a service: the guard, then the routes. The service never reads request
+/// bodies, so it accepts any body type, from a socket or from a test.
 pub fn service<B>(
     published: Published,
     setup: Setup,
@@ -99,18 +99,18 @@ where
     })
 }
 
-/// A request whose first line could not be read.
+/// Answers a request whose first line cannot be parsed.
 fn malformed<B>(request: &Request<B>) -> Response<Bytes> {
     let why = request.extensions().get::<Malformed>();
     let why = why.map(ToString::to_string).unwrap_or_default();
     respond::problem(StatusCode::BAD_REQUEST, &why)
 }
 
-/// The path as it was asked for, where another one was put in its place.
+/// The path as the client wrote it, if the server replaced it.
 #[derive(Clone, Debug)]
 struct Asked(String);
 
-/// The request without the slashes that the upstream ignores, and that warp would not.
+/// Removes the slashes that the upstream ignores and that warp does not.
 fn with_fewer_slashes<B>(mut request: Request<B>) -> Request<B> {
     let uri = request.uri();
     if let Some(path) = fewer_slashes(uri.path()) {
@@ -126,7 +126,7 @@ fn with_fewer_slashes<B>(mut request: Request<B>) -> Request<B> {
 }
 
 /// The root and a collection may be followed by more slashes than one: `//`, `/films//`,
-/// `/films//{id}`. Nothing where the path is right as it is, or leads nowhere.
+/// `/films//{id}`. `None` if the path is correct already, or does not exist.
 fn fewer_slashes(path: &str) -> Option<String> {
     let rest = path.strip_prefix('/')?;
     if !rest.is_empty() && rest.bytes().all(|byte| byte == b'/') {
@@ -140,7 +140,7 @@ fn fewer_slashes(path: &str) -> Option<String> {
     is_read.then(|| format!("/{collection}/{rest}"))
 }
 
-/// A mistake of ours. The panic itself has been logged.
+/// Answers after a bug in the server. The panic itself is already in the log.
 fn broken() -> Response<Bytes> {
     respond::problem(
         StatusCode::INTERNAL_SERVER_ERROR,
@@ -148,7 +148,7 @@ fn broken() -> Response<Bytes> {
     )
 }
 
-/// A path, as the reference spells it, and what answers it.
+/// A path, as the reference spells it, and the filter that answers it.
 type Route = (&'static str, BoxedFilter<(Response<Bytes>,)>);
 
 fn routes(
@@ -157,7 +157,7 @@ fn routes(
 ) -> impl Filter<Extract = (Response<Bytes>,), Error = Infallible> + Clone + use<> {
     let context = context(published, setup.clone());
     let nothing = context.clone().map(|context: Context| context.nothing());
-    // What stands first is tried first, and passes through the fewest boxes.
+    // warp tries the first route first, and it passes through the fewest boxes.
     table(&context, setup)
         .into_iter()
         .rev()
@@ -187,7 +187,7 @@ fn context(published: Published, setup: Arc<Setup>) -> BoxedFilter<(Context,)> {
         .boxed()
 }
 
-/// Every path that leads somewhere, in the order in which they are tried.
+/// Every path that exists, in the order in which warp tries them.
 fn table(context: &BoxedFilter<(Context,)>, setup: &Setup) -> Vec<Route> {
     let context = || context.clone();
     let end = warp::path::end;
@@ -245,7 +245,7 @@ fn table(context: &BoxedFilter<(Context,)>, setup: &Setup) -> Vec<Route> {
     ]
 }
 
-/// What is ready is answered at once, and what a query asks for is computed at the desk.
+/// Answers at once from a rendered body, or computes the answer to a query at the desk.
 async fn answer(
     desk: Desk,
     context: Context,
@@ -313,7 +313,7 @@ mod tests {
         }
     }
 
-    /// What pages are made of; nobody asks for it by itself.
+    /// The parts of pages; clients do not request them on their own.
     const UNDOCUMENTED: [&str; 2] = ["/style.css", "/icon.svg"];
 
     #[test]

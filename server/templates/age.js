@@ -1,6 +1,6 @@
 'use strict';
-// Shows when the upstream last confirmed the data, and counts on by itself. The page itself cannot
-// say so: its bytes stay the same for as long as the films do. `Age` is what the server knows.
+// Shows how long ago the upstream confirmed the data, updated every second. The page cannot
+// contain the age, because its bytes change only with the films. The server sends it in `Age`.
 const line = document.getElementById('age');
 const units = [[172800, 86400, 'day'], [7200, 3600, 'hour'], [120, 60, 'minute'], [0, 1, 'second']];
 const reread = 60000;
@@ -27,7 +27,7 @@ async function tick() {
   if (document.hidden) return;
   if (!(Date.now() - tick.last < reread)) {
     tick.last = Date.now();
-    // Without an answer the count goes on from the last one.
+    // Without an answer, the script counts from the last one.
     await read().catch(() => {});
   }
   if (confirmed !== undefined) show();

@@ -1,4 +1,4 @@
-//! What holds for every query string, and the limits.
+//! Properties of every query string, and the limits.
 
 use std::{borrow::Cow, time::Instant};
 
@@ -40,7 +40,7 @@ fn problem(query: &str) -> String {
     Plan::parse(query).expect_err("a bad query").to_string()
 }
 
-/// Strings that look like queries, most of them.
+/// Strings, most of which look like queries.
 fn queries() -> impl Strategy<Value = String> {
     let name = prop_oneof![
         Just("title"),

@@ -1,9 +1,9 @@
-//! What answers say of how long they may be kept.
+//! The `Cache-Control` header: how long caches may keep an answer.
 
 use http::HeaderValue;
 use serde::Deserialize;
 
-/// Directives of an answer that stand alone (RFC 9111, section 5.2.2; RFC 8246).
+/// Response directives without a value (RFC 9111, section 5.2.2; RFC 8246).
 const ALONE: [&str; 9] = [
     "immutable",
     "must-revalidate",
@@ -16,7 +16,7 @@ const ALONE: [&str; 9] = [
     "public",
 ];
 
-/// Directives that say a number of seconds (RFC 9111, section 5.2.2; RFC 5861).
+/// Response directives with a number of seconds (RFC 9111, section 5.2.2; RFC 5861).
 const TIMED: [&str; 4] = [
     "max-age",
     "s-maxage",
@@ -24,7 +24,7 @@ const TIMED: [&str; 4] = [
     "stale-while-revalidate",
 ];
 
-/// The most seconds that caches need to understand (RFC 9111, section 1.2.2).
+/// The highest number of seconds that a cache must support (RFC 9111, section 1.2.2).
 const MOST_SECONDS: u32 = 1 << 31;
 
 /// The value of a `Cache-Control` header, made of directives that caches know. A cache ignores a
@@ -66,7 +66,7 @@ impl TryFrom<String> for CacheControl {
 }
 
 fn is_time(text: &str) -> bool {
-    // A plus sign is no digit.
+    // `parse` would accept a plus sign; the header does not.
     text.bytes().all(|byte| byte.is_ascii_digit())
         && text
             .parse()

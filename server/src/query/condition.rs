@@ -1,8 +1,8 @@
 //! `field=value` and its suffixes `_ne`, `_gte`, `_lte`, `_like`; and `q`.
 //!
-//! Owns which records a condition lets through. Values are read as the upstream reads them
-//! (`95` is a number, `095` is text, `true` is a truth value), with one difference: a record's
-//! text also equals what the caller typed, so `release_date=1986` finds `"1986"`.
+//! Decides which records match a condition. It reads values as the upstream does (`95` is a
+//! number, `095` is text, `true` is a boolean), with one difference: a record's text also equals
+//! what the client typed, so `release_date=1986` finds `"1986"`.
 
 use std::cmp::Ordering;
 
@@ -16,7 +16,7 @@ use super::{
     tree::{NoText, Param, Tree},
 };
 
-/// One parameter's demand on a record; of several values one has to fit.
+/// What one parameter demands of a record. If it has several values, one of them must match.
 #[derive(Debug, Clone)]
 pub(super) struct Condition {
     path: Path,
@@ -33,8 +33,8 @@ enum Test {
 }
 
 impl Condition {
-    /// The suffix counts wherever it stands in the name, but only at the end is it cut off.
-    /// `patterns` is how many of them the whole query has.
+    /// A suffix works anywhere in the name, but only a suffix at the end is removed from it.
+    /// `patterns` is the number of patterns in the whole query.
     pub(super) fn parse(name: &str, value: Param, patterns: usize) -> Result<Self, BadQuery> {
         let values = value.into_items();
         let no_text = |NoText| BadQuery::no_text(name);
@@ -67,13 +67,13 @@ impl Condition {
         })
     }
 
-    /// Whether it counts: equality with a field that no record has is ignored.
+    /// Whether the condition applies. Equality with a field that no record has is ignored.
     pub(super) fn counts(&self, records: &[&Map<String, Value>]) -> bool {
         !matches!(self.test, Test::Equals(_))
             || records.iter().any(|record| self.path.exists(record))
     }
 
-    /// Whether the record may pass.
+    /// Whether the record matches.
     pub(super) fn admits(&self, record: &Map<String, Value>) -> bool {
         let found = self.path.get(record);
         match &self.test {
@@ -99,7 +99,7 @@ impl Condition {
     }
 }
 
-/// What a script would make of a value: a number or a truth value where it is clearly one.
+/// Converts a value as the upstream does: to a number or a boolean where it clearly is one.
 fn native(text: &str) -> Primitive<'_> {
     let is_text = text.is_empty()
         || text.trim_matches(js::is_space) != text
@@ -127,7 +127,7 @@ fn bound(value: &Param) -> Result<Primitive<'static>, NoText> {
 fn pattern(name: &str, value: &Param, patterns: usize) -> Result<Pattern, BadQuery> {
     let bad = |problem: String| BadQuery::new(name, problem);
     let source = match value.text() {
-        // Numbers are written as a script writes them: `1e3` looks for 1000.
+        // Write numbers as JavaScript does: `1e3` searches for 1000.
         Ok(text) if matches!(value, Param::Text(_)) => match native(&text) {
             Primitive::Number(number) => js::number_text(number),
             _ => text,
@@ -139,7 +139,7 @@ fn pattern(name: &str, value: &Param, patterns: usize) -> Result<Pattern, BadQue
         .map_err(|problem| bad(format!("{problem}; it is `{}`", shorten(&source))))
 }
 
-/// The same text, number or truth value, or what was typed for it.
+/// Whether both are the same text, number or boolean, or the record has the text that was typed.
 fn is_same(value: &Param, found: &Js<'_>) -> bool {
     let Param::Text(typed) = value else {
         return false;
@@ -154,7 +154,7 @@ fn is_same(value: &Param, found: &Js<'_>) -> bool {
     }
 }
 
-/// As [`is_same`]; of lists and objects the record's may hold more than is asked for.
+/// Like [`is_same`], but a list or object in the record may hold more than the client asks for.
 fn equals(value: &Param, found: &Js<'_>) -> bool {
     match (value, found) {
         (Param::Text(_), _) => is_same(value, found),
@@ -166,7 +166,7 @@ fn contains(value: &Param, found: &Js<'_>) -> bool {
     match (value, found) {
         (Param::Text(wanted), Js::Text(found)) => wanted == found,
         (Param::List(wanted), Js::List(found)) => {
-            // Each wanted item claims one of the record's for itself, the first that fits.
+            // Each wanted item takes the first matching item of the record that is still free.
             let mut free: Vec<bool> = vec![true; found.len()];
             wanted.items.iter().flatten().all(|item| {
                 let claimed =
@@ -188,7 +188,7 @@ fn all_in(wanted: &Tree, found: &Map<String, Value>) -> bool {
 }
 
 /// `q`: whether a text, number or `true` anywhere inside the record contains `needle`, which is
-/// in small letters. Names of fields do not count.
+/// in lower case. Names of fields are not searched.
 pub(super) fn mentions(record: &Map<String, Value>, needle: &str) -> bool {
     record.values().any(|value| holds(value, needle))
 }

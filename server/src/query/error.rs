@@ -1,11 +1,11 @@
-//! What is said to a caller whose query string cannot be answered.
+//! The error message for a query string that the server cannot answer.
 
 use std::fmt;
 
-/// Longest piece of the caller's own text that is said back, in characters.
+/// Longest piece of the client's text that a message repeats, in characters.
 const QUOTED: usize = 60;
 
-/// A query string that has no answer, and why. Becomes a 400 that names the parameter.
+/// A query string that the server cannot answer, and why. Becomes a 400 that names the parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadQuery {
     parameter: String,
@@ -20,7 +20,7 @@ impl BadQuery {
         }
     }
 
-    /// For a value made of brackets whose text cannot be had.
+    /// For a value made of brackets that cannot be converted to text.
     pub(super) fn no_text(parameter: &str) -> Self {
         Self::new(
             parameter,
@@ -28,12 +28,12 @@ impl BadQuery {
         )
     }
 
-    /// The parameter at fault, as the caller wrote it; `query` where it is the whole string.
+    /// The faulty parameter, as the client wrote it; `query` if the whole string is at fault.
     pub fn parameter(&self) -> &str {
         &self.parameter
     }
 
-    /// What is wrong with it and what would be right, as the second half of a sentence.
+    /// What is wrong with the parameter and how to correct it, as the second half of a sentence.
     pub fn problem(&self) -> &str {
         &self.problem
     }
@@ -47,7 +47,7 @@ impl fmt::Display for BadQuery {
 
 impl std::error::Error for BadQuery {}
 
-/// The caller's text, cut where it would flood the message.
+/// The client's text, cut if it is too long for the message.
 pub(super) fn shorten(text: &str) -> String {
     match text.char_indices().nth(QUOTED) {
         Some((end, _)) => format!("{}...", &text[..end]),

@@ -1,12 +1,12 @@
-//! JavaScript's reading of text and numbers, which the upstream's answers rest on.
+//! How JavaScript reads text and numbers; the upstream's answers depend on it.
 //!
-//! Owns conversions and comparisons. Knows nothing of parameters or of records as a whole.
+//! Owns conversions and comparisons. Knows neither parameters nor whole records.
 
 use std::{borrow::Cow, cmp::Ordering, fmt::Write};
 
 use serde_json::{Map, Value};
 
-/// A value inside a record, as a script would meet it.
+/// A value inside a record, as JavaScript would see it.
 #[derive(Debug, Clone)]
 pub(super) enum Js<'a> {
     Undefined,
@@ -18,7 +18,7 @@ pub(super) enum Js<'a> {
     Object(&'a Map<String, Value>),
 }
 
-/// What a value becomes where a script compares it with `<` or sorts it.
+/// What a value becomes when JavaScript compares it with `<` or sorts it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Primitive<'a> {
     Undefined,
@@ -44,7 +44,7 @@ impl<'a> From<&'a Value> for Js<'a> {
 impl<'a> Js<'a> {
     /// The value of an own property, `Undefined` where there is none.
     ///
-    /// Inherited ones (`constructor`, `toString`, methods of strings) are never reached: they
+    /// Never returns inherited properties (`constructor`, `toString`, methods of strings): they
     /// belong to the language and not to the data.
     pub(super) fn property(&self, name: &str) -> Self {
         let found = match self {
@@ -70,7 +70,7 @@ impl<'a> Js<'a> {
         }
     }
 
-    /// What `String(value)` gives.
+    /// The result of `String(value)`.
     pub(super) fn into_text(self) -> Cow<'a, str> {
         match self.into_primitive() {
             Primitive::Undefined => Cow::Borrowed("undefined"),
@@ -94,7 +94,7 @@ impl Primitive<'_> {
         }
     }
 
-    /// The order that `<` and `>` see; nothing where neither holds nor equality does.
+    /// The order by JavaScript's `<` and `>`; `None` if neither of them holds, nor equality.
     pub(super) fn compare(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
             (Self::Text(one), Self::Text(two)) => Some(compare_text(one, two)),
@@ -103,10 +103,10 @@ impl Primitive<'_> {
     }
 }
 
-/// What an object says of itself when asked for its text.
+/// The text of any object in JavaScript.
 pub(super) const OBJECT: &str = "[object Object]";
 
-/// `items.join(",")`: null is nothing, lists inside lists join too.
+/// `items.join(",")`: null becomes empty text, lists inside lists are joined too.
 fn joined(items: &[Value]) -> String {
     let texts: Vec<_> = items
         .iter()
@@ -118,7 +118,7 @@ fn joined(items: &[Value]) -> String {
     texts.join(",")
 }
 
-/// Strings are compared by UTF-16 unit, so an emoji stands before a full-width letter.
+/// Compares strings by UTF-16 unit, so an emoji comes before a full-width letter.
 fn compare_text(one: &str, two: &str) -> Ordering {
     one.encode_utf16().cmp(two.encode_utf16())
 }
@@ -136,8 +136,8 @@ pub(super) fn index(name: &str) -> Option<usize> {
     if canonical { name.parse().ok() } else { None }
 }
 
-/// The character that the UTF-16 unit at this place belongs to. A script would get half an emoji;
-/// here it is whole.
+/// The character that the UTF-16 unit at this place belongs to. JavaScript would return half an
+/// emoji; this returns the whole one.
 fn unit<'a>(text: &str, at: usize) -> Option<Js<'a>> {
     let mut passed = 0;
     let found = text.chars().find(|character| {
@@ -147,12 +147,12 @@ fn unit<'a>(text: &str, at: usize) -> Option<Js<'a>> {
     Some(Js::Text(Cow::Owned(found.to_string())))
 }
 
-/// What a script calls white space; Rust's list differs by two characters.
+/// Whether JavaScript counts the character as white space; Rust's list differs by two characters.
 pub(super) fn is_space(character: char) -> bool {
     (character.is_whitespace() && character != '\u{85}') || character == '\u{feff}'
 }
 
-/// `Number(text)`; not a number where the text is none.
+/// `Number(text)`; NaN if the text is not a number.
 pub(super) fn number(text: &str) -> f64 {
     let text = text.trim_matches(is_space);
     if text.is_empty() {
@@ -171,7 +171,7 @@ pub(super) fn number(text: &str) -> f64 {
         "Infinity" if text.starts_with('-') => f64::NEG_INFINITY,
         "Infinity" => f64::INFINITY,
         rest if rest.starts_with(|first: char| first.is_ascii_digit() || first == '.')
-            // Rust would also read `inf`; beyond digits only an exponent is a number's.
+            // Rust would also read `inf`; the only letter that a number may have is its exponent's.
             && rest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-')) =>
         {
             text.parse().unwrap_or(f64::NAN)
@@ -191,7 +191,7 @@ fn whole(digits: &str, radix: u32) -> f64 {
     })
 }
 
-/// `parseInt(text, 10)`: the digits it starts with, not a number where there are none.
+/// `parseInt(text, 10)`: the number in the leading digits; NaN if there are none.
 pub(super) fn parse_int(text: &str) -> f64 {
     let text = text.trim_start_matches(is_space);
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
@@ -202,7 +202,7 @@ pub(super) fn parse_int(text: &str) -> f64 {
     if text.starts_with('-') { -size } else { size }
 }
 
-/// `String(number)`: the shortest digits, an exponent from 1e21 and below 1e-6.
+/// `String(number)`: the shortest digits; with an exponent from 1e21 on, and below 1e-6.
 pub(super) fn number_text(number: f64) -> String {
     if number.is_nan() {
         return "NaN".to_owned();
@@ -221,7 +221,7 @@ pub(super) fn number_text(number: f64) -> String {
     format!("{sign}{}", placed(&digits, point))
 }
 
-/// Digits with the decimal point after the first `point` of them.
+/// The digits, with the decimal point after the first `point` digits.
 fn placed(digits: &str, point: isize) -> String {
     let length = digits.len().cast_signed();
     let mut out = String::new();

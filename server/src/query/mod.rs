@@ -1,8 +1,8 @@
 //! The query language of collections and records, as clients of the upstream know it.
 //!
-//! Owns the reading of a query string into a [`Plan`], and a plan's effect on records. Never
-//! touches the network, the cache, a clock or anything global, and renders nothing: routes hand
-//! records in and write out what comes back.
+//! Parses a query string into a [`Plan`], and applies a plan to records. Never touches the
+//! network, the cache, a clock or anything global, and renders nothing: routes pass the records in
+//! and write the result out.
 //!
 //! | parameter | effect |
 //! |---|---|
@@ -11,26 +11,26 @@
 //! | `field_gte=`, `field_lte=` | bounds, compared as numbers where both sides look like one |
 //! | `field_like=` | a regular expression, whatever the case |
 //! | `_sort`, `_order=DESC` | order by a field |
-//! | `_page`, `_limit`, `_start`, `_end` | a slice; the total is told, with `_page` also the pages around |
+//! | `_page`, `_limit`, `_start`, `_end` | a slice; headers give the total, and links for `_page` |
 //! | `_embed`, `_expand` | records in place of links |
 //! | `fields`, `limit` | only these fields; only so many records |
 //! | `callback` | JSONP |
 //!
-//! The answers are the upstream's but for these differences, each on purpose:
+//! The answers are the same as the upstream's, with these differences, each on purpose:
 //!
 //! - What makes the upstream fail (a broken `_like` or `limit`, a repeated `fields`, `limit` or
-//!   `q`) is a [`BadQuery`], even where the upstream would not get as far as failing.
-//! - A record's text equals what was typed: `1986` finds `"1986"` as well as `1986`, and
+//!   `q`) is a [`BadQuery`], even where the upstream would never evaluate the faulty part.
+//! - A record's text equals what the client typed: `1986` finds `"1986"` as well as `1986`, and
 //!   `_ne` leaves both out.
 //! - Patterns run in linear time, so look-around and back-references are refused.
 //! - `_embed` and `_expand` follow the records' own links.
 //! - Properties of the language (`constructor`, `toString`) are not part of a record.
-//! - Text without its escapes is UTF-8; half of an emoji's two units is the whole emoji. Raw quotes
-//!   and angle brackets beside a broken escape are read as if they were escaped.
-//! - A link to another page is left out where it would not lead there.
-//! - Sorting by a field of texts and numbers mixed agrees for fewer than 64 records.
-//! - Query strings, patterns and callback names have a longest size, conditions and patterns a
-//!   highest number.
+//! - Unescaped text is read as UTF-8; half of an emoji stands for the whole emoji. Raw quotes and
+//!   angle brackets beside a broken escape are read as if they were escaped.
+//! - A link that would lead to a wrong page is left out.
+//! - Sorting by a field that mixes texts and numbers agrees only for fewer than 64 records.
+//! - The size of query strings, patterns and callback names is limited, and so is the number of
+//!   conditions and patterns.
 
 mod condition;
 mod error;
@@ -74,19 +74,19 @@ pub struct Plan {
 pub struct Selection<'a> {
     /// The records in order; borrowed where the plan leaves them whole.
     pub records: Vec<Cow<'a, Map<String, Value>>>,
-    /// How many there are beside the slice, for `X-Total-Count`; absent without a slice.
+    /// The number of records before slicing, for `X-Total-Count`; absent without a slice.
     pub total: Option<usize>,
     /// The pages around this one, for `Link`; absent without `_page`.
     pub links: Option<Pages>,
 }
 
 impl Plan {
-    /// Reads the query string of a request for a collection. `raw` comes without its `?` and
-    /// with its escapes.
+    /// Reads the query string of a request for a collection. `raw` has no `?`, and still has its
+    /// escapes.
     ///
     /// # Errors
     ///
-    /// [`BadQuery`] where the upstream fails, and past the limits on sizes.
+    /// [`BadQuery`] where the upstream fails, and when a size limit is exceeded.
     pub fn parse(raw: &str) -> Result<Self, BadQuery> {
         let mut plan = Self::default();
         let params = plan.read_common(raw)?;
@@ -98,12 +98,12 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Reads the query string of a request for a single record, of which only `fields`,
-    /// `callback`, `_embed` and `_expand` have a meaning; the rest is ignored, right or wrong.
+    /// Reads the query string of a request for a single record. Only `fields`, `callback`,
+    /// `_embed` and `_expand` have a meaning; other parameters are ignored, valid or not.
     ///
     /// # Errors
     ///
-    /// [`BadQuery`] where the upstream fails, and past the limits on sizes.
+    /// [`BadQuery`] where the upstream fails, and when a size limit is exceeded.
     pub fn parse_for_record(raw: &str) -> Result<Self, BadQuery> {
         let mut plan = Self::default();
         plan.read_common(raw)?;
@@ -124,7 +124,7 @@ impl Plan {
         Ok(params)
     }
 
-    /// Whether nothing in it changes the answer, so that the body rendered beforehand will do.
+    /// Whether the plan leaves the answer unchanged, so that the server can send the rendered body.
     pub fn is_plain(&self) -> bool {
         self.conditions.is_empty()
             && self.text.is_none()
@@ -136,18 +136,18 @@ impl Plan {
             && self.callback.is_none()
     }
 
-    /// The JSONP callback, reduced to letters, digits and `_ $ . [ ]`; it may be left empty.
+    /// The JSONP callback, reduced to letters, digits and `_ $ . [ ]`; the result may be empty.
     pub fn callback(&self) -> Option<&str> {
         self.callback.as_deref()
     }
 
-    /// The relations whose links are to be replaced by records.
+    /// The relations whose links the plan replaces with records.
     pub fn embeds(&self) -> &[String] {
         &self.embeds
     }
 
-    /// Selects from a collection. `records` come in the upstream's order; `resolve` is asked only
-    /// when [`embeds`](Self::embeds) has names.
+    /// Selects from a collection. `records` are in the upstream's order. The plan calls `resolve`
+    /// only when [`embeds`](Self::embeds) has names.
     pub fn apply<'a>(
         &self,
         records: impl IntoIterator<Item = &'a Map<String, Value>>,
@@ -183,7 +183,7 @@ impl Plan {
         }
     }
 
-    /// A single record as asked for: links replaced, then fields chosen.
+    /// Applies the plan to a single record: first replaces links, then chooses fields.
     pub fn project<'a>(
         &self,
         record: &'a Map<String, Value>,

@@ -1,7 +1,7 @@
 //! `_sort` and `_order`.
 //!
-//! Owns the order of records. It is stable, and `DESC` is the reverse of the ascending order,
-//! equal records included.
+//! Owns the order of records. Sorting is stable. `DESC` exactly reverses the ascending order, equal
+//! records included.
 
 use std::cmp::Ordering;
 
@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::{js::Primitive, path::Path};
 
-/// What to sort by, and which way.
+/// What to sort by, and in which direction.
 #[derive(Debug, Clone)]
 pub(super) struct Order {
     pub(super) by: Path,
@@ -35,7 +35,8 @@ impl Order {
     }
 }
 
-/// Null stands behind all values, a missing field behind null; what cannot be compared is equal.
+/// Null comes after all values, a missing field after null. Values that cannot be compared count
+/// as equal.
 fn compare(one: &Primitive<'_>, two: &Primitive<'_>) -> Ordering {
     let rank = |key: &Primitive<'_>| match key {
         Primitive::Null => 1,
@@ -48,7 +49,7 @@ fn compare(one: &Primitive<'_>, two: &Primitive<'_>) -> Ordering {
     }
 }
 
-/// Whether all keys are texts, or none is. Between `"10"`, `9` and `"x"` there is no order.
+/// Whether all keys are texts, or none is. Mixed keys such as `"10"`, `9` and `"x"` have no order.
 fn has_total_order<'a>(keys: impl Iterator<Item = &'a Primitive<'a>>) -> bool {
     let (mut texts, mut others) = (false, false);
     for key in keys {
@@ -61,8 +62,8 @@ fn has_total_order<'a>(keys: impl Iterator<Item = &'a Primitive<'a>>) -> bool {
     !(texts && others)
 }
 
-/// Binary insertion behind the first run, which is what the upstream's engine does with up to 63
-/// records: where there is no order, the steps decide the result.
+/// Binary insertion after the first sorted run. The upstream's engine sorts up to 63 records this
+/// way. When keys have no order, the steps of the algorithm decide the result.
 fn insert_sorted<T>(items: &mut [T], compare: impl Fn(&T, &T) -> Ordering) {
     let descends = |pair: &[T]| compare(&pair[1], &pair[0]).is_lt();
     let Some(falling) = items.get(..2).map(descends) else {
@@ -76,7 +77,7 @@ fn insert_sorted<T>(items: &mut [T], compare: impl Fn(&T, &T) -> Ordering) {
         items[..run].reverse();
     }
     for at in run..items.len() {
-        // By hand: `partition_point` looks at other places on its way.
+        // Not `partition_point`: it compares at other places than the upstream's engine does.
         let (mut place, mut end) = (0, at);
         while place < end {
             let middle = place + (end - place) / 2;

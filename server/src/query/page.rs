@@ -1,7 +1,7 @@
 //! `_page`, `_limit`, `_start`, `_end`: which slice of the records, and the pages around it.
 //!
-//! Owns the arithmetic of slices and the queries of the `Link` header. Numbers are read by their
-//! leading digits, and negative ones count from the end, because the upstream does both.
+//! Owns the arithmetic of slices and the queries of the `Link` header. As in the upstream, only the
+//! leading digits of a number count, and negative numbers count from the end.
 
 use super::{
     error::BadQuery,
@@ -9,7 +9,7 @@ use super::{
     tree::{NoText, Param, Tree},
 };
 
-/// Records on a page where `_limit` does not say.
+/// Records on a page without `_limit`.
 const PAGE: f64 = 10.0;
 
 /// Queries that lead to other pages, for the `Link` header.
@@ -17,9 +17,9 @@ const PAGE: f64 = 10.0;
 pub struct Pages {
     /// The first page.
     pub first: Option<String>,
-    /// The page before, unless this is the first.
+    /// The previous page, unless this is the first.
     pub prev: Option<String>,
-    /// The page after, unless this is the last.
+    /// The next page, unless this is the last.
     pub next: Option<String>,
     /// The last page.
     pub last: Option<String>,
@@ -28,7 +28,7 @@ pub struct Pages {
 impl Pages {
     /// The value of the `Link` header. `url` is the address without `?` and query.
     ///
-    /// Empty where all records fit on the page; the upstream sends the header even then.
+    /// Empty when all records fit on the page; the upstream sends the header even then.
     pub fn header(&self, url: &str) -> String {
         let links = [
             ("first", &self.first),
@@ -44,7 +44,7 @@ impl Pages {
     }
 }
 
-/// Which part of the records is asked for.
+/// Which part of the records the client asks for.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) enum Slice {
     #[default]
@@ -60,7 +60,7 @@ pub(super) enum Slice {
 }
 
 impl Slice {
-    /// From the parameters; those that others make irrelevant are not looked at.
+    /// Reads the parameters. A parameter that another one overrides is not read.
     pub(super) fn parse(params: &Tree) -> Result<Self, BadQuery> {
         let given = |name| params.get(name).filter(|param| param.is_given());
         let number = |name| {
@@ -98,10 +98,10 @@ impl Slice {
         records.get(start..end).unwrap_or_default()
     }
 
-    /// The pages around this one, which shows `shown` of `total` records. `raw` is the query
-    /// that was asked; the number in it is replaced where it stands. A link that does not lead
-    /// where it says is left out: after `_page=0`, which shows the first page, there is no number
-    /// to replace, and the next page would be the same for ever.
+    /// The pages around this one, which shows `shown` of `total` records. Each link is `raw`, the
+    /// client's query, with the page number replaced. A link that would lead to a wrong page is
+    /// left out: `_page=0` shows the first page, but leaves no number to replace, so that `next`
+    /// would lead to the same page for ever.
     pub(super) fn pages(&self, raw: &str, shown: usize, total: usize) -> Option<Pages> {
         let Self::Page { number, size } = *self else {
             return None;
@@ -134,12 +134,12 @@ impl Slice {
     }
 }
 
-/// The number, unless it is zero or none.
+/// The number, unless it is zero or not a number.
 fn some(number: f64) -> Option<f64> {
     Some(number).filter(|number| !number.is_nan() && *number != 0.0)
 }
 
-/// A place in a list of `length`, counted from the end when negative.
+/// A position in a list of `length`, counted from the end when negative.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

@@ -1,4 +1,5 @@
-//! The query string taken apart, nesting and repeats included, as the upstream's parser does it.
+//! Splits the query string into parameters, nested and repeated ones too, as the upstream's parser
+//! does.
 //!
 //! Owns the syntax (`a=1&a=2`, `a[b]=c`, `a[]=`, `+`, `%20`). Knows no parameter's meaning.
 
@@ -7,13 +8,13 @@ use super::{
     tree::{List, Param, Tree},
 };
 
-/// Pieces between `&` beyond this many are not looked at; the upstream's parser stops there too.
+/// The parser reads at most this many pieces between `&`, like the upstream's parser.
 const PIECES: usize = 1000;
 
-/// Brackets deeper than this are part of the last name.
+/// Brackets that nest deeper than this are part of the last name.
 const DEPTH: usize = 5;
 
-/// Indexes from here on are names and not places in a list.
+/// From this index on, an index is a name and not a place in a list.
 pub(super) const LIST_LIMIT: usize = 1000;
 
 /// The parameters of `raw`, which is the query string without its `?`.
@@ -29,7 +30,7 @@ pub(super) fn parse(raw: &str) -> Tree {
     all
 }
 
-/// Values of one parameter for which brackets mean nothing: `fields[]` is another name.
+/// The values of one parameter. Brackets have no meaning here: `fields[]` is another name.
 pub(super) fn flat(raw: &str, name: &str) -> Vec<String> {
     raw.split('&')
         .take(PIECES)
@@ -40,7 +41,7 @@ pub(super) fn flat(raw: &str, name: &str) -> Vec<String> {
         .collect()
 }
 
-/// Decoded keys in order of appearance; the values of a repeated one in a list.
+/// Decoded keys in order of appearance; the values of a repeated key form a list.
 fn gathered(raw: &str) -> Vec<(String, Param)> {
     let raw = raw
         .replace("%5B", "[")
@@ -49,7 +50,7 @@ fn gathered(raw: &str) -> Vec<(String, Param)> {
         .replace("%5d", "]");
     let mut all: Vec<(String, Param)> = Vec::new();
     for piece in raw.split('&').take(PIECES) {
-        // `a[b=c]=d` is split at the `=` behind the bracket.
+        // `a[b=c]=d` is split at the `=` after the bracket.
         let split = match piece.find("]=") {
             Some(bracket) => Some(bracket + 1),
             None => piece.find('='),
@@ -71,7 +72,8 @@ fn gathered(raw: &str) -> Vec<(String, Param)> {
     all
 }
 
-/// `a[b][c]` as `a`, `[b]`, `[c]`; an unclosed bracket and what is too deep stay in one piece.
+/// Splits `a[b][c]` into `a`, `[b]`, `[c]`. An unclosed bracket, and brackets that nest too deep,
+/// stay in one piece.
 fn segments(key: &str) -> Vec<String> {
     let first = key.find('[');
     let parent = &key[..first.unwrap_or(key.len())];
@@ -107,7 +109,7 @@ fn closing(key: &str, open: usize) -> Option<usize> {
     None
 }
 
-/// The value wrapped into the lists and trees that its key spells, outermost last.
+/// Wraps the value in the lists and trees that its key describes, the innermost first.
 fn nested(segments: &[String], value: Param) -> Param {
     segments.iter().rev().fold(value, |inner, segment| {
         if segment == "[]" {
@@ -128,14 +130,14 @@ fn nested(segments: &[String], value: Param) -> Param {
                 Param::List(List::from(items))
             }
             (Some(at), name) => Param::Tree(Tree::overflowing(name, inner, at)),
-            // It would name the language's own object and not a field.
+            // This would name an object of JavaScript and not a field.
             (None, "__proto__") => Param::Tree(Tree::default()),
             (None, name) => Param::Tree(Tree::single(name, inner)),
         }
     })
 }
 
-/// `+` is a blank; escapes are decoded all together, or left alone all together when one is bad.
+/// Reads `+` as a space. Decodes all escapes, or none of them if one is invalid.
 fn decode(text: &str) -> String {
     let text = text.replace('+', " ");
     match unescaped(&text) {
@@ -144,7 +146,7 @@ fn decode(text: &str) -> String {
     }
 }
 
-/// As [`decode`], but good escapes are decoded beside bad ones.
+/// Like [`decode`], but decodes valid escapes even if others are invalid.
 fn decode_leniently(text: &str) -> String {
     let text = text.replace('+', " ");
     percent_encoding::percent_decode_str(&text)
@@ -152,7 +154,7 @@ fn decode_leniently(text: &str) -> String {
         .into_owned()
 }
 
-/// The bytes that the escapes stand for; nothing when one of them is not `%` and two digits.
+/// The bytes that the escapes stand for; `None` when one of them is not `%` and two digits.
 fn unescaped(text: &str) -> Option<Vec<u8>> {
     let mut pieces = text.split('%');
     let mut bytes = pieces.next().unwrap_or_default().as_bytes().to_vec();

@@ -1,4 +1,4 @@
-//! Where in a record a parameter looks: `title`, `people.0`, `length[0].unit`.
+//! The path of a parameter into a record: `title`, `people.0`, `length[0].unit`.
 //!
 //! Owns the path syntax and the walk through a record. Compares nothing.
 
@@ -12,7 +12,7 @@ use super::{
 /// A parsed path.
 #[derive(Debug, Clone)]
 pub(super) struct Path {
-    /// The text as it came; a field of exactly this name goes before the steps.
+    /// The text as the client wrote it. A field with exactly this name comes before `steps`.
     whole: Option<String>,
     steps: Vec<String>,
 }
@@ -32,7 +32,7 @@ impl From<&str> for Path {
 }
 
 impl Path {
-    /// A path from a parameter's value, of which the items of a list are the steps.
+    /// The path in a parameter's value. If the value is a list, its items are the steps.
     pub(super) fn from_param(param: &Param) -> Result<Self, NoText> {
         match param {
             Param::List(list) => Ok(Self {
@@ -67,7 +67,7 @@ impl Path {
     }
 }
 
-/// Whether a text is more than one name: it has a dot, or brackets with something proper inside.
+/// Whether a text is more than one name: it has a dot, or brackets with a valid step inside.
 fn is_deep(text: &str) -> bool {
     text.contains('.')
         || text.match_indices('[').any(|(open, _)| {
@@ -79,7 +79,7 @@ fn is_deep(text: &str) -> bool {
         })
 }
 
-/// The names of a deep path in order. What fits no form is passed over.
+/// The names of a deep path in order. Text that fits no form is skipped.
 fn steps(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     if text.starts_with('.') {
@@ -105,7 +105,7 @@ fn steps(text: &str) -> Vec<String> {
     found
 }
 
-/// `[12]`, `[-1.5]`, `["a name"]`: the name inside and the length of it all.
+/// `[12]`, `[-1.5]`, `["a name"]`: the name inside, and the length with the brackets.
 fn bracketed(text: &str) -> Option<(String, usize)> {
     let inside = text.strip_prefix('[')?;
     if let Some((name, length)) = quoted(inside) {
@@ -141,7 +141,7 @@ fn quoted(text: &str) -> Option<(String, usize)> {
     None
 }
 
-/// Whether an empty name stands here, as between the dots of `a..b`.
+/// Whether there is an empty name here, as between the dots of `a..b`.
 fn is_gap(text: &str) -> bool {
     let after = |text: &str| text.is_empty() || text.starts_with('.') || text.starts_with("[]");
     [".", "[]"]

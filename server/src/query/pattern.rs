@@ -1,6 +1,6 @@
 //! `_like`: JavaScript's regular expressions on an engine that takes linear time.
 //!
-//! Owns compiling within limits and matching. The syntax is [`syntax`]'s.
+//! Compiles patterns within limits, and matches them. [`syntax`] owns the syntax.
 
 mod syntax;
 
@@ -8,23 +8,23 @@ use regex::{Regex, RegexBuilder};
 
 use super::units;
 
-/// Longest pattern, in bytes: above the longest value, so that any value can be looked for. The
-/// longest description of a film has 740.
+/// Longest pattern, in bytes. It is longer than the longest value, so that a client can search for
+/// any value. The longest description of a film has 740 bytes.
 const LONGEST: usize = 2048;
 
 /// Largest compiled pattern, in bytes: a few thousand states, built in about a millisecond.
 const COMPILED: usize = 128 * 1024;
 
-/// Largest compiled patterns of one query, in bytes. The time that a text takes grows with their
-/// size: these take about 20 ms for the descriptions of all films.
+/// Largest size of all compiled patterns of one query together, in bytes. The matching time grows
+/// with this size: at the limit, the descriptions of all films take about 20 ms.
 const COMPILED_TOGETHER: usize = 256 * 1024;
 
-/// Longest patterns of one query once they are translated, in bytes. Plain text becomes six times
-/// as long at most. A class such as `\W` becomes a hundred bytes, and takes as long to translate as
-/// hundreds of letters.
+/// Largest size of all translated patterns of one query together, in bytes. Translation makes plain
+/// text at most six times as long. A class such as `\W` becomes a hundred bytes, and takes as long
+/// to translate as hundreds of letters.
 const TRANSLATED_TOGETHER: usize = 16 * 1024;
 
-/// The second half of a sentence about a pattern that would take too long.
+/// The second half of an error message about a pattern that would take too long.
 const TOO_LARGE: &str = "is too large a pattern; repeat less";
 
 /// A compiled pattern.
@@ -32,8 +32,8 @@ const TOO_LARGE: &str = "is too large a pattern; repeat less";
 pub(super) struct Pattern(Regex);
 
 impl Pattern {
-    /// Compiles one of so many patterns in a query, which share what patterns may take. The error
-    /// is the second half of a sentence about the parameter.
+    /// Compiles one pattern. All patterns of a query share the size limits equally. The error is
+    /// the second half of a sentence about the parameter.
     pub(super) fn parse(source: &str, patterns: usize) -> Result<Self, String> {
         if source.len() > LONGEST {
             return Err(format!("is a pattern of more than {LONGEST} bytes"));
@@ -47,7 +47,7 @@ impl Pattern {
         compiled.map(Self).map_err(|_| TOO_LARGE.to_owned())
     }
 
-    /// Whether it matches anywhere in the text.
+    /// Whether the pattern matches anywhere in the text.
     pub(super) fn matches(&self, text: &str) -> bool {
         self.0.is_match(&units::folded(text))
     }
@@ -120,7 +120,7 @@ mod tests {
         for film in catalogue["films"].as_array().unwrap() {
             let text = film["description"].as_str().unwrap();
             longest = longest.max(text.len());
-            // As a person pastes it, and as a script escapes it.
+            // The value as a person pastes it, and as a script escapes it.
             assert!(like(text, text), "{text}");
             assert!(like(&regex::escape(text), text), "{text}");
         }
@@ -141,7 +141,7 @@ mod tests {
         ] {
             assert!(Pattern::parse(&hostile, 1).is_err(), "{hostile:.20}");
         }
-        // Nothing but text; it is the looking for an end that must not take long.
+        // Plain text only: the search for a closing brace must not take long.
         let braces = "{".repeat(LONGEST - 1) + "}";
         assert!(like(&braces, &braces));
     }

@@ -1,6 +1,6 @@
 //! What each parameter of the query string asks for.
 //!
-//! Owns the parameters' names, what they may hold and how much of it. Knows no records.
+//! Owns the parameters' names, their allowed values and their limits. Knows no records.
 
 use super::{
     condition::Condition,
@@ -13,24 +13,25 @@ use super::{
     tree::{NoText, Param, Tree},
 };
 
-/// Most values in conditions; each is compared with every record.
+/// The highest number of values in conditions; each is compared with every record.
 const MOST_CONDITIONS: usize = 64;
 
-/// Most patterns in `_like`; a hostile one costs a millisecond, not the microsecond of a value.
+/// The highest number of patterns in `_like`. A hostile pattern costs a millisecond, a value only a
+/// microsecond.
 const MOST_PATTERNS: usize = 8;
 
-/// Longest JSONP callback name, in bytes; jQuery's have about 40.
+/// Longest JSONP callback name, in bytes; the names that jQuery makes have about 40.
 const LONGEST_CALLBACK: usize = 128;
 
-/// Most records that `limit` can ask for, whatever its number.
+/// The highest number of records that `limit` can ask for; a higher `limit` gets this many.
 const LIMIT_CAP: f64 = 250.0;
 
-/// Parameters that are no conditions.
+/// Parameters that are not conditions.
 const RESERVED: [&str; 10] = [
     "q", "_start", "_end", "_sort", "_order", "_limit", "_embed", "_expand", "callback", "_",
 ];
 
-/// A parameter that may be given once; nothing when it is absent or empty.
+/// A parameter that a client may give once; `None` when it is absent or empty.
 fn single(raw: &str, name: &str) -> Result<Option<String>, BadQuery> {
     let mut values = params::flat(raw, name);
     match values.len() {
@@ -43,13 +44,13 @@ fn single(raw: &str, name: &str) -> Result<Option<String>, BadQuery> {
     }
 }
 
-/// The fields to keep; nothing where all of them stay.
+/// The fields to keep; `None` to keep all of them.
 pub(super) fn fields(raw: &str) -> Result<Option<Vec<String>>, BadQuery> {
     let list = single(raw, "fields")?;
     Ok(list.map(|list| list.split(',').map(str::to_owned).collect()))
 }
 
-/// How many records to show at most.
+/// The highest number of records to show.
 pub(super) fn limit(raw: &str) -> Result<Option<usize>, BadQuery> {
     let Some(text) = single(raw, "limit")? else {
         return Ok(None);
@@ -127,7 +128,7 @@ pub(super) fn callback(param: Option<&Param>) -> Result<Option<String>, BadQuery
     Ok(Some(name.chars().filter(allowed).collect()))
 }
 
-/// Names that are relations; anything else is ignored.
+/// The names that are relations; all others are ignored.
 pub(super) fn embeds(params: &Tree) -> Vec<String> {
     let asked = ["_embed", "_expand"]
         .into_iter()

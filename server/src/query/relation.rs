@@ -1,6 +1,6 @@
 //! `_embed` and `_expand`: records in place of the links that lead to them.
 //!
-//! Owns the names of relations and the replacement. What a link leads to is the caller's to know.
+//! Owns the names of relations and the replacement. The caller finds the record for a link.
 
 use serde_json::{Map, Value};
 
@@ -15,10 +15,11 @@ pub(super) const RELATIONS: [&str; 7] = [
     "pilot",
 ];
 
-/// Finds the record that a link leads to; nothing for placeholders and for what is no link.
+/// Finds the record that a link leads to; `None` for placeholders and for text that is no link.
 pub type Resolve<'a> = &'a dyn Fn(&str) -> Option<&'a Map<String, Value>>;
 
-/// The value with its links replaced. In a list, what leads nowhere drops out; alone it is null.
+/// The value with its links replaced. A link without a record is removed from a list; alone, it
+/// becomes null.
 pub(super) fn embedded(value: &Value, resolve: Resolve<'_>) -> Value {
     let record = |link: &Value| resolve(link.as_str()?).cloned().map(Value::Object);
     match value {

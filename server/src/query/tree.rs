@@ -1,4 +1,4 @@
-//! Parameters as lists and trees, and how two spellings of one name are put together.
+//! Parameters as lists and trees, and how to merge two spellings of one name.
 //!
 //! Owns the shapes and their merging, including what the upstream's parser makes of
 //! contradictions such as `a[b]=1&a=2`. Knows no syntax.
@@ -15,7 +15,7 @@ pub(super) enum Param {
     Tree(Tree),
 }
 
-/// A list; a place not given is empty until [`Tree::compact`] closes the gaps.
+/// A list. An index without a value stays empty until [`Tree::compact`] closes the gaps.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct List {
     pub(super) items: Vec<Option<Param>>,
@@ -26,13 +26,13 @@ pub(super) struct List {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Tree {
     entries: Vec<(String, Param)>,
-    /// The highest index of what would be a list, were it not too long.
+    /// The highest index, if this tree stands for a list that is too long.
     overflow: Option<usize>,
-    /// The index given last to a text that met a tree.
+    /// The last index given to a text that was merged into this tree.
     conflict: Option<usize>,
 }
 
-/// Text that a value cannot give: its own `toString` hides the language's.
+/// The value has no text: its own field `toString` hides JavaScript's method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NoText;
 
@@ -52,12 +52,12 @@ impl From<Vec<Option<Param>>> for List {
 }
 
 impl Param {
-    /// Whether a script's `if (value)` holds: everything but the empty text.
+    /// Whether JavaScript's `if (value)` holds: true for everything except the empty text.
     pub(super) fn is_given(&self) -> bool {
         !matches!(self, Self::Text(text) if text.is_empty())
     }
 
-    /// The value's items where it is a list, itself otherwise.
+    /// The items of a list; any other value as the only item.
     pub(super) fn into_items(self) -> Vec<Self> {
         match self {
             Self::List(list) => list.items.into_iter().flatten().collect(),
@@ -65,7 +65,7 @@ impl Param {
         }
     }
 
-    /// What `String(value)` gives.
+    /// The result of `String(value)`.
     pub(super) fn text(&self) -> Result<String, NoText> {
         match self {
             Self::Text(text) => Ok(text.clone()),
@@ -148,7 +148,7 @@ impl List {
         self.limited()
     }
 
-    /// Itself, or a tree of its indexes where it is longer than lists may be.
+    /// The list itself, or a tree of its indexes if it is longer than lists may be.
     fn limited(self) -> Param {
         if self.items.len() <= LIST_LIMIT {
             return Param::List(self);
@@ -203,7 +203,7 @@ impl Tree {
             .map(|(name, value)| (name.as_str(), value))
     }
 
-    /// Adds what `source` holds, value by value.
+    /// Adds the values of `source`, one by one.
     pub(super) fn merge(&mut self, source: Param) {
         let (entries, overflow) = match source {
             Param::Text(_) => return,

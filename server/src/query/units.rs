@@ -1,18 +1,18 @@
-//! Text as JavaScript's regular expressions see it: UTF-16 units, capitals and small letters alike.
+//! Text as JavaScript's regular expressions see it: UTF-16 units, without regard to case.
 //!
-//! Owns the alphabet that patterns and texts are both written in before they meet, and sets of
-//! it. Knows no pattern syntax.
+//! Owns the alphabet into which patterns and texts are both converted before matching, and sets
+//! of its characters. Knows no pattern syntax.
 //!
-//! A unit becomes one character: ASCII stays, everything else moves to the private planes, where
-//! no character counts as part of a word. So `.` is one unit of an emoji's two, `\b` knows
-//! ASCII words only, and a letter meets exactly the letters that JavaScript lets it meet.
+//! Each unit becomes one character: ASCII stays, all other units move to the private planes, where
+//! no character is part of a word. So `.` matches one of an emoji's two units, `\b` knows only
+//! ASCII words, and a letter matches exactly the letters that it matches in JavaScript.
 
 use std::fmt::Write;
 
-/// Added to units beyond ASCII. No sum is a surrogate or beyond the last character.
+/// The number added to units beyond ASCII. No sum is a surrogate or above the last character.
 const SHIFT: u32 = 0x10_0000;
 
-/// All units that have a capital other than themselves lie in these ranges.
+/// These ranges contain all units that differ from their capital.
 const CASED: [(u16, u16); 13] = [
     (0x0041, 0x0587),
     (0x10d0, 0x10ff),
@@ -29,7 +29,7 @@ const CASED: [(u16, u16); 13] = [
     (0xff41, 0xff5a),
 ];
 
-/// The text in the alphabet, letters as capitals.
+/// The text in the alphabet, with all letters as capitals.
 pub(super) fn folded(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_uppercase();
@@ -39,7 +39,7 @@ pub(super) fn folded(text: &str) -> String {
         .collect()
 }
 
-/// A single unit as a pattern that matches it whatever its case.
+/// A pattern that matches a single unit without regard to case.
 pub(super) fn literal(unit: u16) -> String {
     format!("\\x{{{:X}}}", u32::from(letter(capital(unit))))
 }
@@ -50,7 +50,7 @@ fn letter(unit: u16) -> char {
     char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
 }
 
-/// The unit's capital, where that is one unit and does not become ASCII.
+/// The unit's capital, if that is a single unit. A unit beyond ASCII never becomes ASCII.
 fn capital(unit: u16) -> u16 {
     let Some(small) = char::from_u32(u32::from(unit)) else {
         return unit;
@@ -62,7 +62,7 @@ fn capital(unit: u16) -> u16 {
     }
 }
 
-/// A set of units, by ranges, both ends included.
+/// A set of units, as ranges that include both ends.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Units(Vec<(u16, u16)>);
 
@@ -128,7 +128,7 @@ impl Units {
         }
         let mut out = String::from(if negated { "[^" } else { "[" });
         for (first, last) in ranges {
-            // ASCII does not move, so a range across its end is two.
+            // ASCII does not move, so a range across its end becomes two ranges.
             for (first, last) in [(first, last.min(0x7f)), (first.max(0x80), last)] {
                 if first <= last {
                     let (first, last) = (u32::from(letter(first)), u32::from(letter(last)));
@@ -153,7 +153,7 @@ impl Units {
         all
     }
 
-    /// The ranges in order, those that touch made one.
+    /// The ranges in order; ranges that touch are merged.
     fn sorted(&self) -> Vec<(u16, u16)> {
         let mut ranges = self.0.clone();
         ranges.sort_unstable();

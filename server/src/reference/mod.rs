@@ -1,6 +1,7 @@
-//! The reference: one OpenAPI document, written by hand, served as it is and as a page for people.
+//! The reference: one OpenAPI document, written by hand. The server sends it as it is, and as a
+//! page for people.
 //!
-//! Pure. Knows the document's shape and nothing of what it says.
+//! Pure. Knows the document's structure, not its content.
 
 mod read;
 
@@ -10,7 +11,7 @@ use serde_json::Value;
 use self::read::{Reader, entries, prose, text};
 use crate::render::{Body, JSON, pretty};
 
-/// Checked against running servers by `testkit/tests/reference`.
+/// `testkit/tests/reference` checks it against running servers.
 const DOCUMENT: &str = include_str!("../../openapi.json");
 
 /// Both forms of the reference.
@@ -23,7 +24,7 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// For a mirror that clients know under `base`; its paths begin with `prefix`.
+    /// The reference of a mirror that clients know under `base`; its paths begin with `prefix`.
     pub fn render(base: &str, prefix: &str) -> Self {
         let mut document: Value = serde_json::from_str(DOCUMENT).expect("openapi.json is JSON");
         document["servers"][0]["url"] = base.into();
@@ -36,7 +37,7 @@ impl Reference {
     }
 }
 
-/// Text in which backticks mark what is typed: pieces, and whether each is typed.
+/// Text split at its backticks: each piece, and whether it is code.
 type Prose<'a> = Vec<(bool, &'a str)>;
 
 #[derive(Template)]
@@ -50,18 +51,18 @@ struct Page<'a> {
     parameters: Vec<Parameter<'a>>,
     headers: Vec<(&'a str, Prose<'a>)>,
     problems: Vec<Problem<'a>>,
-    /// What all records have in common.
+    /// The description of what all records have in common.
     records: Prose<'a>,
     schemas: Vec<Schema<'a>>,
 }
 
 struct Endpoint<'a> {
     path: &'a str,
-    /// The path with its example parameters filled in.
+    /// The path, filled in with its example parameters.
     href: String,
     summary: Prose<'a>,
     description: Prose<'a>,
-    /// Names, with the places where they are explained.
+    /// Names of parameters, each with the anchor of its explanation.
     parameters: Vec<(&'a str, &'a str)>,
     answers: Vec<(&'a str, &'a str)>,
 }
@@ -77,7 +78,7 @@ struct Parameter<'a> {
 struct Example<'a> {
     summary: &'a str,
     shown: String,
-    /// Nothing where it cannot be followed with a click.
+    /// `None` if a browser cannot open it with a click.
     href: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Reads an OpenAPI document into what the page shows of it.
+//! Reads from an OpenAPI document what the page shows.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{Endpoint, Example, Field, Parameter, Problem, Prose, Schema};
 use crate::render::pretty;
 
-/// What a query may hold as it is; everything else is escaped.
+/// Everything except the characters that may stand in a query unescaped.
 const ESCAPED: AsciiSet = NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -14,7 +14,7 @@ const ESCAPED: AsciiSet = NON_ALPHANUMERIC
     .remove(b'~')
     .remove(b',');
 
-/// Reads a document into what the template shows.
+/// Reads from a document what the template shows.
 pub(super) struct Reader<'a> {
     pub(super) document: &'a Value,
     pub(super) prefix: &'a str,
@@ -78,7 +78,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Answers that are no success, with what they look like.
+    /// The error answers, with examples.
     pub(super) fn problems(&self) -> Vec<Problem<'a>> {
         let responses = &self.document["components"]["responses"];
         let problem = |(status, name): (&'static str, &str)| {
@@ -125,7 +125,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What a reference within the document leads to, with its name; anything else is itself.
+    /// The target of a reference within the document, with its name; any other value unchanged.
     fn resolve(&self, value: &'a Value) -> (&'a str, &'a Value) {
         let Some(path) = value["$ref"].as_str() else {
             return ("", value);

@@ -1,4 +1,4 @@
-//! One body in every form in which it leaves: as it is, as gzip, as Brotli, with its tag.
+//! One body in all forms that the server sends: plain, gzip and Brotli, with its tag.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -12,11 +12,10 @@ use flate2::write::GzEncoder;
 use http::HeaderValue;
 use sha1::{Digest, Sha1};
 
-/// Bodies smaller than this, in bytes, are not worth compressing; the upstream draws its line
-/// here as well.
+/// The server, like the upstream, does not compress bodies smaller than this, in bytes.
 const MIN_COMPRESSED: usize = 1024;
 
-/// 13 ms for the largest body where the best quality, 11, takes 81 ms for 2 % less.
+/// Takes 13 ms for the largest body. The best quality, 11, takes 81 ms and saves 2 % more.
 const BROTLI_QUALITY: i32 = 9;
 
 /// The smallest and the largest Brotli window, in bits (RFC 7932, section 9.1).
@@ -27,20 +26,20 @@ const BROTLI_WINDOWS: std::ops::RangeInclusive<u32> = 10..=22;
 pub struct Body {
     /// The value of `Content-Type`.
     pub content_type: &'static str,
-    /// As it is.
+    /// The plain body.
     pub identity: Bytes,
-    /// As gzip, where that is smaller.
+    /// As gzip, if that is smaller.
     pub gzip: Option<Bytes>,
-    /// As Brotli, where that is smaller.
+    /// As Brotli, if that is smaller.
     pub brotli: Option<Bytes>,
     /// The weak entity tag that stands for all forms.
     pub etag: HeaderValue,
-    /// When the content last changed, where that is known.
+    /// When the content last changed, if that is known.
     pub last_modified: Option<DateTime<Utc>>,
 }
 
 impl Body {
-    /// A body that is served often enough to be worth some milliseconds now.
+    /// A body that the server sends often: compressing it now costs some milliseconds once.
     pub fn new(content_type: &'static str, text: impl Into<Bytes>) -> Self {
         let plain = Self::uncompressed(content_type, text);
         if plain.identity.len() < MIN_COMPRESSED {
@@ -56,7 +55,7 @@ impl Body {
         }
     }
 
-    /// The same as [`new`](Self::new), but an earlier body of the same text is taken as it is.
+    /// The same as [`new`](Self::new), but reuses an earlier body with the same text.
     pub fn renew(earlier: Option<&Self>, content_type: &'static str, text: String) -> Self {
         match earlier {
             Some(body) if body.identity == text && body.content_type == content_type => {
@@ -66,7 +65,7 @@ impl Body {
         }
     }
 
-    /// The body, with the moment of its last change.
+    /// The body, with the time of its last change.
     #[must_use]
     pub fn modified_at(self, moment: DateTime<Utc>) -> Self {
         Self {
@@ -75,7 +74,7 @@ impl Body {
         }
     }
 
-    /// A body that is served once.
+    /// A body that the server sends only once.
     pub fn uncompressed(content_type: &'static str, text: impl Into<Bytes>) -> Self {
         let identity = text.into();
         let etag = etag(&identity);
@@ -90,8 +89,8 @@ impl Body {
     }
 }
 
-/// The tag that the upstream's framework gives a body, so that validators which clients have from
-/// the upstream go on validating here: length in hex, and 27 characters of SHA-1 in base 64.
+/// The tag that the upstream's framework gives a body, so that validators which clients got from
+/// the upstream stay valid here: length in hex, and 27 characters of SHA-1 in base 64.
 fn etag(body: &[u8]) -> HeaderValue {
     let mut tag = format!("W/\"{:x}-", body.len());
     let digest = STANDARD_NO_PAD.encode(Sha1::digest(body));
@@ -109,7 +108,7 @@ fn gzip(body: &[u8]) -> Vec<u8> {
 
 fn brotli(body: &[u8]) -> Vec<u8> {
     let mut compressed = Vec::new();
-    // A window as large as the body will do, and costs much less to set up than the largest.
+    // A window as large as the body is enough, and costs much less to set up than the largest.
     let needed = usize::BITS - body.len().leading_zeros();
     let window = needed.clamp(*BROTLI_WINDOWS.start(), *BROTLI_WINDOWS.end());
     let parameters = brotli::enc::BrotliEncoderParams {

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use shared::catalogue::{Collection, Record};
 use shared::snapshot::Snapshot;
 
-/// The hosts under which the API has been known over the years; data in circulation names them all.
+/// The hosts that the API has had over the years. Existing data contains all of them.
 const KNOWN_HOSTS: [&str; 4] = [
     "ghibliapi.vercel.app",
     "ghibliapi.herokuapp.com",
@@ -12,7 +12,7 @@ const KNOWN_HOSTS: [&str; 4] = [
     "ghibli.rest",
 ];
 
-/// Most base URLs that the data's own `url` fields add to the known ones.
+/// The highest number of base URLs that the `url` fields in the data add to the known ones.
 const MOST_OWN_NAMES: usize = 8;
 
 /// Fields whose links lead to pictures. The mirror has none.
@@ -41,12 +41,12 @@ impl Links {
     }
 }
 
-/// Writes records with their links pointing where they should.
+/// Writes records so that their links point where the configuration says.
 pub(super) struct Rewriting<'a>(Option<(&'a str, Names<'a>)>);
 
 impl Rewriting<'_> {
-    /// A record, rewritten. Only whole values are links; prose that mentions one is left alone,
-    /// and so are links to other hosts, and pictures.
+    /// A record with rewritten links. Only a whole value counts as a link. Links inside longer
+    /// text, links to other hosts and links to pictures stay unchanged.
     pub(super) fn record(&self, record: &Record) -> Map<String, Value> {
         let mut fields = record.fields().clone();
         if let Self(Some((base, names))) = self {
@@ -76,20 +76,20 @@ fn rewrite(value: &mut Value, base: &str, names: &Names<'_>) {
     }
 }
 
-/// The base URLs under which links name the upstream: the configured one, those that are known,
-/// and those that the data gives itself. The API has moved before, and its data lagged behind.
+/// The base URLs by which links name the upstream: the configured one, the known ones, and those
+/// in the data's own `url` fields. The API has moved before, and its data still had old URLs.
 struct Names<'a>(Vec<Name<'a>>);
 
-/// One of them.
+/// One base URL of the upstream.
 #[derive(Clone, Copy)]
 struct Name<'a> {
     host: &'a str,
-    /// What its own paths begin with: a mirror of a mirror may have an upstream below a path.
+    /// The prefix of its paths: the upstream of a mirror may be another mirror below a path.
     prefix: &'a str,
 }
 
 impl<'a> Names<'a> {
-    /// From the configured base URL.
+    /// The configured base URL and the known ones.
     fn of(url: &'a str) -> Self {
         let (host, path) = host_and_path(url).unwrap_or((url, ""));
         let prefix = path.trim_end_matches('/');
@@ -97,7 +97,7 @@ impl<'a> Names<'a> {
         Self([vec![Name { host, prefix }], known.into()].concat())
     }
 
-    /// Adds what stands before `/{collection}/{id}` in the `url` of the record with that id.
+    /// Adds the base URL before `/{collection}/{id}` in the `url` of the record with that id.
     fn add_own(&mut self, snapshot: &'a Snapshot) {
         let most = self.0.len() + MOST_OWN_NAMES;
         for collection in Collection::ALL {
@@ -114,8 +114,8 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// The path and query of a link to something that the mirror has as well; nothing for any
-    /// other text.
+    /// The path and query of a link to something that the mirror also has; `None` for any other
+    /// text.
     fn path<'t>(&self, text: &'t str) -> Option<&'t str> {
         let (host, path) = host_and_path(text)?;
         if path.contains(char::is_whitespace) {
@@ -135,7 +135,7 @@ impl Name<'_> {
     }
 }
 
-/// What a record's own `url` calls the upstream.
+/// The upstream's base URL in a record's own `url`.
 fn own_name<'a>(url: &'a str, collection: Collection, id: &str) -> Option<Name<'a>> {
     let (host, path) = host_and_path(url)?;
     let path = path.strip_suffix('/').unwrap_or(path);
@@ -144,8 +144,8 @@ fn own_name<'a>(url: &'a str, collection: Collection, id: &str) -> Option<Name<'
     Some(Name { host, prefix })
 }
 
-/// Whether a path, and what follows it, leads to the root, to a collection or below one, or to all
-/// of them; not to a picture that the upstream has on the same host.
+/// Whether a path leads to the root, to a collection or below one, or to `/db`; not to a picture on
+/// the upstream's host.
 fn is_served(path: &str) -> bool {
     let Some(rest) = path.strip_prefix('/') else {
         return path.is_empty() || path.starts_with(['?', '#']);
@@ -154,7 +154,7 @@ fn is_served(path: &str) -> bool {
     segment.is_empty() || segment == "db" || segment.parse::<Collection>().is_ok()
 }
 
-/// With and without `www.` a host is the same.
+/// A host with `www.` is the same as the host without it.
 fn is_same_host(one: &str, other: &str) -> bool {
     fn bare(host: &str) -> &str {
         match host.get(..4) {
@@ -165,7 +165,7 @@ fn is_same_host(one: &str, other: &str) -> bool {
     bare(one).eq_ignore_ascii_case(bare(other))
 }
 
-/// An HTTP URL's host, with its port unless that is the scheme's own, and everything after it.
+/// The host of an HTTP URL (with its port, unless that is the default), and everything after it.
 fn host_and_path(url: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = url.split_once("://")?;
     let own_port = match scheme {

@@ -1,7 +1,7 @@
-//! A snapshot as bytes: every JSON body of a generation, compressed and tagged, made once.
+//! A snapshot as bytes: every JSON body of a generation, rendered, compressed and tagged once.
 //!
-//! Pure: the same snapshot and links give the same bytes on every replica. Bodies are formatted
-//! as the upstream formats them, which is as JavaScript's `JSON.stringify(value, null, 2)`.
+//! Pure: the same snapshot and links give the same bytes on every replica. Bodies have the
+//! upstream's format, which is that of JavaScript's `JSON.stringify(value, null, 2)`.
 
 mod body;
 mod links;
@@ -19,7 +19,7 @@ use links::Rewriting;
 pub use body::Body;
 pub use links::Links;
 
-/// What JSON is served as; the upstream says it in these words.
+/// The content type of JSON, spelt as the upstream spells it.
 pub const JSON: &str = "application/json; charset=utf-8";
 
 /// The JSON side of the mirror for one generation.
@@ -43,20 +43,20 @@ pub struct Shelf {
     positions: HashMap<String, usize>,
 }
 
-/// One record, its links pointing where they should.
+/// One record, with its links rewritten.
 #[derive(Debug)]
 pub struct Item {
-    /// By what it is known.
+    /// The record's id.
     pub id: String,
-    /// What it says.
+    /// The record's fields.
     pub fields: Map<String, Value>,
-    /// The same as bytes.
+    /// The record as bytes.
     pub body: Body,
 }
 
 impl Site {
-    /// Renders a snapshot. Bodies that an earlier site had already are taken from there, as
-    /// compressing all of them takes a fifth of a second; not for the request path in any case.
+    /// Renders a snapshot. Reuses unchanged bodies of an earlier site, because compressing all of
+    /// them takes a fifth of a second. Do not call it on the request path.
     pub fn render(snapshot: &Snapshot, links: &Links, earlier: Option<&Self>) -> Self {
         let links = links.of(snapshot);
         let shelves = PerCollection::from_fn(|collection| {
@@ -88,7 +88,7 @@ impl Site {
         Some(&self.shelves[collection].item(id)?.fields)
     }
 
-    /// The records of collection `to` that belong to a record, from either side of the link.
+    /// The records of collection `to` that belong to a record, whichever of them holds the link.
     pub fn related<'a>(
         &'a self,
         from: Collection,
@@ -164,7 +164,7 @@ fn json(value: &impl serde::Serialize, earlier: Option<&Body>) -> Body {
     Body::renew(earlier, JSON, pretty(value))
 }
 
-/// Formats as the upstream does.
+/// Formats JSON as the upstream does.
 pub fn pretty(value: &impl serde::Serialize) -> String {
     serde_json::to_string_pretty(value).expect("JSON values serialise")
 }

@@ -1,4 +1,4 @@
-//! One question over HTTP, and what of the answer counts.
+//! Sends one question over HTTP, and keeps the parts of the answer that matter.
 
 use std::{
     io::{Read, Write},
@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-/// What clients can rely on in an answer. Addresses are without their host.
+/// The parts of an answer on which clients can rely. Addresses have no host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Observation {
     pub(crate) status: u16,
@@ -16,7 +16,7 @@ pub(crate) struct Observation {
     pub(crate) body: String,
 }
 
-/// Longest wait for an answer: a question that hangs is a bug.
+/// The longest wait for an answer; a longer one is a bug.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Asks `base_url` (`http://host:port`) for `path_and_query`.
@@ -25,7 +25,7 @@ pub(crate) fn ask(base_url: &str, path_and_query: &str) -> Observation {
     let host = base_url.strip_prefix("http://").expect("plain HTTP");
     let mut stream = TcpStream::connect(host).expect("a listener");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    // In one piece: a server that refuses the first line may close before the rest is sent.
+    // Send it in one piece: a server that refuses the first line may close before the rest arrives.
     let request =
         format!("GET {path_and_query} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).expect("a request");
@@ -36,8 +36,8 @@ pub(crate) fn ask(base_url: &str, path_and_query: &str) -> Observation {
     parse(&String::from_utf8_lossy(&answer), base_url)
 }
 
-/// A `Link` header in which the characters are raw that the mirror escapes and the oracle repeats as
-/// they came.
+/// A `Link` header without the escapes that the mirror adds: the oracle repeats these characters
+/// unchanged.
 pub(crate) fn unescaped(link: &str) -> String {
     let escapes = [("%22", "\""), ("%3C", "<"), ("%3E", ">"), ("%60", "`")];
     let link = link.to_owned();

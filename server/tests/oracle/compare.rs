@@ -1,35 +1,35 @@
-//! When two answers count as the same, and the reasons for which they may differ.
+//! Decides whether two answers count as the same, and for which reasons they may differ.
 
 use std::fmt;
 
 use crate::ask::{Observation, ask};
 
-/// A difference that is wanted. Each has a rule that says when it applies.
+/// An intended difference. Each has a rule that decides when it applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Difference {
-    /// The upstream fails; the mirror says which parameter is wrong.
+    /// The upstream fails; the mirror names the wrong parameter.
     Refused,
-    /// The mirror refuses what the upstream would fail on, had it come to it with these records.
+    /// The mirror refuses a fault that the upstream does not reach with these records.
     RefusedAtOnce,
     /// Look-around, back-references and patterns too large for linear time.
     Dialect,
-    /// Longer, or more, than the mirror reads.
+    /// The query exceeds the mirror's limits on size or number.
     TooMuch,
     /// `95` equals `"95"`.
     NumberAsText,
-    /// Links give way to records.
+    /// The mirror replaces links with records.
     Embedded,
-    /// Methods of the language are no fields.
+    /// In the mirror, methods of JavaScript are not fields.
     Inherited,
-    /// A link to another page is left out where it does not lead there.
+    /// The mirror leaves out a link that leads to a wrong page.
     LeadsNowhere,
-    /// Letters beyond ASCII without their escapes are UTF-8; the upstream misreads some and does
-    /// not take others. And where an escape is broken, it leaves raw characters beside it as they
-    /// are.
+    /// The mirror reads unescaped letters beyond ASCII as UTF-8; the upstream misreads some and
+    /// refuses others. If an escape is broken, the upstream leaves raw characters beside it
+    /// unchanged.
     Unescaped,
 }
 
-/// What came of a comparison.
+/// The result of a comparison.
 pub(crate) enum Verdict {
     Same,
     Named(Vec<Difference>),
@@ -37,7 +37,7 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
-    /// For counting.
+    /// The name under which the test counts this result.
     pub(crate) fn name(&self) -> String {
         match self {
             Self::Same => "same".to_owned(),
@@ -47,13 +47,13 @@ impl Verdict {
     }
 }
 
-/// Both sides' addresses.
+/// The addresses of both sides.
 struct Sides<'a> {
     mirror: &'a str,
     oracle: &'a str,
 }
 
-/// Asks both sides and compares.
+/// Sends the question to both sides and compares the answers.
 pub(crate) fn judge(mirror: &str, oracle: &str, question: &str) -> Verdict {
     let sides = Sides { mirror, oracle };
     let (ours, theirs) = sides.ask(question);
@@ -134,7 +134,7 @@ impl Sides<'_> {
         if parameter == "limit" && guilty.iter().any(is_fraction) {
             return Some(Difference::RefusedAtOnce);
         }
-        // In a list of steps the upstream stumbles only when it comes to that step.
+        // In a list of steps, the upstream fails only when it reaches the faulty step.
         if parameter == "_sort"
             && guilty
                 .iter()
@@ -142,14 +142,15 @@ impl Sides<'_> {
         {
             return Some(Difference::RefusedAtOnce);
         }
-        // Alone, and with records to look at, it is the same failure.
+        // Without the other parameters, and with records to read, the upstream must fail too.
         let collection = path.split('/').nth(1)?;
         let alone = ask(self.oracle, &format!("/{collection}?{}", guilty.join("&")));
         (alone.status == 500).then_some(Difference::RefusedAtOnce)
     }
 
-    /// Which parameters are understood otherwise. Without them both sides have to agree, so that
-    /// they hide nothing else. One reason is looked for before several are taken together.
+    /// The reasons why both sides read some parameters differently. Without these parameters both
+    /// sides must agree, so that a reason hides no other difference. Tries each single reason
+    /// before all of them together.
     fn meanings(&self, question: &str, status: u16) -> Option<Vec<Difference>> {
         let (path, query) = question.split_once('?')?;
         let pieces: Vec<_> = query
@@ -164,7 +165,7 @@ impl Sides<'_> {
         }
         let single = present.iter().map(|difference| vec![*difference]);
         let mut candidates = single.chain([present.clone()]).filter(|candidate| {
-            // Of these, only the names of relations can make the upstream fail.
+            // Of these reasons, only names of relations can make the upstream fail.
             status < 500 || candidate.contains(&Difference::Embedded)
         });
         candidates.find(|candidate| {
@@ -180,8 +181,8 @@ impl Sides<'_> {
     }
 }
 
-/// Whether nothing differs but that links are missing which do not lead where they say: the number
-/// of the page was not found where it stands.
+/// Whether the only difference is that the mirror leaves out links that lead to a wrong page,
+/// because the upstream did not find the page number in the query.
 pub(crate) fn leads_nowhere(question: &str, ours: &Observation, theirs: &Observation) -> bool {
     let (Some(our_links), Some(their_links)) = (&ours.link, &theirs.link) else {
         return false;
@@ -201,7 +202,7 @@ pub(crate) fn leads_nowhere(question: &str, ours: &Observation, theirs: &Observa
                 "next" => leads_to != asked + 1,
                 "prev" => leads_to + 1 != asked,
                 "first" => leads_to != 1,
-                // There is more than one page, or there were no links.
+                // There are links, so there is more than one page.
                 _ => leads_to == asked || leads_to == 1,
             }
         })
@@ -216,7 +217,7 @@ fn links(header: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// The page that an address asks for, as far as that is one number in one parameter.
+/// The page that an address asks for, if that is one number in one parameter.
 fn page(url: &str) -> u64 {
     let query = url.split_once('?').map_or("", |(_, query)| query);
     let mut pages = query.split('&').filter(|piece| name(piece) == "_page");
@@ -232,7 +233,7 @@ fn page(url: &str) -> u64 {
     digits.parse().unwrap_or(1).max(1)
 }
 
-/// The difference that a parameter alone can make to an answer.
+/// The difference that a single parameter can cause in an answer.
 fn meaning(piece: &str) -> Option<Difference> {
     if !piece.is_ascii() || is_raw_beside_broken(piece) {
         return Some(Difference::Unescaped);
@@ -257,8 +258,8 @@ fn meaning(piece: &str) -> Option<Difference> {
     (equates && is_number_or_truth(&value)).then_some(Difference::NumberAsText)
 }
 
-/// Whether a character stands raw that the mirror escapes at once, and an escape is broken, so that
-/// all of them stay.
+/// Whether the piece has a raw character that the mirror escapes at once, and also a broken escape,
+/// so that all of its characters stay as they are.
 fn is_raw_beside_broken(piece: &str) -> bool {
     let is_escape = |rest: &str| {
         let digits = rest.as_bytes().get(..2);
@@ -269,7 +270,7 @@ fn is_raw_beside_broken(piece: &str) -> bool {
     piece.contains(['"', '<', '>', '`']) && !(is_whole && text.is_ok())
 }
 
-/// Whether the upstream turns the text into something other than text.
+/// Whether the upstream converts the text to another type.
 fn is_number_or_truth(text: &str) -> bool {
     let number = !text.starts_with('0') && text.parse::<f64>().is_ok_and(|number| !number.is_nan());
     matches!(text, "true" | "false" | "0") || number
@@ -307,7 +308,7 @@ fn name(piece: &str) -> String {
     decoded(piece.split('=').next().unwrap_or_default())
 }
 
-/// The name before any brackets.
+/// The part of the name before any brackets.
 fn top_name(piece: &str) -> String {
     let name = name(piece);
     match name.strip_prefix('[') {
@@ -328,7 +329,7 @@ fn decoded(text: &str) -> String {
     decoded.unwrap_or(text)
 }
 
-/// Two answers that should have been one.
+/// Describes two answers that should be the same.
 struct Report<'a> {
     sides: &'a Sides<'a>,
     question: &'a str,

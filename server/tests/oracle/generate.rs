@@ -1,4 +1,4 @@
-//! Questions from a seed: everything clients do, and much that no client should.
+//! Makes questions from a seed: all that clients send, and much that no client should send.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use crate::{
     words::{FIELDS, INHERITED, LIMITS, NONSENSE, PATHS, PATTERNS, SLICES, VALUES},
 };
 
-/// A small generator of numbers (`SplitMix64`); equal seeds give equal numbers everywhere.
+/// A small random number generator (`SplitMix64`); equal seeds give equal numbers everywhere.
 struct Dice(u64);
 
 impl Dice {
@@ -24,7 +24,7 @@ impl Dice {
         usize::try_from(self.next() >> 33).expect("31 bits") % bound
     }
 
-    /// Once in `times`.
+    /// True once in `times` calls, on average.
     fn rarely(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }
@@ -51,7 +51,7 @@ fn question(dice: &mut Dice, found: &[&Fact]) -> String {
         return path.to_owned();
     }
     while dice.rarely(7) {
-        // The same name once more, spelt the same way or not.
+        // Repeat the name, sometimes in another spelling.
         let name = pieces[dice.below(pieces.len())].split(['=', '[']).next();
         let name = name.unwrap_or_default().to_owned() + dice.pick(&["", "", "[]", "[0]", "[x]"]);
         let again = name + "=" + &encoded_value(dice, found);
@@ -66,7 +66,7 @@ pub(crate) struct Fact {
     pub(crate) text: String,
 }
 
-/// Those of a collection, in its order.
+/// The fields of a collection, in its order.
 pub(crate) fn facts(collection: &str) -> Vec<Fact> {
     fn gather(path: &str, value: &Value, into: &mut Vec<Fact>) {
         let below = |name: &str| {
@@ -175,7 +175,7 @@ fn field(dice: &mut Dice) -> String {
     name.into()
 }
 
-/// A field with a value that some record has there.
+/// A field with a value that some record has in it.
 fn known(dice: &mut Dice, found: &[&Fact], suffixes: &[&str]) -> (String, String) {
     let fact = dice.pick(found);
     (fact.path.clone() + dice.pick(suffixes), fact.text.clone())
@@ -185,7 +185,7 @@ fn value(dice: &mut Dice, found: &[&Fact]) -> String {
     match dice.below(5) {
         0..=1 => dice.pick(&VALUES).into(),
         2 => {
-            // A part of a text, as people search for parts.
+            // A part of a text, because people search for parts.
             let text: Vec<char> = dice.pick(found).text.chars().collect();
             let start = dice.below(text.len() + 1);
             let length = dice.below(8);
@@ -247,7 +247,7 @@ fn nonsense(dice: &mut Dice) -> String {
     }
 }
 
-/// Percent-encoded, sometimes more than needed and sometimes badly.
+/// Percent-encodes a text, sometimes more than necessary and sometimes incorrectly.
 fn encoded(dice: &mut Dice, text: &str) -> String {
     let (eager, plus, raw) = (dice.rarely(12), dice.rarely(2), dice.rarely(20));
     let mut out = String::new();

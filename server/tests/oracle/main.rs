@@ -1,8 +1,9 @@
-//! Asks this mirror and the software that the upstream runs the same questions, and compares.
+//! Sends the same questions to this mirror and to the upstream's own software (the oracle), and
+//! compares the answers.
 //!
-//! Two tests: one against the live oracle (`npm ci` in `testkit/oracle` first), one against
-//! answers recorded from it, which needs nothing installed. Where `CI` is set, the live one does
-//! not let itself be skipped.
+//! Two tests: one against the live oracle (run `npm ci` in `testkit/oracle` first), one against
+//! answers recorded from it, which needs nothing installed. If `CI` is set, the live test fails
+//! instead of being skipped.
 //!
 //! | variable | means | unless set |
 //! |---|---|---|
@@ -61,8 +62,8 @@ fn the_mirror_answers_as_the_live_oracle_does() {
     );
 }
 
-/// The upstream finds `"95"` by the pattern `^95$` alone; here `95` finds the same records, and
-/// `_ne` the others.
+/// The upstream finds `"95"` only by the pattern `^95$`. In the mirror, `95` finds the same
+/// records, and `_ne` finds the others.
 fn numbers_find_their_text(mirror: &str, oracle: &str) {
     let ids = |base: &str, question: &str| -> Vec<String> {
         let body = ask(base, &format!("{question}&fields=id")).body;
@@ -106,8 +107,8 @@ fn the_mirror_answers_as_recorded() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
-/// Writes the recorded answers anew: questions on which both sides agree and that change what
-/// comes back.
+/// Records the answers again: to questions on which both sides agree, and whose query changes the
+/// answer.
 #[test]
 #[ignore = "changes a file of the repository"]
 fn record() {

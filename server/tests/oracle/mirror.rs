@@ -1,4 +1,4 @@
-//! The mirror's side: the real server, over a cache that the real poller filled with the test
+//! The mirror's side: the real server, with a cache that the real poller filled with the test
 //! catalogue.
 
 use std::fs;
@@ -10,16 +10,16 @@ use testkit::process::{Process, RunningServer, Server, binaries};
 use testkit::upstream::Upstream;
 use tokio::runtime::Runtime;
 
-/// The test catalogue, collections by name.
+/// The test catalogue: its collections by name.
 pub(crate) fn catalogue() -> Map<String, Value> {
     let text = fs::read_to_string(beside("catalogue.json")).expect("the catalogue");
     serde_json::from_str(&text).expect("JSON")
 }
 
-/// A running mirror of the test catalogue; ends when dropped.
+/// A running mirror of the test catalogue; it stops when dropped.
 pub(crate) struct Mirror {
     pub(crate) base: String,
-    // In the order in which they have to end.
+    // Rust drops the fields in this order, and the processes must stop in this order.
     _server: RunningServer,
     _runtime: Runtime,
     _cache: TempDir,

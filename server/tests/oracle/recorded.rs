@@ -1,6 +1,7 @@
-//! Answers of the oracle, kept for machines that cannot run it.
+//! Recorded answers of the oracle, for machines that cannot run it.
 //!
-//! One line each. Where an answer is whole records of its collection, their places stand for it.
+//! One line for each answer. If an answer consists of whole records of its collection, the line
+//! has their positions instead.
 
 use std::fs;
 
@@ -22,7 +23,7 @@ pub(crate) struct Recording {
 }
 
 impl Recording {
-    /// How the answer from `base` differs, if it does, and not only by links that lead nowhere.
+    /// How the answer from `base` differs, if it does. Links to a wrong page do not count.
     pub(crate) fn difference(&self, base: &str) -> Option<String> {
         let seen = ask(base, &self.question);
         let Self { question, answer } = self;
@@ -39,7 +40,7 @@ pub(crate) fn all() -> Vec<Recording> {
         .collect()
 }
 
-/// Asks `base` and replaces the file.
+/// Sends the questions to `base`, and replaces the file with the answers.
 pub(crate) fn write(base: &str, questions: impl Iterator<Item = String>) {
     let lines = questions.map(|question| {
         let answer = ask(base, &question);
@@ -88,7 +89,7 @@ fn collection(question: &str) -> Vec<Value> {
     catalogue()[name].as_array().expect("a list").clone()
 }
 
-/// The body made of the records at these places.
+/// The body that consists of the records at these positions.
 fn whole(question: &str, places: &[Value]) -> String {
     let all = collection(question);
     let place = |value: &Value| usize::try_from(value.as_u64().expect("a place")).expect("a place");
@@ -96,7 +97,7 @@ fn whole(question: &str, places: &[Value]) -> String {
     serde_json::to_string_pretty(&records).expect("JSON")
 }
 
-/// The places of the records that make this body; nothing where it is made of anything else.
+/// The positions of the records in this body; `None` if the body holds anything else.
 fn places(question: &str, body: &str) -> Option<Vec<usize>> {
     let all = collection(question);
     let shown: Vec<Value> = serde_json::from_str(body).ok()?;

@@ -1,6 +1,6 @@
-//! What questions are made of: fields, values, patterns and numbers that have surprised someone.
+//! The parts of questions: fields, values, patterns and numbers that have revealed differences.
 
-/// What is asked for, films most of the time.
+/// The paths of questions, most often films.
 pub(crate) const PATHS: [&str; 14] = [
     "/films",
     "/films",
@@ -18,7 +18,7 @@ pub(crate) const PATHS: [&str; 14] = [
     "/films/f-proto",
 ];
 
-/// Paths into records, of which some records have none.
+/// Paths into records; some records do not have them.
 pub(crate) const FIELDS: [&str; 44] = [
     "id",
     "title",
@@ -66,7 +66,7 @@ pub(crate) const FIELDS: [&str; 44] = [
     "residents",
 ];
 
-/// Names that the language knows, whatever the record.
+/// Names of properties that every record or value inherits in JavaScript.
 pub(crate) const INHERITED: [&str; 6] = [
     "__proto__",
     "toString",
@@ -76,7 +76,7 @@ pub(crate) const INHERITED: [&str; 6] = [
     "size.valueOf",
 ];
 
-/// Values that could be taken for something else.
+/// Values that a parser could mistake for another type.
 pub(crate) const VALUES: [&str; 52] = [
     "",
     " ",
@@ -132,7 +132,7 @@ pub(crate) const VALUES: [&str; 52] = [
     "constructor",
 ];
 
-/// Patterns and parts of them, right and wrong.
+/// Patterns and parts of patterns, valid and invalid.
 pub(crate) const PATTERNS: [&str; 72] = [
     "",
     "a",
@@ -208,7 +208,7 @@ pub(crate) const PATTERNS: [&str; 72] = [
     "ｆ",
 ];
 
-/// Numbers of pages and places.
+/// Numbers for pages and positions.
 pub(crate) const SLICES: [&str; 27] = [
     "0",
     "1",
@@ -267,7 +267,7 @@ pub(crate) const LIMITS: [&str; 24] = [
     "\u{feff}2",
 ];
 
-/// Pieces that follow no form.
+/// Pieces of a query that follow no pattern.
 pub(crate) const NONSENSE: [&str; 22] = [
     "homepage=1",
     "homepage=2",

@@ -1,9 +1,8 @@
-//! The syntax of JavaScript's patterns, written anew for the `regex` crate.
+//! Translates the syntax of JavaScript's patterns for the `regex` crate.
 //!
-//! Owns parsing, as a script without the `u` flag parses: old leniencies included (`{` and `]`
-//! may stand for themselves, `\1` without a group is a control character). The result is over
-//! the alphabet of [`units`]. Refuses what cannot run in linear time: look-around and
-//! back-references.
+//! Parses as JavaScript does without the `u` flag, old leniencies included (`{` and `]` may stand
+//! for themselves, `\1` without a group is a control character). The result uses the alphabet of
+//! [`units`]. Refuses what cannot run in linear time: look-around and back-references.
 
 mod escape;
 
@@ -13,11 +12,11 @@ use self::escape::Escape;
 use super::TOO_LARGE;
 use crate::query::units::{self, Units};
 
-/// In this alphabet the same as `\b`, but fast among characters beyond ASCII. For `\B` there is
-/// no such form.
+/// The same as `\b` in this alphabet, but fast among characters beyond ASCII. `\B` has no such
+/// form.
 const ASCII_BOUNDARY: &str = "(?-u:\\b)";
 
-/// Deepest groups in groups.
+/// Deepest nesting of groups.
 const DEEPEST: usize = 128;
 
 type Parsed<T = ()> = Result<T, String>;
@@ -34,7 +33,7 @@ fn unsupported<T>(what: &str) -> Parsed<T> {
     ))
 }
 
-/// The pattern for the `regex` crate, of so many bytes at most; the error is the second half of a
+/// The pattern for the `regex` crate, with a limit on its bytes. The error is the second half of a
 /// sentence.
 pub(super) fn translate(source: &str, most: usize) -> Parsed<String> {
     Parser::new(source, most).translate()
@@ -43,13 +42,13 @@ pub(super) fn translate(source: &str, most: usize) -> Parsed<String> {
 struct Parser {
     units: Vec<u16>,
     at: usize,
-    /// Capturing groups of the whole pattern, for telling `\1` from `\x01`.
+    /// The number of capturing groups in the whole pattern, to distinguish `\1` from `\x01`.
     groups: usize,
     named: bool,
     names: HashSet<Vec<u16>>,
     depth: usize,
     out: String,
-    /// How long `out` may become.
+    /// The highest length of `out`.
     most: usize,
 }
 
@@ -81,7 +80,8 @@ impl Parser {
         self.peek_at(0)
     }
 
-    /// The ASCII character `ahead` of here; anything else reads as the replacement character.
+    /// The ASCII character that stands `ahead` units from here. Any other character becomes the
+    /// replacement character.
     fn peek_at(&self, ahead: usize) -> Option<char> {
         let unit = *self.units.get(self.at + ahead)?;
         Some(u8::try_from(unit).map_or(char::REPLACEMENT_CHARACTER, char::from))
@@ -125,7 +125,7 @@ impl Parser {
         Ok(())
     }
 
-    /// Assertions take no quantifier: what follows starts anew and fails there.
+    /// Assertions take no quantifier: the parser reads it as a new atom and fails.
     fn assertion(&mut self, length: usize, translated: &str) {
         self.at += length;
         self.out.push_str(translated);
@@ -184,7 +184,7 @@ impl Parser {
         Ok(())
     }
 
-    /// The name is checked and dropped: without back-references nobody asks for it.
+    /// Checks the name and drops it: without back-references nothing uses it.
     fn group_name(&mut self) -> Parsed {
         self.at += 1;
         let start = self.at;
@@ -204,7 +204,7 @@ impl Parser {
         Ok(())
     }
 
-    /// Repeats what was written since `start`. Being lazy changes no yes into a no.
+    /// Repeats what was written since `start`. A lazy quantifier matches the same texts.
     fn quantifier(&mut self, start: usize) -> Parsed {
         let repeated = match self.peek() {
             Some(sign @ ('*' | '+' | '?')) => {
@@ -234,7 +234,7 @@ impl Parser {
         Ok(())
     }
 
-    /// `{2}`, `{2,}`, `{2,3}` at this place: its length and bounds. Other braces are text.
+    /// The length and bounds of `{2}`, `{2,}` or `{2,3}` at this place. Other braces are text.
     fn braces(&self) -> Option<(usize, u64, Option<u64>)> {
         let rest = &self.units[self.at + 1..];
         let is_bound =
@@ -246,7 +246,7 @@ impl Parser {
         let inside = String::from_utf16(&rest[..end]).ok()?;
         let bound = |text: &str| {
             let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-            // Beyond counting is too large in any case.
+            // A number that does not fit is too large in any case.
             digits.then(|| text.parse().unwrap_or(u64::MAX))
         };
         let (least, most) = match inside.split_once(',') {
@@ -303,7 +303,7 @@ fn add(set: &mut Units, escape: &Escape) {
     }
 }
 
-/// How many groups capture, and whether any has a name.
+/// The number of capturing groups, and whether any has a name.
 fn count_groups(units: &[u16]) -> (usize, bool) {
     let is = |at: usize, expected: &[u8]| {
         units

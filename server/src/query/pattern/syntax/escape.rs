@@ -1,16 +1,16 @@
-//! What a backslash makes of the characters behind it.
+//! Escapes: a backslash and the characters after it.
 
 use super::{Parsed, Parser, broken, unsupported};
 use crate::query::units::Units;
 
-/// What one escape stands for, inside or outside of brackets.
+/// The meaning of one escape, inside or outside of brackets.
 pub(super) enum Escape {
     Unit(u16),
     Set(Units),
 }
 
 impl Parser {
-    /// What follows a backslash.
+    /// Reads what follows a backslash.
     pub(super) fn escape(&mut self, in_class: bool) -> Parsed<Escape> {
         let Some(next) = self.peek() else {
             return broken("it ends in a lone `\\`");
