@@ -127,7 +127,7 @@ async fn the_others_go_on_and_it_is_reported_once_and_counted() {
     }
     assert_eq!(reports(&poller.process).len(), 1);
 
-    // A second bad film: the poller reports only that one, also when the answer changes.
+    // A second bad film: the poller reports only the second, also when the answer changes.
     let two = broken.replace(films[1]["title"].as_str().unwrap(), r"\ude00");
     misbehave(two.clone());
     let second = |line: &Value| line["index"] == 1;

@@ -33,9 +33,9 @@ const RETRY: Duration = Duration::from_millis(20);
 pub enum Manner {
     /// Sends something and then holds the connection.
     Hold {
-        /// What is sent first.
+        /// The first bytes that it sends.
         opening: Bytes,
-        /// What is sent each second after that.
+        /// The bytes that it then sends each second.
         drip: Bytes,
         /// How many bytes it reads a second. A connection that reads waits for something to read
         /// before its next drip.

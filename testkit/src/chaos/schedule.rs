@@ -22,7 +22,7 @@ pub struct Planned {
     pub at: Duration,
     /// How long it lasts; zero for an event of one moment.
     pub lasts: Duration,
-    /// What it is.
+    /// The trouble itself.
     pub trouble: Trouble,
 }
 

@@ -188,7 +188,7 @@ impl Person {
         self.with_link("films", "films", &film.id())
     }
 
-    /// Sets the species; a scalar, as only a vehicle's pilot is besides.
+    /// Sets the species; a scalar. The only other scalar link is a vehicle's pilot.
     #[must_use]
     pub fn of_species(self, species: &Species) -> Self {
         self.with("species", species.url())

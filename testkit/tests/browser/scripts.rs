@@ -176,7 +176,8 @@ async fn no_body_is_taken_for_a_stylesheet_or_a_script() {
     assert_eq!(browser.ask(sheets).await[2], "rgb(251, 250, 246)");
 }
 
-/// The page also shows operators' settings as text, and a cache that somebody else has changed.
+/// The page also shows operators' settings as text, and a cache into which an attacker has
+/// written.
 #[tokio::test(flavor = "multi_thread")]
 async fn addresses_are_shown_as_text_wherever_they_come_from() {
     let Some(browser) = Browser::start().await else {
