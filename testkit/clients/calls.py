@@ -1,7 +1,7 @@
-"""Calls every reading method of both clients, and prints what they returned: calls.py BASE [queries]
+"""Calls every reading method of both clients, and prints the results: calls.py BASE [queries]
 
-With `queries` it also calls those whose answer depends on a query string. Prints one JSON object,
-a call's result under the call. Errors are results as well.
+With `queries` it also calls the methods with a query string. Prints one JSON object that maps each
+call to its result. Errors are results too.
 """
 
 import json
@@ -11,7 +11,7 @@ import studio_ghibli_api_sdk as sdk
 from anime_api.apis import StudioGhibliAPI
 
 ANIME_API = {
-    # What lists and what gets one; what a record says of itself, and which records it leads to.
+    # What lists and what gets one; a record's own fields, and the records to which it links.
     "films": (
         "get_animes",
         "get_anime",
@@ -56,7 +56,7 @@ RESULTS = {}
 
 
 def call(name, function, *arguments, **options):
-    """Notes what a call returns or raises, and hands the value on."""
+    """Records what a call returns or raises, and returns the value."""
     said = ", ".join([*map(repr, arguments), *(f"{key}={value!r}" for key, value in options.items())])
     value = None
     try:
@@ -69,7 +69,7 @@ def call(name, function, *arguments, **options):
 
 
 def plain(value):
-    """As JSON, without what names the host that was asked."""
+    """The value as JSON, without the name of the server's host."""
     if hasattr(value, "to_dict"):
         return value.to_dict()
     if isinstance(value, (list, tuple)):
@@ -80,7 +80,7 @@ def plain(value):
 
 
 def anime_api(base, queries):
-    # On the class, because records that load themselves make a client of their own.
+    # On the class, because records that load themselves make their own client.
     StudioGhibliAPI.endpoint = base
     client = StudioGhibliAPI()
     for collection, (list_all, get_one, fields, relations) in ANIME_API.items():
@@ -100,11 +100,11 @@ def anime_api(base, queries):
 
 
 def related(record, relation):
-    """The records that a link leads to, each loaded by itself."""
+    """The records behind a link, each loaded separately."""
     found = getattr(record, relation)
     found = found if isinstance(found, list) else [found]
     for one in found:
-        # The upstream's placeholders lead to no record.
+        # The upstream's placeholders link to no record.
         if one.id:
             one.load()
     return found
@@ -117,8 +117,8 @@ def generated_sdk(base, queries):
     for collection, (api, fields) in SDK.items():
         api = api(client)
         lists, gets = getattr(api, f"{collection}_get"), getattr(api, f"{collection}_id_get")
-        # It takes the terrain in a list of locations for a number and fails, wherever the list
-        # comes from; unread, it can be had all the same.
+        # The call takes the terrain in a list of locations for a number and fails, with any server.
+        # The raw answer is still readable.
         call(f"sdk.{collection}_get", lists)
         call(f"sdk.{collection}_get.async_req", lambda: lists(async_req=True).get(30))
         body = call(f"sdk.{collection}_get.body", lambda: unread(lists))

@@ -27,7 +27,7 @@ def main(directory):
 
 
 def rename_async(package):
-    """`async` is a word of the language since Python 3.7, and no argument can be called so."""
+    """Renames arguments called `async`, a keyword since Python 3.7."""
     for source in package.rglob("*.py"):
         text = source.read_text(encoding="utf-8")
         source.write_text(re.sub(r"\basync\b", "async_req", text), encoding="utf-8")

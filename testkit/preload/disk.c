@@ -1,9 +1,9 @@
-// A file system as some people have it, for one process: loaded before the C library (LD_PRELOAD).
+// Gives one process an unusual file system. Loads before the C library (LD_PRELOAD).
 //
 //   DISK_FSYNC_DIRECTORY=ERRNO   fsync of a directory fails
 //   DISK_FSYNC_FILE=ERRNO        fsync of a file fails
 //   DISK_FLOCK=ERRNO             flock fails
-//   DISK_HANGS=FILE              while FILE is there, whoever looks at `snapshot.json`,
+//   DISK_HANGS=FILE              while FILE exists, each access to `snapshot.json`,
 //                                `status.json` or `lease` waits
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -1,10 +1,10 @@
-//! The edge: Traefik in front of readers, where it is installed.
+//! The edge: Traefik in front of readers, on machines that have it.
 //!
-//! Set up by the files that the stack is set up by: routing is `deploy/traefik/edge.yml`, and
-//! time-outs and the readers' middlewares are those of `docker-compose.yml`. Except for what Docker
-//! is not there to do: readers are listed in a file; their health is asked for where they serve,
-//! because on one machine they cannot share an admin port; and one that has just started is asked
-//! before it has loaded anything, so that its 503 is a reason to ask another.
+//! Uses the stack's own files: routing is `deploy/traefik/edge.yml`; time-outs and the readers'
+//! middlewares come from `docker-compose.yml`. Three things differ without Docker. A file lists the
+//! readers. Traefik asks for their health on their public ports, because on one machine they cannot
+//! share an admin port. Traefik also asks readers that have loaded nothing yet, so after their 503
+//! it asks another reader.
 
 use std::path::Path;
 use std::time::Duration;
@@ -20,25 +20,25 @@ const PROGRAM: &str = "traefik";
 const ROUTING: &str = include_str!("../../deploy/traefik/edge.yml");
 const COMPOSE: &str = include_str!("../../docker-compose.yml");
 
-/// How long the edge may take over one request: its last retry begins within 8 s.
+/// How long the edge may take for one request: its last retry begins within 8 s.
 pub const ANSWER: Duration = Duration::from_secs(12);
 
-/// Whether there can be an edge on this machine.
+/// Whether this machine has Traefik.
 pub fn can_stand() -> bool {
     installed(PROGRAM).next().is_some()
 }
 
-/// A running Traefik, with what it falls back on.
+/// A running Traefik, with its fallback.
 #[derive(Debug)]
 pub struct Edge {
-    /// Where clients ask.
+    /// The URL for clients.
     pub url: String,
     _fallback: Process,
     _traefik: Process,
 }
 
 impl Edge {
-    /// Starts it with its configuration in this directory; `None` where Traefik is not installed.
+    /// Starts Traefik with its configuration in this directory; `None` without Traefik.
     pub async fn start<'a>(
         directory: &Path,
         readers: impl Iterator<Item = &'a str>,
@@ -46,11 +46,11 @@ impl Edge {
         Self::with_room_for(None, directory, readers).await
     }
 
-    /// As [`start`](Self::start), with another bound of requests at once.
+    /// As [`start`](Self::start), with another limit on simultaneous requests.
     ///
     /// # Panics
     ///
-    /// When it does not start.
+    /// When Traefik does not start.
     pub async fn with_room_for<'a>(
         requests: Option<usize>,
         directory: &Path,
@@ -83,7 +83,7 @@ impl Edge {
         };
         write("edge.yml", routing);
         if let Some(labels) = stood_in_for_labels(readers) {
-            // What is JSON is YAML.
+            // JSON is valid YAML.
             write("readers.yml", labels);
         }
 
@@ -96,7 +96,7 @@ impl Edge {
         arguments.extend(options("--serverstransport."));
         let mut traefik = Process::spawn(PROGRAM, PROGRAM, &arguments, &[]);
         let url = format!("http://{address}");
-        // It listens before it has read the files, and answers 404 until then.
+        // Traefik listens before it has read the files, and answers 404 until then.
         let routes = async || {
             assert!(traefik.is_running(), "{PROGRAM}: {:?}", traefik.stdout());
             let answer = try_get(&format!("{url}/films")).await;
@@ -111,8 +111,9 @@ impl Edge {
     }
 }
 
-/// What an error lacks that clients of the edge are to have: a body that says what happened (RFC
-/// 9457), when to ask again, and leave for any origin to read that. Nothing, if it has it all.
+/// Returns what an error lacks that the edge must give its clients: a body that says what happened
+/// (RFC 9457), a time for the next try, and permission for any origin to read both. `None` if it
+/// has all.
 pub fn missing_in(answer: &Response) -> Option<&'static str> {
     let is = |name, value| answer.header(name) == Some(value);
     let problem: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
@@ -151,7 +152,7 @@ fn replaced(text: &str, from: &str, to: &str) -> String {
     text.replace(from, to)
 }
 
-/// Traefik's options in `docker-compose.yml` that begin so.
+/// Traefik's options in `docker-compose.yml` with this prefix.
 fn options(beginning: &str) -> Vec<String> {
     let lines = COMPOSE
         .lines()
@@ -164,7 +165,7 @@ fn options(beginning: &str) -> Vec<String> {
     found
 }
 
-/// What Traefik reads from the labels of containers, of which there may be none.
+/// What Traefik would read from container labels; here there may be no containers.
 fn stood_in_for_labels<'a>(readers: impl Iterator<Item = &'a str>) -> Option<String> {
     let servers: Vec<_> = readers.map(|url| json!({"url": url})).collect();
     if servers.is_empty() {

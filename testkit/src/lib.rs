@@ -1,23 +1,23 @@
-//! Test equipment, never shipped: everything that a test of the mirror needs around the mirror.
+//! Test equipment, never shipped: everything that a test of the mirror needs besides the mirror.
 //!
 //! | module | owns |
 //! |---|---|
 //! | [`upstream`] | a stand-in Ghibli API that counts its requests and fails on demand |
 //! | [`process`] | the project's real binaries: start, read their logs, signal, kill |
-//! | [`terminal`] | a terminal with a program in it |
-//! | [`mirror`] | a whole mirror in one line, for tests of what servers answer |
-//! | [`mod@edge`] | Traefik in front of readers, where it is installed |
-//! | [`attack`] | attacks on a server, and what they cost it |
-//! | [`oracle`] | the software that the upstream runs, where node is installed |
-//! | [`redis`] | a private Redis server that can be killed, paused and restarted |
-//! | [`proxy`] | a way to a server that can be cut |
+//! | [`terminal`] | a terminal that runs a program |
+//! | [`mirror`] | a whole mirror in one line, for tests of servers' answers |
+//! | [`mod@edge`] | Traefik in front of readers, on machines that have it |
+//! | [`attack`] | attacks on a server, and what they cost the server |
+//! | [`oracle`] | the software that the upstream runs, on machines that have node |
+//! | [`redis`] | a private Redis server that tests can kill, pause and restart |
+//! | [`proxy`] | a TCP proxy that can cut the network |
 //! | [`tls`] | TLS in front of a stand-in, with a good or a bad certificate |
-//! | [`client`] | a small HTTP client with bounds, and a hammer |
-//! | [`sample`] | records and catalogues told in a line or two |
+//! | [`client`] | a small HTTP client with limits, and a hammer |
+//! | [`sample`] | records and catalogues in a line or two |
 //!
-//! Test equipment panics, with a sentence that says what was awaited and what was seen instead.
-//! Everything that waits has a bound. Nothing here depends on `shared`, `poller` or `server`: a
-//! mistake there must not be able to hide itself by changing its own test.
+//! The equipment panics with a sentence that says what it awaited and what it saw instead. Every
+//! wait has a limit. Nothing here depends on `shared`, `poller` or `server`: otherwise a mistake
+//! there could change its own test and hide.
 
 pub mod attack;
 pub mod chaos;
@@ -36,7 +36,7 @@ mod wait;
 
 pub use wait::{Answer, eventually, free_listener, free_port};
 
-/// The whole real catalogue, with all its warts: five collections as the poller has them built in.
+/// The whole real catalogue with all its oddities: the five collections built into the poller.
 ///
 /// For a small one, see [`sample::catalogue`].
 pub fn catalogue() -> serde_json::Value {
@@ -44,7 +44,7 @@ pub fn catalogue() -> serde_json::Value {
         .expect("the built-in catalogue is JSON")
 }
 
-/// How long the equipment waits for an event before it panics, unless a call says otherwise.
+/// How long the equipment waits for an event before it panics, unless the caller sets another time.
 ///
-/// Long enough for a loaded machine, short enough that a hanging test is noticed by a person.
+/// Long enough for a busy machine, and short enough that a person notices a hanging test.
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);

@@ -1,7 +1,7 @@
-//! A whole mirror for tests of what servers answer: a stand-in upstream, a cache in a directory of
-//! its own, and a poller that syncs when it is told to.
+//! A whole mirror for tests of servers' answers: a stand-in upstream, a cache in its own directory,
+//! and a poller that syncs on the test's command.
 //!
-//! Tests of schedules, outages and Redis put the processes together themselves.
+//! Tests of schedules, outages and Redis start the processes themselves.
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -13,7 +13,7 @@ use crate::{PATIENCE, client, eventually};
 /// An upstream and a cache. Dropping it removes both.
 #[derive(Debug)]
 pub struct Mirror {
-    /// What is mirrored.
+    /// The stand-in upstream.
     pub upstream: Upstream,
     cache: TempDir,
 }
@@ -23,7 +23,7 @@ impl Mirror {
     ///
     /// # Panics
     ///
-    /// When there is no temporary directory to be had, or the catalogue is none.
+    /// When the system refuses a temporary directory, or the catalogue is not valid.
     pub fn empty(catalogue: impl Into<Value>) -> Self {
         Self {
             upstream: Upstream::start(catalogue),
@@ -42,8 +42,8 @@ impl Mirror {
         mirror
     }
 
-    /// A mirror of the whole catalogue whose upstream is down and has never answered, so that its
-    /// cache holds the built-in one.
+    /// A mirror of the whole catalogue whose upstream is down and has never answered, so the cache
+    /// holds the built-in catalogue.
     ///
     /// # Panics
     ///
@@ -67,7 +67,7 @@ impl Mirror {
     ///
     /// # Panics
     ///
-    /// With what the poller printed, when anything was not confirmed.
+    /// When the poller did not confirm everything; the message shows what the poller printed.
     pub async fn sync(&self) {
         let environment = [
             ("GHIBLI_API", self.upstream.url()),
@@ -78,8 +78,8 @@ impl Mirror {
         assert!(status.success(), "{:?} {:?}", sync.stdout(), sync.stderr());
     }
 
-    /// A server of this cache, with these environment variables, that has loaded what the cache
-    /// holds.
+    /// Starts a server of this cache with these environment variables, and waits until it has
+    /// loaded the cache.
     ///
     /// # Panics
     ///

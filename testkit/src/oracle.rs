@@ -1,4 +1,4 @@
-//! The oracle's process: the software that the upstream runs, over a catalogue of the test's.
+//! The oracle's process: the software that the upstream runs, with a catalogue from the test.
 //!
 //! It needs node, and `npm ci` in `testkit/oracle`.
 
@@ -14,19 +14,19 @@ pub struct Oracle {
     process: Child,
 }
 
-/// A file beside the oracle.
+/// The path of a file in the oracle's directory.
 pub fn beside(name: &str) -> PathBuf {
     let testkit = Path::new(env!("CARGO_MANIFEST_DIR"));
     testkit.join("oracle").join(name)
 }
 
 impl Oracle {
-    /// Starts on a free port with a file that holds a catalogue. Nothing where node or the
-    /// oracle's packages are not installed.
+    /// Starts on a free port with a file that holds a catalogue. `None` where node or the oracle's
+    /// packages are not installed.
     ///
     /// # Panics
     ///
-    /// When it starts and says nothing.
+    /// When it starts but prints nothing.
     pub fn start(catalogue: &Path) -> Option<Self> {
         if !beside("node_modules/json-server").exists() {
             return None;

@@ -1,7 +1,7 @@
-//! A TCP proxy on 127.0.0.1 whose network can be cut, made to swallow everything, or end in the
-//! middle of what is sent.
+//! A TCP proxy on 127.0.0.1. Tests can cut its network, make it swallow everything, or stop it in
+//! the middle of a message.
 //!
-//! Stands between one process and a server. Knows nothing of what is said through it.
+//! Stands between one process and a server. Does not understand the bytes.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -16,14 +16,14 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::free_port;
 
-/// What becomes of the bytes.
+/// What happens to the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Network {
     /// They arrive.
     Works,
-    /// Connections are accepted and stay open, and nothing arrives until it works again.
+    /// Connections stay open and new ones are accepted, but no byte arrives until it works again.
     Stalls,
-    /// Open connections are closed, and new ones refused.
+    /// Open connections are closed, and new ones are refused.
     Cut,
 }
 
@@ -32,20 +32,20 @@ pub enum Network {
 pub struct Proxy {
     port: u16,
     network: watch::Sender<Network>,
-    /// How often it has fallen silent.
+    /// How often the proxy has fallen silent.
     silences: watch::Sender<usize>,
     sent: Arc<Sent>,
     task: JoinHandle<()>,
 }
 
-/// What went from clients to the server, in bytes.
+/// How many bytes clients have sent to the server.
 #[derive(Debug)]
 struct Sent {
     so_far: AtomicU64,
     at_most: AtomicU64,
 }
 
-/// What carrying a connection needs to know.
+/// What a task needs to carry a connection.
 #[derive(Debug, Clone)]
 struct Line {
     target: u16,
@@ -55,11 +55,11 @@ struct Line {
 }
 
 impl Proxy {
-    /// Starts one in front of `target`, a port on 127.0.0.1.
+    /// Starts a proxy in front of `target`, a port on 127.0.0.1.
     ///
     /// # Panics
     ///
-    /// When it cannot listen.
+    /// When the proxy cannot listen.
     pub async fn start(target: u16) -> Self {
         let port = free_port();
         let listener = listen(port).await;
@@ -84,18 +84,18 @@ impl Proxy {
         }
     }
 
-    /// The port, which stays the same whatever the network does.
+    /// The port; it stays the same in every network state.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Changes what the network does, from here on.
+    /// Changes the network's state from now on.
     pub fn set(&self, network: Network) {
         self.network.send_replace(network);
     }
 
-    /// From now on nothing passes through the connections that are open; they stay open. New ones
-    /// work.
+    /// From now on no byte passes through the present connections, but they stay open. New
+    /// connections work.
     pub fn silence(&self) {
         self.silences.send_modify(|silences| *silences += 1);
     }
@@ -105,13 +105,13 @@ impl Proxy {
         self.sent.so_far.load(Ordering::SeqCst)
     }
 
-    /// Only so many more bytes reach the server, and what comes after them never does.
+    /// Lets only this many more bytes reach the server, and drops all bytes after them.
     pub fn send_at_most(&self, bytes: u64) {
         let at_most = self.sent().saturating_add(bytes);
         self.sent.at_most.store(at_most, Ordering::SeqCst);
     }
 
-    /// Whether all the bytes have been sent that [`send_at_most`](Self::send_at_most) allowed.
+    /// Whether the server has received all bytes that [`send_at_most`](Self::send_at_most) allowed.
     pub fn has_sent_all(&self) -> bool {
         self.sent.left() == 0
     }
@@ -130,7 +130,7 @@ impl Drop for Proxy {
     }
 }
 
-/// The port lies below those that the system hands out, so that it is free again after a cut.
+/// The port lies below the system's range for outgoing connections, so it is free after a cut.
 async fn listen(port: u16) -> TcpListener {
     const ATTEMPTS: u32 = 50;
     for _ in 0..ATTEMPTS {
@@ -161,7 +161,7 @@ async fn run(listener: TcpListener, port: u16, line: Line) {
                     connections.spawn(carry(stream, line.clone()));
                 }
             }
-            // What a connection ended with is the affair of its two ends.
+            // The two ends of a connection handle its errors.
             Some(_) = connections.join_next() => {}
         }
     }
@@ -175,7 +175,7 @@ async fn accept(listener: Option<&TcpListener>) -> Option<TcpStream> {
 }
 
 async fn carry(near: TcpStream, mut line: Line) {
-    // Only what comes from now on counts.
+    // Only silences from now on count.
     line.silences.mark_unchanged();
     if !works(&mut line.network).await {
         return;
@@ -195,12 +195,12 @@ async fn carry(near: TcpStream, mut line: Line) {
     let mut silences = line.silences.clone();
     tokio::select! {
         _ = &mut both => {}
-        // The connection stays open, and nobody looks at it any more.
+        // The connection stays open, but no byte passes any more.
         Ok(()) = silences.changed() => std::future::pending().await,
     }
 }
 
-/// Copies one direction until it ends; what was read during a stall is written after it.
+/// Copies one direction until it ends. After a stall, writes what it read during the stall.
 async fn copy(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
@@ -236,7 +236,7 @@ async fn works(network: &mut watch::Receiver<Network>) -> bool {
 mod tests {
     use super::*;
 
-    /// A server that sends back what it gets.
+    /// A server that returns each byte that it receives.
     async fn echo() -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();

@@ -1,4 +1,4 @@
-//! A terminal with a program in it, as a person would have it: what is on the screen, and keys.
+//! A terminal that runs a program, as a person would have it: a screen and keys.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Command, ExitStatus};
@@ -12,10 +12,10 @@ use tokio::time::timeout;
 use crate::PATIENCE;
 use crate::process::Output;
 
-/// How many characters a line of the terminal has room for.
+/// The width of the terminal in characters.
 pub const COLUMNS: u16 = 80;
 
-/// The inside of a terminal whose window was closed: every write fails.
+/// The program's end of a terminal whose window is closed: every write fails.
 ///
 /// # Panics
 ///
@@ -35,11 +35,11 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Runs a command in a terminal of [`COLUMNS`] columns that knows colours.
+    /// Runs a command in a terminal with [`COLUMNS`] columns and colours.
     ///
     /// # Panics
     ///
-    /// When it cannot be started.
+    /// When the command does not start.
     pub fn run(command: &Command) -> Self {
         let name = format!("{command:?}");
         let (terminal, inside) = pty_process::open().expect("the system has terminals");
@@ -74,21 +74,21 @@ impl Terminal {
     ///
     /// # Panics
     ///
-    /// When it was awaited already.
+    /// When the test has already awaited the program.
     pub fn pid(&self) -> u32 {
         self.child.id().expect("it runs")
     }
 
-    /// Everything that was shown, line by line, the codes for colours included.
+    /// Everything that the program printed, line by line, with the codes for colours.
     pub fn lines(&self) -> Vec<String> {
         self.screen.lines()
     }
 
-    /// Waits until a line with this text is shown, and returns it.
+    /// Waits until the program prints a line with this text, and returns the line.
     ///
     /// # Panics
     ///
-    /// With everything that was shown, after a while or when the program ends without it.
+    /// After a time limit, or when the program ends first; the message shows everything printed.
     pub async fn shows(&self, text: &str) -> String {
         let wanted = |line: &str| line.contains(text).then(|| line.to_owned());
         let found = timeout(5 * PATIENCE, self.screen.find_from_start(wanted)).await;
@@ -123,7 +123,7 @@ impl Terminal {
         terminal.resize(Size::new(24, columns)).expect("a size");
     }
 
-    /// Closes the window under the program.
+    /// Closes the terminal's window while the program runs.
     pub fn close(&mut self) {
         self.screen.stop();
         self.keys = None;
@@ -133,7 +133,7 @@ impl Terminal {
     ///
     /// # Panics
     ///
-    /// With everything that was shown, after a while.
+    /// After a time limit; the message shows everything printed.
     pub async fn wait(&mut self) -> ExitStatus {
         let ended = timeout(PATIENCE, self.child.wait()).await;
         let shown = || self.screen.lines().join("\n");

@@ -1,7 +1,7 @@
-//! TLS in front of a server on 127.0.0.1 that has none itself.
+//! TLS in front of a server on 127.0.0.1 that has no TLS itself.
 //!
-//! Knows nothing of what is said through it. A client that does not trust the certificate gets no
-//! byte to the server.
+//! Does not understand the bytes. A client that does not trust the certificate can send no byte to
+//! the server.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,11 +25,12 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Starts one that shows the server's certificate and leads to a port on 127.0.0.1.
+    /// Starts a listener that presents the server's certificate and connects to a port on
+    /// 127.0.0.1.
     ///
     /// # Panics
     ///
-    /// When no port is free, or the certificate cannot be used.
+    /// When no port is free, or the certificate is not usable.
     pub async fn in_front_of(server: u16, certificates: &Certificates) -> Self {
         let acceptor = acceptor(&certificates.server(), &certificates.key());
         let listener = TcpListener::bind(("127.0.0.1", 0))
@@ -69,7 +70,7 @@ fn acceptor(certificate: &Path, key: &Path) -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(config))
 }
 
-/// Whatever either side does wrong ends the connection, and is for the test to see there.
+/// An error on either side ends the connection; the test sees the error at that side.
 async fn carry(client: TcpStream, acceptor: TlsAcceptor, server: u16) {
     let Ok(mut client) = acceptor.accept(client).await else {
         return;

@@ -1,20 +1,20 @@
-//! Waiting with a bound, and free ports.
+//! Waits with a time limit, and free ports.
 //!
-//! Never waits a fixed time: a condition is asked again until it holds or the bound is reached.
+//! Never waits a fixed time: checks a condition again until it holds or the time limit passes.
 
 use std::net::TcpListener;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-/// How often [`eventually`] asks.
+/// The time between two checks of [`eventually`].
 const INTERVAL: Duration = Duration::from_millis(25);
 
-/// Below the range from which Linux takes the local ports of outgoing connections (32768 and up),
-/// so that a port stays free while the service on it is down and about to return.
+/// Below Linux's range for local ports of outgoing connections (32768 and up), so a port stays free
+/// while its service is down and about to return.
 const PORTS: Range<u16> = 12_000..32_000;
 
-/// What a probe of [`eventually`] may answer: `bool`, or an `Option` whose value is wanted.
+/// What a probe of [`eventually`] may return: `bool`, or an `Option` with the wanted value.
 pub trait Answer {
     /// What [`eventually`] returns once the answer is positive.
     type Value;
@@ -39,13 +39,13 @@ impl<T> Answer for Option<T> {
     }
 }
 
-/// Asks `probe` every 25 ms until it answers `true` or `Some`, and returns what it found.
+/// Calls `probe` every 25 ms until it returns `true` or `Some`, and returns the result.
 ///
-/// The bound covers the probe itself too: one that hangs is given up.
+/// The time limit includes the probe itself: a probe that hangs is given up.
 ///
 /// # Panics
 ///
-/// With `what` in the message, when `within` has passed.
+/// When `within` has passed; the message contains `what`.
 pub async fn eventually<A: Answer>(
     what: &str,
     within: Duration,
@@ -65,10 +65,10 @@ pub async fn eventually<A: Answer>(
     value
 }
 
-/// A TCP port on 127.0.0.1 that nothing listens on right now.
+/// A TCP port on 127.0.0.1 on which nothing listens now.
 ///
-/// Another process may still take it first, so a caller that can let the system choose (port 0)
-/// should, and one that listens itself takes a [`free_listener`].
+/// Another process may still take it first. If the system can choose the port (port 0), do that; if
+/// the caller listens itself, use a [`free_listener`].
 ///
 /// # Panics
 ///
@@ -78,10 +78,10 @@ pub fn free_port() -> u16 {
     address.expect("a bound listener has an address").port()
 }
 
-/// A listener on 127.0.0.1, on a port that nobody gets by chance while it is down.
+/// A listener on 127.0.0.1. While it is down, no other process gets its port by chance.
 ///
-/// Processes start their search at different places, and one process never gets the same port
-/// twice in a row.
+/// Processes start their search at different places, and one process never gets the same port twice
+/// in a row.
 ///
 /// # Panics
 ///
@@ -90,7 +90,7 @@ pub fn free_listener() -> TcpListener {
     static NEXT: AtomicU16 = AtomicU16::new(0);
 
     let span = u32::from(PORTS.end - PORTS.start);
-    // Neighbouring process ids land far apart: 7919 is prime and no divisor of the span.
+    // Close process ids give distant ports: 7919 is prime and does not divide the span.
     let seed = std::process::id().wrapping_mul(7919) % span;
     (0..span)
         .find_map(|_| {

@@ -1,6 +1,6 @@
-//! Attacks on the real server: it stays up, within its bounds, and others are served as ever.
+//! Attacks on the real server: it stays up within its limits, and still serves other clients.
 //!
-//! What attacks cost is measured by `cargo xtask attack`; nothing here is a matter of speed.
+//! `cargo xtask attack` measures the cost of attacks; nothing here depends on speed.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use std::net::SocketAddr;
@@ -15,24 +15,24 @@ use testkit::mirror::Mirror;
 use testkit::process::{Process, RunningServer, binaries};
 use testkit::{PATIENCE, eventually};
 
-/// How many connections the server accepts.
+/// How many connections the server accepts at most.
 const MOST_CONNECTIONS: usize = 4096;
 
-/// What a connection may cost in memory: a head of 16 KiB, which the buffer may hold twice while it
-/// grows, and as much for everything else that belongs to a connection.
+/// The memory that one connection may cost: a head of 16 KiB, which a growing buffer may hold
+/// twice, and as much again for everything else.
 const CONNECTION_BYTES: usize = 48 << 10;
 
-/// What the kernel may keep of one connection's answers: twice the 32 KiB of its send buffer, and
-/// the segment that was begun below that.
+/// The kernel memory for one connection's unsent answers: twice the 32 KiB send buffer, and the
+/// last segment that began below that limit.
 const UNSENT_BYTES: usize = 128 << 10;
 
 /// Sockets of the attackers, of the well-behaved client, and of the server.
 const FILES: u64 = 12_000;
 
-/// How many requests of the well-behaved client end while an attack is under way, at least.
+/// How many requests of the well-behaved client must end during an attack.
 const REQUESTS: usize = 12;
 
-/// How long an attack goes on at least, once it is under way.
+/// The shortest time of an attack, after it has started fully.
 const A_WHILE: Duration = Duration::from_secs(1);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -65,7 +65,7 @@ async fn bounded(server: &RunningServer, at_rest: Usage, attack: &Attack) {
     let is_under_way = async || {
         let counts = force.counts();
         match attack.manner {
-            // All of them came, and the server had to choose.
+            // All attackers have connected, so the server had to choose.
             Manner::Hold { .. } | Manner::Leave { .. } => {
                 counts.connections > MOST_CONNECTIONS as u64
             }
@@ -84,7 +84,7 @@ async fn bounded(server: &RunningServer, at_rest: Usage, attack: &Attack) {
     let seen = steady.stop().await;
     drop(force);
     let held = usage.sockets.saturating_sub(at_rest.sockets);
-    // One more is accepted and waits for a place.
+    // The server accepts one more connection, which waits for a place.
     assert!(held <= MOST_CONNECTIONS + 1, "{name}: {held} connections");
     let grown = usage.peak_resident.saturating_sub(at_rest.peak_resident);
     let allowed = MOST_CONNECTIONS * CONNECTION_BYTES;
@@ -98,7 +98,7 @@ async fn bounded(server: &RunningServer, at_rest: Usage, attack: &Attack) {
     eventually(&what, PATIENCE, is_at_rest).await;
 }
 
-/// Out of files, a server could neither read its cache nor say that it is well.
+/// Without free files, a server could neither read its cache nor answer a health check.
 #[tokio::test(flavor = "multi_thread")]
 async fn few_files_are_few_connections_and_no_trouble() {
     let mirror = Mirror::of(testkit::sample::catalogue()).await;
@@ -129,7 +129,7 @@ async fn few_files_are_few_connections_and_no_trouble() {
     mirror.sync().await;
     let films = format!("{}/films", server.url());
     let shows_it = async || {
-        // In such a crowd one may be sent away before it has asked.
+        // In such a crowd, the server may close a connection before its request.
         let answer = try_get(&films).await;
         answer.is_ok_and(|answer| answer.text().contains("The Red Turtle"))
     };
@@ -145,7 +145,7 @@ async fn few_files_are_few_connections_and_no_trouble() {
 
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 
-/// The statuses of all answers to what is sent on one connection.
+/// The statuses of all answers on one connection.
 async fn statuses(server: &RunningServer, sent: &str) -> Vec<u16> {
     let answers = raw(&server.address, sent.as_bytes(), PATIENCE).await;
     let answers = String::from_utf8_lossy(&answers);
@@ -153,8 +153,8 @@ async fn statuses(server: &RunningServer, sent: &str) -> Vec<u16> {
     statuses.map(|it| it[..3].parse().unwrap()).collect()
 }
 
-/// A request is either understood as every proxy understands it, and then what follows it is the
-/// next one, or it is the last on its connection.
+/// The server either understands a request as every proxy does, and then the next request follows;
+/// or the request is the last on its connection.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_smuggled() {
     let mirror = Mirror::of(testkit::sample::catalogue()).await;
@@ -174,7 +174,7 @@ async fn nothing_is_smuggled() {
         ("Transfer-Encoding : chunked\r\n", "", &[400]),
         ("X: folded\r\n Content-Length: 5\r\n", "", &[400]),
         ("X: a\rContent-Length: 5\r\n", "", &[400]),
-        // Both: the chunks count (RFC 9112, section 6.3), and the connection ends.
+        // With both headers, the chunks count (RFC 9112, section 6.3), and the connection ends.
         ("BOTH", "0\r\n\r\n", &[200]),
         ("CHUNKED", "zz\r\n", &[200]),
         ("CHUNKED", "-1\r\n", &[200]),
@@ -182,18 +182,18 @@ async fn nothing_is_smuggled() {
         ("CHUNKED", "ffffffffffffffff1\r\n", &[200]),
         ("CHUNKED", "1\nx\r\n0\r\n\r\n", &[200]),
         ("CHUNKED", "1\r\nxx\r\n0\r\n\r\n", &[200]),
-        // A body that does not come is not waited for.
+        // The server does not wait for a body that does not arrive.
         ("Content-Length: 500\r\n", "", &[200]),
-        // These end where they seem to end.
+        // These bodies end where they seem to end.
         ("CHUNKED", "1;extension=x\r\nx\r\n0\r\n\r\n", &[200, 404]),
-        // What is encoded in a target is left alone in a body, or else the body would not end where
-        // it ends.
+        // The server encodes raw characters in a target, but must not do so in a body: that would
+        // move the body's end.
         ("Content-Length: 9\r\n", "GET /\"<> ", &[200, 404]),
         ("Content-LENGTH:11\r\n", "\r\n\r\nGET /\" ", &[200, 404]),
         ("CHUNKED", "9\r\nGET /\"<> \r\n0\r\n\r\n", &[200, 404]),
         ("X: GET /\"<> HTTP/1.1\r\nY: \"\r\n", "", &[200, 404]),
         ("X: a\nContent-Length: 9\r\n", "GET /\"<> ", &[200, 404]),
-        // Nothing is read behind a first line that cannot be.
+        // After an invalid first line, the server reads nothing more.
         ("", "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", &[200, 400]),
         ("", "GET /a\x01 HTTP/1.1\r\nHost: a\r\n\r\n", &[200, 400]),
         ("Content-Length: 5\r\n", "hello", &[200, 404]),
@@ -213,7 +213,7 @@ async fn it_is_nobodys_proxy() {
     let mirror = Mirror::of(testkit::sample::catalogue()).await;
     let server = &mirror.server(&[]).await;
     for (line, expected) in [
-        // Whatever host is named, the path is looked up here.
+        // Whatever host the target names, the server looks up the path here.
         ("GET http://elsewhere.example/films", 200),
         ("GET http://user:password@elsewhere.example/nothing", 404),
         ("GET https://elsewhere.example/", 302),
@@ -227,7 +227,7 @@ async fn it_is_nobodys_proxy() {
         let sent = format!("{line} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
         assert_eq!(statuses(server, &sent).await, [expected], "{line}");
     }
-    // What follows a refused CONNECT is no tunnel's.
+    // After a refused CONNECT, the next bytes are a normal request and not a tunnel.
     let sent = format!("CONNECT elsewhere.example:443 HTTP/1.1\r\nHost: a\r\n\r\n{SMUGGLED}");
     assert_eq!(statuses(server, &sent).await, [405, 404]);
     let upgrade = "GET /films HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\n\

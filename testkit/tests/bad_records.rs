@@ -1,5 +1,5 @@
-//! One bad record does not block the others: it is set aside, reported once and counted, and what
-//! was known of it stays.
+//! One bad record does not block the others: the poller sets it aside, reports it once and counts
+//! it, and keeps what it knew of the record.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use std::path::Path;
@@ -36,7 +36,7 @@ impl Syncing {
             .await
     }
 
-    /// Runs a command, and returns its exit status and what it printed.
+    /// Runs a command, and returns its exit status and its output.
     async fn run(&self, command: &str) -> (Option<i32>, String) {
         let environment = [
             ("GHIBLI_API", self.upstream.url()),
@@ -53,18 +53,18 @@ impl Syncing {
         serde_json::from_slice(&std::fs::read(path.join(document)).unwrap()).unwrap()
     }
 
-    /// What is known of the films.
+    /// What the stored snapshot knows of the films.
     fn known(&self) -> Value {
         self.stored("snapshot.json")["collections"]["films"]["known"].take()
     }
 
-    /// How many films the status says are set aside.
+    /// How many films the status reports as set aside.
     fn set_aside(&self) -> Value {
         self.stored("status.json")["collections"]["films"]["set_aside"].take()
     }
 }
 
-/// The films as they are sent when the one with this place has half an emoji as its title.
+/// The films as JSON, in which the film at this place has half an emoji as its title.
 fn with_half_an_emoji(films: &Value, place: usize) -> String {
     let mut films = films.clone();
     films[place]["title"] = json!("BAD");
@@ -115,7 +115,8 @@ async fn the_others_go_on_and_it_is_reported_once_and_counted() {
     assert_eq!(known["records"][22], new);
     assert_eq!(known["withdrawn"], Value::Null);
 
-    // It stands there for a while. Everything is confirmed, by validator, and it still counts.
+    // The bad film stays for a while. Validators confirm everything, and the status still counts
+    // it.
     for _ in 0..3 {
         let line = poller.next_sync().await;
         assert_eq!(line["outcome"], "unchanged", "{line}");
@@ -126,7 +127,7 @@ async fn the_others_go_on_and_it_is_reported_once_and_counted() {
     }
     assert_eq!(reports(&poller.process).len(), 1);
 
-    // Another one besides: only that is news, and the other still is when the answer moves on.
+    // A second bad film: the poller reports only the second, also when the answer changes.
     let two = broken.replace(films[1]["title"].as_str().unwrap(), r"\ude00");
     misbehave(two.clone());
     let second = |line: &Value| line["index"] == 1;
@@ -143,7 +144,7 @@ async fn the_others_go_on_and_it_is_reported_once_and_counted() {
     assert_eq!(reports(&poller.process).len(), 2);
     poller.process.kill().await;
 
-    // A poller that starts reports them once more, although nothing is modified.
+    // A poller that starts reports them again, although nothing is modified.
     let poller = syncing.poller().await;
     for _ in 0..3 {
         assert_eq!(poller.next_sync().await["films.set_aside"], 2);
@@ -155,7 +156,7 @@ async fn the_others_go_on_and_it_is_reported_once_and_counted() {
     let known = syncing.known();
     assert_eq!(known["records"][1], catalogue()["films"][1]);
 
-    // Mended.
+    // The upstream mends the records.
     let mark = poller.process.mark();
     syncing.upstream.behave();
     syncing
@@ -191,7 +192,7 @@ async fn whatever_is_wrong_with_it() {
         (with_id(b"\"caf\xe9\""), known),
         (with_id(br#"{"$serde_json::private::Number": "x"}"#), known),
         (deep.into_bytes(), known),
-        // Whose record it was cannot be known.
+        // Nobody can know to which record these belong.
         (br#"{"id": null}"#.to_vec(), missing),
         (br#"{"id": 1.5}"#.to_vec(), "1 set aside"),
         (b"null".to_vec(), "1 set aside"),
@@ -236,7 +237,7 @@ async fn whatever_is_wrong_with_it() {
     );
 }
 
-/// Rule 7, and what `accept` makes of it.
+/// Rule 7, and what `accept` does with it.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_are_suspicious_and_even_an_accepted_answer_takes_no_good_form_away() {
     let syncing = Syncing::begin();
@@ -262,7 +263,7 @@ async fn many_are_suspicious_and_even_an_accepted_answer_takes_no_good_form_away
     expected[7]["rt_score"] = json!("1");
     assert_eq!(syncing.known()["records"], expected);
 
-    // Nothing but bad records is as suspicious as nothing.
+    // Only bad records are as suspicious as no records.
     let nothing = Fault::Sends(r#"[{"id": "x", "y": "\ud83d"}, null]"#.to_owned());
     syncing.upstream.misbehave_on("films", nothing);
     let (code, told) = syncing.run("sync").await;
@@ -273,8 +274,8 @@ async fn many_are_suspicious_and_even_an_accepted_answer_takes_no_good_form_away
     );
 }
 
-/// A mirror that has never seen a film in a good form shows the built-in one, and does not announce
-/// the film when it is mended.
+/// A mirror that has never seen a film in a good form shows the built-in one. When the upstream
+/// mends the film, the mirror does not announce it.
 #[tokio::test(flavor = "multi_thread")]
 async fn in_the_first_answer_the_built_in_form_takes_its_place() {
     let syncing = Syncing::begin();
@@ -298,7 +299,7 @@ async fn in_the_first_answer_the_built_in_form_takes_its_place() {
     assert_eq!(syncing.known()["records"], films);
 }
 
-/// However many there are, a cycle's lines are bounded.
+/// The number of log lines in a cycle is limited, however many bad records there are.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_them_is_not_a_flood_of_lines() {
     let syncing = Syncing::begin();

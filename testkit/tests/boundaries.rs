@@ -1,11 +1,11 @@
-//! What a program must not be built from: an HTTP client or the cache's writing half in the server,
-//! and each other's code.
+//! Code that a program must not contain: an HTTP client or the cache's writing half in the server,
+//! and the other program's code.
 //!
-//! The rest is the compiler's: the writing half is private without its feature, and `server` is
-//! built on its own for its image and in the workflow.
+//! The compiler checks the rest: the writing half is private without its feature, and the image and
+//! the workflow build `server` on its own.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
-/// The names of everything that a program is built from, and of their features:
+/// The names of a program's dependencies and of their features:
 /// `tokio`, `tokio feature "net"`.
 struct Parts(Vec<String>);
 
@@ -20,7 +20,7 @@ impl Parts {
         let failure = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{failure}");
         let lines = String::from_utf8(output.stdout).unwrap();
-        // What stands there a second time has a star.
+        // Cargo marks repeated lines with a star.
         let lines = lines.lines().map(|line| line.trim_end_matches(" (*)"));
         Self(lines.map(str::to_owned).collect())
     }

@@ -1,15 +1,14 @@
-//! The mirror under random troubles. What is promised, and how that is checked, is told in
-//! `testkit::chaos`.
+//! The mirror under random troubles. `testkit::chaos` describes the promises and their checks.
 
 use std::time::Duration;
 
 use testkit::chaos::disk::{self, Ran};
 use testkit::chaos::{left_out, run};
 
-/// What a plain test run tries; longer runs have a seed of their own.
+/// The seed of a plain test run; longer runs have another.
 const SEED: u64 = 1;
 
-/// A short time unless `GHIBLI_CHAOS_MINUTES` says otherwise; `GHIBLI_CHAOS_SEED` chooses the
+/// Runs a short time unless `GHIBLI_CHAOS_MINUTES` sets another; `GHIBLI_CHAOS_SEED` chooses the
 /// troubles.
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_goes_wrong_promises_are_kept() {

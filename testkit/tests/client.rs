@@ -1,4 +1,4 @@
-//! The client's bounds, its keep-alive, and the hammer.
+//! The client's limits, its keep-alive, and the hammer.
 
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,8 @@
-//! Clients that people have: they get from the mirror what they get from the upstream.
+//! Clients that people use: the mirror gives them the same results as the upstream.
 //!
-//! Two from Python's package index, in the versions that `testkit/clients/requirements.txt` names.
-//! They are installed once, below the target directory. Where they cannot be, the tests are
-//! skipped and say so; where `CI` is set, they fail.
+//! Two clients from Python's package index, in the versions in `testkit/clients/requirements.txt`.
+//! The test installs them once, below the target directory. Where that fails, the tests report that
+//! they are skipped; if `CI` is set, they fail.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ fn script(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// Where the clients are installed; nothing where they cannot be.
+/// The directory of the installed clients; `None` where they cannot be installed.
 fn installed() -> Option<&'static Path> {
     static INSTALLED: OnceLock<Option<PathBuf>> = OnceLock::new();
     let install = || {
@@ -45,13 +45,13 @@ fn installed() -> Option<&'static Path> {
     INSTALLED.get_or_init(install).as_deref()
 }
 
-/// Runs a script among the installed clients.
+/// Runs a script with the installed clients.
 fn python(name: &str, arguments: &[&str]) -> Output {
     let output = Command::new("python3")
         .arg(script(name))
         .args(arguments)
         .env("PYTHONPATH", installed().unwrap())
-        // Neither a proxy nor anything else between the clients and what they ask.
+        // No proxy between the clients and their server.
         .env("NO_PROXY", "*")
         .env("PYTHONWARNINGS", "ignore")
         .output()
@@ -72,7 +72,7 @@ async fn calls(base: &str, with_queries: bool) -> Map<String, Value> {
     tokio::task::spawn_blocking(ask).await.unwrap()
 }
 
-/// The whole catalogue, its links as the upstream has them.
+/// The whole catalogue, with the upstream's own links.
 async fn mirror() -> (Mirror, RunningServer) {
     let mirror = Mirror::of(catalogue()).await;
     let server = mirror.server(&[("LINKS", "upstream")]).await;
@@ -128,7 +128,7 @@ async fn clients_that_ask_with_queries_get_what_the_upstreams_software_gives() {
     assert_same(&ours, &theirs);
 }
 
-/// The example that the README shows, as it stands.
+/// Runs the README's example unchanged.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_example_lists_films_and_who_is_in_them() {
     if installed().is_none() {

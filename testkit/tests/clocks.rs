@@ -1,4 +1,4 @@
-//! Kind 10: clocks that are set while a poller runs. The schedule goes by the new time.
+//! Kind 10: somebody sets the clock while a poller runs. The schedule follows the new time.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -20,7 +20,7 @@ async fn start(upstream: &Upstream, schedule: &str, clock: &Clock) -> (RunningPo
     (poller, cache)
 }
 
-/// Sets the clock, and waits for a sync at the time that it says then.
+/// Sets the clock, and waits for a sync at the new time.
 async fn sync_after_step(poller: &RunningPoller, clock: &Clock, hours: i64) {
     let mark = poller.process.mark();
     clock.set(hours * 3600);
@@ -34,8 +34,7 @@ async fn sync_after_step(poller: &RunningPoller, clock: &Clock, hours: i64) {
         .await;
 }
 
-/// A machine that wakes up, or whose clock is put forward, syncs when it is time, and not a day
-/// later.
+/// A machine that wakes up, or whose clock moves forward, syncs on time and not a day later.
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_step_forward_the_trigger_that_is_then_right_is_heeded() {
     let directory = tempfile::tempdir().unwrap();

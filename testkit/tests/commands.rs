@@ -1,4 +1,4 @@
-//! The two binaries as a person meets them on the command line.
+//! The two binaries as a person uses them on the command line.
 
 use std::path::Path;
 
@@ -196,7 +196,7 @@ async fn a_server_without_data_says_so_and_is_not_ready() {
     testkit::eventually("ready", testkit::PATIENCE, ready).await;
     assert_eq!(health(&server.admin_address).wait().await.code(), Some(0));
 
-    // Done when 1, the part that is not `cargo xtask up`: the built-in catalogue, and marked.
+    // Done when 1, the part without `cargo xtask up`: the built-in catalogue, and its mark.
     let page = get(&format!("{}/movies", server.url())).await.text();
     assert!(page.contains("22 films") && page.contains("This is the built-in catalogue"));
     assert!(page.contains("<bdi>Pazu</bdi> (age 13) with Black eyes, Brown hair"));

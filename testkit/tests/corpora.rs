@@ -1,4 +1,4 @@
-//! Every input that fuzzing ever learnt something from, checked without a fuzzer.
+//! Checks every input that fuzzing has kept, without a fuzzer.
 #![expect(unreachable_pub, reason = "the module is a library elsewhere")]
 
 #[path = "../fuzz/src/lib.rs"]
@@ -8,7 +8,7 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-/// Checks each file of a corpus, and names those for which it does not hold.
+/// Checks each file of a corpus, and names the files that fail.
 fn replay(target: &str, check: fn(&[u8])) {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fuzz/corpus")

@@ -11,7 +11,7 @@ use testkit::mirror::Mirror;
 use testkit::process::RunningServer;
 use testkit::{PATIENCE, eventually, sample};
 
-/// Long enough for a server to look at its cache several times.
+/// Long enough for a server to check its cache several times.
 const SEVERAL_LOOKS: Duration = Duration::from_millis(600);
 
 const WARNING: &str = "cache unreadable, serving what is in memory";
@@ -20,7 +20,7 @@ fn file(mirror: &Mirror, name: &str) -> PathBuf {
     PathBuf::from(mirror.cache_url().strip_prefix("file:").unwrap()).join(name)
 }
 
-/// Replaces a file as a whole, so that nobody sees it half-written.
+/// Replaces a file as a whole, so that no process sees half of it.
 fn put(path: &Path, contents: &[u8]) {
     let new = path.with_extension("new");
     fs::write(&new, contents).unwrap();
@@ -39,7 +39,7 @@ async fn films(server: &RunningServer) -> usize {
     films.json().as_array().unwrap().len()
 }
 
-/// Ways in which a document can be damaged, and what is said of each.
+/// Ways to damage a document, and the reason that the server reports for each.
 fn damages(intact: &str) -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let intact = intact.as_bytes();
     let newer = String::from_utf8_lossy(intact).replacen("\"format\": 1", "\"format\": 2", 1);
@@ -75,7 +75,8 @@ async fn damaged_documents_are_refused_with_a_reason_and_the_last_good_ones_kept
             let mark = server.process.mark();
             put(&path, &damage);
             if document == "snapshot" {
-                // Without it, nothing says that the snapshot is no newer than the one in memory.
+                // Without a status, the server cannot see that the snapshot is no newer than its
+                // own.
                 fs::rename(file(&mirror, "status.json"), file(&mirror, "away")).unwrap();
             }
             let process = &server.process;

@@ -1,6 +1,6 @@
-//! Where the mirror differs from the original server on purpose; a test for each difference.
+//! Where the mirror differs from the original server on purpose, with a test for each difference.
 //!
-//! Everything else is held to be the same by the transcripts, the oracle and `mirror.rs`.
+//! For everything else, the transcripts, the oracle and `mirror.rs` check that both are equal.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use serde_json::{Value, json};
@@ -51,7 +51,7 @@ async fn what_makes_the_upstream_fail_is_a_problem_that_names_the_parameter() {
         );
     }
     asked.push((format!("/films/{CASTLE}?fields=id&fields=title"), "fields"));
-    // Bad escapes: no digits, too few, none at all, and bytes that are no text.
+    // Bad escapes: no digits, too few digits, no escape, and bytes that are not text.
     for id in ["%zz", "%2", "%", "a%2gb", "%ff"] {
         asked.push((format!("/films/{id}"), "id"));
         asked.push((format!("/films/{id}/people"), "id"));
@@ -72,7 +72,7 @@ async fn what_makes_the_upstream_fail_is_a_problem_that_names_the_parameter() {
     }
 }
 
-/// The upstream fails on a fraction only where it cuts something off: a mistake that shows some day.
+/// The upstream fails on a fraction only when it cuts something off, so the mistake shows late.
 #[tokio::test]
 async fn a_fraction_as_limit_is_refused_whatever_it_would_cut() {
     let mirror = Mirror::of(catalogue()).await;
@@ -91,8 +91,8 @@ async fn a_fraction_as_limit_is_refused_whatever_it_would_cut() {
     }
 }
 
-/// The upstream writes other pages into the query where it finds the number of this one. After
-/// `_page=0`, which is the first page, it finds none, and the next page is the same for ever.
+/// The upstream makes a link by replacing this page's number in the query. After `_page=0`, which
+/// is the first page, it finds no number, and the next page is always the same page.
 #[tokio::test]
 async fn a_link_to_another_page_leads_there_or_is_not_given() {
     let mirror = Mirror::of(catalogue()).await;
@@ -110,7 +110,7 @@ async fn a_link_to_another_page_leads_there_or_is_not_given() {
         ("_page=abc", &["first"]),
         ("_page=%31", &["first"]),
         ("_page=0&_limit=5", &["first"]),
-        // It is another parameter in which the number is found.
+        // The number occurs in another parameter.
         ("homepage=1&_page=1", &["first"]),
         ("_page=99", &[]),
         ("_page=-1&_limit=30", &[]),
@@ -177,7 +177,7 @@ async fn numbers_and_their_text_are_equal() {
     assert_eq!(best.len() + others.len(), 22);
     assert!(others.iter().all(|title| !best.contains(title)));
 
-    // The upstream's data has been numbers before.
+    // Older data of the upstream had numbers here.
     let as_text = Film::new("Text").released("1986");
     let as_number = Film::new("Number").with("release_date", 1986);
     let mut numbers = sample::catalogue();
@@ -191,7 +191,7 @@ async fn numbers_and_their_text_are_equal() {
     assert_eq!(titles(&server, "release_date_ne=1986").await, [""; 0]);
 }
 
-/// Whether a record links to another, anywhere but in its own `url`.
+/// Whether a record links to another, in any field except its own `url`.
 fn links(from: &Value, collection: &str, id: &str) -> bool {
     let end = format!("/{collection}/{id}");
     let leads = |value: &Value| value.as_str().is_some_and(|link| link.ends_with(&end));
@@ -255,7 +255,7 @@ async fn sub_collections_hold_what_belongs_to_the_record_from_both_sides() {
     assert_eq!((unknown.status, &unknown.body[..]), (404, &b"{}"[..]));
 }
 
-/// What a link leads to.
+/// The record behind a link.
 fn target(data: &Value, link: &Value) -> Option<Value> {
     let (rest, id) = link.as_str()?.rsplit_once('/')?;
     let (_, collection) = rest.rsplit_once('/')?;
@@ -317,7 +317,7 @@ async fn embedding_replaces_links_by_records_and_drops_placeholders() {
     let film = ask(&server, "GET", &both).await.json();
     assert!(film["people"][0]["name"].is_string() && film["species"][0]["name"].is_string());
     assert_eq!(film.as_object().unwrap().len(), 3);
-    // No relation: ignored, and nothing deleted.
+    // Not a relation: the mirror ignores it, and deletes nothing.
     let path = format!("/films/{CASTLE}?_embed=title");
     let plain = ask(&server, "GET", &format!("/films/{CASTLE}"))
         .await

@@ -1,6 +1,6 @@
-//! What the edge answers by itself: the form is that of a reader's errors, whatever has happened.
+//! The edge's own answers always have the form of a reader's errors.
 //!
-//! Needs Traefik, and passes without it, except where `CI` is `true`.
+//! This needs Traefik. Without it the tests pass, unless `CI` is `true`.
 
 use std::io::Write as _;
 use std::iter;
@@ -17,7 +17,7 @@ fn is_skipped() -> bool {
     let is_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
     assert!(can_stand() || !is_ci, "traefik is missing");
     if !can_stand() {
-        // Past the test runner, which keeps what a passing test prints to itself.
+        // Bypasses the test runner, which hides the output of a passing test.
         let _ = writeln!(std::io::stderr(), "skipped: traefik is missing");
     }
     !can_stand()
@@ -44,7 +44,7 @@ async fn with_no_reader_everything_is_to_be_asked_again_later() {
             is_ours(&answer, 503);
             assert_eq!(answer.body.is_empty(), method == "HEAD", "{method} {path}");
         }
-        // Refused this, a browser would not show its script the 503.
+        // If this were refused, a browser would hide the 503 from its script.
         let preflight = [
             ("origin", "http://elsewhere.example"),
             ("access-control-request-method", "GET"),
@@ -60,7 +60,7 @@ async fn what_the_edge_answers_for_readers_has_the_form_of_their_errors() {
     if is_skipped() {
         return;
     }
-    // A reader that can be made to misbehave.
+    // A stand-in for a reader that can misbehave.
     let reader = Upstream::start(testkit::catalogue());
     reader.misbehave_on("people", Fault::Stall);
     reader.misbehave_on("locations", Fault::Refuse);
@@ -81,11 +81,11 @@ async fn what_the_edge_answers_for_readers_has_the_form_of_their_errors() {
     let asked = async |path: &str| get(&url(path)).await;
     let (refused, busy) = tokio::join!(asked("/locations"), asked("/species"));
     is_ours(&refused, 502);
-    // What a reader says itself is left as it is.
+    // The edge does not change a reader's own answer.
     let said = (busy.status, busy.text());
     assert_eq!(said, (503, "Service Unavailable".to_owned()));
 
-    // Three take all the room there is, for as long as they are tried again.
+    // Three requests take all the room, as long as the edge retries them.
     let mut stalled = join_all(["/people"; 4].map(asked)).await;
     stalled.sort_by_key(|answer| answer.status);
     is_ours(&stalled[0], 429);

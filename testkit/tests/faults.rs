@@ -19,7 +19,7 @@ fn honest() -> String {
     serde_json::to_string_pretty(&sample::catalogue()["films"]).expect("JSON can be written")
 }
 
-/// What arrives within a moment, as raw text.
+/// The raw text that arrives within this time.
 async fn received(upstream: &Upstream, within: Duration) -> String {
     let bytes = b"GET /films HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     let received = raw(("127.0.0.1", upstream.port()), bytes, within).await;
@@ -62,7 +62,7 @@ async fn drip_sends_the_honest_body_very_slowly() {
     let (upstream, _) = misbehaving(Fault::Drip);
     let asked = Instant::now();
     let said = received(&upstream, Duration::from_secs(1)).await;
-    // A byte every tenth of a second.
+    // One byte every tenth of a second.
     let most = usize::try_from(asked.elapsed().as_millis() / 100).unwrap();
     let (head, body) = said.split_once("\r\n\r\n").expect("a head");
     assert!(

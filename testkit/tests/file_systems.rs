@@ -1,4 +1,4 @@
-//! File systems other than a local one: no locks, nothing confirmed, or silence.
+//! Unusual file systems: without locks, without confirmation of writes, or silent.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ const EIO: &str = "5";
 const ENOLCK: &str = "37";
 const EOPNOTSUPP: &str = "95";
 
-/// The library that gives a process such a file system; built once.
+/// The library that gives a process such a file system; the tests build it once.
 fn library() -> &'static str {
     static LIBRARY: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
     let (_, library) = LIBRARY.get_or_init(|| {
@@ -59,7 +59,7 @@ async fn a_file_system_that_confirms_nothing_has_the_commit_all_the_same() {
             .await;
         committed(&poller).await;
         poller.next_sync().await;
-        // Said once, not with every commit.
+        // The poller logs this once, not at every commit.
         let logs = poller.process.logs();
         let said = |line: &&serde_json::Value| {
             let message = line["message"].as_str().unwrap();
@@ -129,7 +129,7 @@ async fn a_file_system_that_hangs_stops_neither_requests_nor_the_end() {
         .start()
         .await;
     committed(&poller).await;
-    // One thread for everything, so that one that hangs would stop it all.
+    // One thread for everything, so that a single hanging task would stop the server.
     let mut server = Server::new(&cache(folder.path()))
         .env("LD_PRELOAD", library())
         .env(variable, &file)

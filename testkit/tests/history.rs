@@ -1,5 +1,5 @@
-//! History replay: every kind of change that the upstream's data has gone through, day by day,
-//! with the real poller. What it logs and what it keeps is compared with what was once looked at.
+//! History replay: every kind of change that the upstream's data has gone through, day by day, with
+//! the real poller. A snapshot that people have checked holds its log and its stored data.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use std::fmt::Write as _;
@@ -45,7 +45,7 @@ impl Years {
         }
     }
 
-    /// Syncs, and notes what was logged and what is kept.
+    /// Syncs, and records the log lines and the stored data.
     async fn day(&mut self, what_happened: &str) {
         self.run(what_happened, "sync").await;
     }

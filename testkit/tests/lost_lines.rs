@@ -1,4 +1,4 @@
-//! Log lines and printed lines that cannot be written: they are lost, and nothing else is.
+//! When a process cannot write log or printed lines, it loses those lines and nothing else.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use std::fs::File;
@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 const REQUESTS: usize = 10_000;
 
-/// Every `accept` is a sync, with all that a sync logs.
+/// Each `accept` runs a sync, which logs all the usual lines.
 const SYNCS: usize = 60;
 
 fn full_device() -> OwnedFd {
@@ -38,7 +38,7 @@ fn start(program: &Path, log: &OwnedFd, environment: &[(&str, &str)]) -> Child {
     let mut command = Command::new(program);
     command.envs(environment.iter().copied());
     command.env("LOG_LEVEL", "debug").kill_on_drop(true);
-    // What ends a process must print nowhere what it cannot log.
+    // If the process panics, it must not print the lines that it cannot log.
     command
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap());
@@ -60,7 +60,7 @@ fn address() -> String {
     SocketAddr::from(([127, 0, 0, 1], free_port())).to_string()
 }
 
-/// Runs a poller and a server that log into `log`, and counts what they are asked for.
+/// Runs a poller and a server that log into `log`, and counts the requests that they receive.
 async fn goes_on(name: &str, log: OwnedFd) {
     let folder = tempfile::tempdir().unwrap();
     let cache = format!("file:{}", folder.path().display());
@@ -112,7 +112,7 @@ async fn goes_on(name: &str, log: OwnedFd) {
     );
     for process in &mut running {
         assert_eq!(process.try_wait().unwrap(), None, "{name}");
-        // The last log lines must not hold up the end either.
+        // The last log lines must not delay the end either.
         let pid = i32::try_from(process.id().unwrap()).unwrap();
         let pid = rustix::process::Pid::from_raw(pid).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
@@ -134,14 +134,14 @@ async fn syncs_and_requests_go_on_whatever_becomes_of_log_lines() {
     );
 }
 
-/// A printed line that cannot be written changes the exit status, and not what was done.
+/// A printed line that cannot be written changes the exit status, but not the result.
 #[tokio::test]
 async fn commands_do_their_work_whatever_becomes_of_their_output() {
     let upstream = Upstream::start(catalogue());
     let api = upstream.url();
     for (name, output, status) in [
         ("a full device", full_device(), 1),
-        // As with every tool that SIGPIPE ends.
+        // As for every tool that SIGPIPE ends.
         ("a closed pipe", closed_pipe(), 141),
         ("a closed terminal", closed_terminal(), 1),
     ] {
@@ -171,11 +171,11 @@ async fn commands_do_their_work_whatever_becomes_of_their_output() {
     }
 }
 
-/// A pipe that is full, and its end that nobody reads.
+/// A full pipe, and its reading end, which nothing reads.
 fn full_pipe() -> (OwnedFd, OwnedFd) {
     let (unread, pipe) = std::io::pipe().unwrap();
     let mut options = File::options();
-    // Linux's O_NONBLOCK, for this description of the pipe alone.
+    // Linux's O_NONBLOCK, only for this description of the pipe.
     let filler = options.write(true).custom_flags(0o4000);
     let path = format!("/proc/self/fd/{}", pipe.as_raw_fd());
     let mut filler = filler.open(path).unwrap();
@@ -183,7 +183,7 @@ fn full_pipe() -> (OwnedFd, OwnedFd) {
     (pipe.into(), unread.into())
 }
 
-/// The last words of a program are lost as well, after a moment.
+/// After a moment, a program also gives up on its last lines.
 #[tokio::test]
 async fn programs_end_whoever_reads_their_last_words() {
     let upstream = Upstream::start(catalogue());
@@ -216,7 +216,7 @@ async fn programs_end_whoever_reads_their_last_words() {
 /// Larger than a snapshot, in bytes.
 const LARGEST_FILE: usize = 1 << 20;
 
-/// When the disk has room again, the log says how many lines it lacks.
+/// When the disk has space again, the log says how many lines are missing.
 #[tokio::test]
 async fn the_log_says_how_many_lines_were_lost() {
     let folder = tempfile::tempdir().unwrap();
@@ -228,7 +228,7 @@ async fn the_log_says_how_many_lines_were_lost() {
         ("GHIBLI_API", &api),
         ("ADMIN_ADDR", &admin),
     ];
-    // A file that is nearly as large as files may be, and takes more once it is emptied.
+    // A file that is almost as large as allowed, and accepts more when it is emptied.
     let log = folder.path().join("log");
     std::fs::write(&log, " ".repeat(LARGEST_FILE - 1000)).unwrap();
     let file: OwnedFd = File::options()

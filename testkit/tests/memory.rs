@@ -1,4 +1,4 @@
-//! What pollers remember when the cache is lost: who restores it, and what readers make of that.
+//! What pollers remember after the cache is lost: who restores it, and how readers react.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use std::time::Duration;
@@ -43,8 +43,8 @@ async fn release_log(redis: &Redis) -> Vec<(u64, String)> {
         .collect()
 }
 
-/// A flush frees the lease too. A standby that got it first would begin a new release log while
-/// the poller that wrote the old one stands by and remembers it.
+/// A flush also frees the lease. If a standby got it first, it would begin a new release log, while
+/// the poller with the old log becomes a standby.
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_12_with_two_pollers_a_flushed_cache_keeps_its_release_log() {
     let redis = Redis::start().await;
@@ -69,8 +69,8 @@ async fn rule_12_with_two_pollers_a_flushed_cache_keeps_its_release_log() {
     }
 }
 
-/// A standby does not forget what it stood by for: with the leader dead and the cache lost, at
-/// once, it goes on with the release log.
+/// A standby keeps what it remembers. If the leader dies and the cache is lost at the same moment,
+/// the standby continues the release log.
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_12_a_standby_restores_what_a_dead_poller_committed() {
     let redis = Redis::start().await;
@@ -93,8 +93,8 @@ async fn rule_12_a_standby_restores_what_a_dead_poller_committed() {
     eventually("the release log", PATIENCE, restored).await;
 }
 
-/// A poller that missed a generation while it was frozen restores an older one than readers have.
-/// They must take what it commits for news all the same.
+/// A poller that was frozen missed a generation, so it restores an older one than readers have.
+/// Readers must still accept its commits as new.
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_12_readers_follow_a_poller_that_restores_less_than_they_have_seen() {
     let redis = Redis::start().await;
@@ -104,7 +104,7 @@ async fn rule_12_readers_follow_a_poller_that_restores_less_than_they_have_seen(
     shows(&reader, "Totoro").await;
 
     late.process.signal(Signal::Stop);
-    // Nobody here has the time to wait until its lease runs out.
+    // Deletes the lease, because waiting for its end takes too long.
     redis.cli(&["DEL", "{ghibli}:lease"]).await;
     let mut other = poller(&upstream, &redis).await;
     upstream.release("The Boy and the Heron");
@@ -113,14 +113,14 @@ async fn rule_12_readers_follow_a_poller_that_restores_less_than_they_have_seen(
     other.process.kill().await;
     redis.cli(&["FLUSHALL"]).await;
     upstream.release("How Do You Live?");
-    // Who starts anew numbers generations by the clock's seconds, and here they are quickly made.
+    // A poller that starts anew numbers generations by the clock's seconds, so the test must wait.
     tokio::time::sleep(Duration::from_secs(2)).await;
     late.process.signal(Signal::Cont);
     shows(&reader, "How Do You Live?").await;
 }
 
-/// A poller that starts over a lost cache cannot know that there ever was a release log. One that
-/// does takes the lease from it, and nothing that either has told is lost or told again.
+/// A poller that starts on a lost cache cannot know of an earlier release log. A poller that knows
+/// it takes the lease from the new one. No announced release is lost or announced again.
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_12_a_poller_that_remembers_takes_over_from_one_that_began_anew() {
     let redis = Redis::start().await;

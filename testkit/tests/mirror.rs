@@ -1,4 +1,4 @@
-//! The main job, with real processes: what the upstream has is what every reader serves, soon,
+//! The main job, with real processes: every reader soon serves what the upstream has, each record
 //! once, and at no cost to the upstream.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
@@ -42,7 +42,7 @@ async fn titles(reader: &RunningServer) -> Vec<String> {
         .collect()
 }
 
-/// Done when 2: a release and a change reach every reader; readers cost the upstream nothing.
+/// Done when 2: a release and a change reach every reader; readers send the upstream nothing.
 async fn mirrors(cache: &str) {
     let upstream = Upstream::start(catalogue());
     let poller = Poller::new(&upstream.url(), cache)
@@ -70,7 +70,7 @@ async fn mirrors(cache: &str) {
         eventually("all films", PATIENCE, filled).await;
     }
 
-    // A quiet sync costs five conditional ones with no body.
+    // A quiet sync costs five conditional requests without a body.
     let before = upstream.counts();
     assert_eq!(
         before.requests - before.conditional,
@@ -86,8 +86,8 @@ async fn mirrors(cache: &str) {
     );
     assert_eq!(quiet.body_bytes, before.body_bytes);
 
-    // A film that is released is on every reader, once, at the end. How soon is printed and not
-    // asserted, because that depends on what else this machine does.
+    // A new film appears on every reader, once, at the end. The test prints the time and does not
+    // check it, because it depends on this machine's other work.
     let released = Instant::now();
     upstream.release("The Boy and the Heron");
     for reader in &readers {
@@ -111,7 +111,7 @@ async fn mirrors(cache: &str) {
         (&1.into(), &"The Boy and the Heron".into())
     );
 
-    // A film that is changed is changed on every reader, in its place.
+    // A changed film changes on every reader, in its place.
     let totoro = &films(&readers[0]).await[2];
     let id = totoro["id"].as_str().unwrap();
     upstream.change("films", id, "rt_score", "94");
@@ -128,8 +128,8 @@ async fn mirrors(cache: &str) {
         (&id.into(), &"rt_score".into())
     );
 
-    // Ten thousand requests to readers are none to the upstream: with the poller gone, nothing
-    // is left that could ask it.
+    // Ten thousand requests to readers send the upstream none: with the poller gone, nothing is
+    // left that could ask it.
     let mut poller = poller;
     poller.process.kill().await;
     let before = upstream.counts();
@@ -170,8 +170,8 @@ async fn every_body_is_the_upstreams_body_byte_for_byte() {
     let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/upstream/data.json");
     let data = match std::fs::read(&real) {
         Ok(json) => serde_json::from_slice(&json).unwrap(),
-        // The built-in catalogue has the same shape; the real one lies beside the checkout only
-        // where it may be read.
+        // The built-in catalogue has the same form. The real one lies beside the checkout only
+        // where reading it is allowed.
         Err(_) => catalogue(),
     };
     let directory = tempfile::tempdir().unwrap();
@@ -223,8 +223,8 @@ async fn every_body_is_the_upstreams_body_byte_for_byte() {
     }
 }
 
-/// Everything that an upstream has been seen to do wrong, and how operators are told: of neighbours
-/// differently, so that none is taken for the one before it.
+/// All known faults of an upstream, and the reason that operators read. Neighbours have different
+/// reasons, so that a test cannot confuse one with the fault before it.
 fn faults() -> Vec<(Fault, &'static str)> {
     vec![
         (Fault::Refuse, "the connection broke: "),
@@ -269,7 +269,7 @@ fn faults() -> Vec<(Fault, &'static str)> {
     ]
 }
 
-/// Rules 8, 7 and 3 as an operator sees them, and rule 6 as a client does.
+/// Rules 8, 7 and 3 as an operator sees them, and rule 6 as a client sees it.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upstream_that_withdraws_and_misbehaves_takes_nothing_away() {
     let directory = tempfile::tempdir().unwrap();
@@ -299,7 +299,8 @@ async fn an_upstream_that_withdraws_and_misbehaves_takes_nothing_away() {
     for (fault, reason) in faults() {
         let mark = log.mark();
         upstream.misbehave_on("films", fault.clone());
-        // Validators would spare the upstream the chance to misbehave.
+        // With validators, the upstream could answer 304 and would not misbehave, so the film
+        // changes.
         let id = films(&reader).await[0]["id"].as_str().unwrap().to_owned();
         upstream.change("films", &id, "rt_score", format!("{fault:?}"));
         let line = log
@@ -326,7 +327,7 @@ async fn an_upstream_that_withdraws_and_misbehaves_takes_nothing_away() {
         assert_eq!(films(&reader).await.len(), 22, "{fault:?}");
         upstream.behave();
     }
-    // The first sync with no fault takes the last change.
+    // The first sync without a fault takes the last change.
     poller.next_sync().await;
     let line = poller.next_sync().await;
     assert_eq!(line["outcome"], "unchanged", "{line}");

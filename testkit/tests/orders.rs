@@ -1,5 +1,5 @@
-//! What only a person decides: `ghibli-poller accept` and `ghibli-poller prune`, told to a poller
-//! that runs, or carried out when none does.
+//! Decisions that only a person makes: `ghibli-poller accept` and `ghibli-poller prune`. A running
+//! poller receives the order; without one, the command carries it out.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use serde_json::json;
@@ -10,10 +10,10 @@ use testkit::{PATIENCE, catalogue, eventually};
 
 const EVERY_SECOND: &str = "* * * * * *";
 
-/// The first film by the id that it had before.
+/// The start of the first film's original id.
 const OLD: &str = r#""id": "2baf70d1-"#;
 
-/// Runs a command of the poller's and returns its exit status and what it said.
+/// Runs a command of the poller, and returns its exit status and its output.
 async fn order(command: &str, environment: &[(&str, String)]) -> (Option<i32>, String) {
     let mut process = Process::spawn(command, &binaries().poller, &[command], environment);
     let code = process.wait().await.code();
@@ -23,7 +23,7 @@ async fn order(command: &str, environment: &[(&str, String)]) -> (Option<i32>, S
     )
 }
 
-/// The catalogue on the day all ids changed: the same films under other names.
+/// Gives all films new ids: the upstream then lists the same films under other names.
 fn renumber(upstream: &Upstream) {
     upstream.edit(|all| {
         for (number, film) in all["films"].as_array_mut().unwrap().iter_mut().enumerate() {
@@ -58,7 +58,7 @@ async fn rule_7_a_running_poller_accepts_what_a_person_has_looked_at() {
             .is_some_and(|told| told.contains("22 of 22 known records are gone"))
     };
     log.wait_for_log("collection rejected", suspicious).await;
-    // Loudly, every cycle.
+    // The poller logs this in every cycle.
     log.wait_for_log_since(log.mark(), "collection rejected", suspicious)
         .await;
     assert!(!films().await.contains("new-0"));
@@ -173,8 +173,8 @@ async fn orders_from_anywhere_but_the_command_line_are_refused() {
         );
         assert_eq!(from_a_page.await.status, 403);
     }
-    // A page whose name was made to resolve to this address is of the same origin, and may send
-    // what headers it likes (DNS rebinding).
+    // In DNS rebinding, a page's host name resolves to this address. The page then has the same
+    // origin, and may send any header.
     let port = poller.admin_address.rsplit(':').next().unwrap();
     let (name, order) = (format!("rebind.example:{port}"), ("x-ghibli-order", "1"));
     let origin = format!("http://{name}");
@@ -207,7 +207,7 @@ async fn orders_from_anywhere_but_the_command_line_are_refused() {
             assert!(answer.contains(" 403 Forbidden\r\n"), "{sent:?}: {answer}");
         }
     }
-    // Health is no secret, and probes may know the process by a name.
+    // Health is not secret, and probes may use a host name.
     for headers in [
         &[("host", "poller.internal:9091")][..],
         &[("host", &name), ("origin", &origin)],

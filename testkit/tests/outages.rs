@@ -1,4 +1,4 @@
-//! Readers stay up whatever dies: the upstream, Redis, or the poller in the middle of a commit.
+//! Readers stay up when the upstream or Redis dies, or the poller in the middle of a commit.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use std::collections::BTreeSet;
@@ -60,14 +60,14 @@ async fn with_the_upstream_dead_no_request_fails() {
     let tally = hammer(&paths(&[&one, &two]), 10_000, 16).await;
     assert!(tally.all_ok() && tally.answered == 10_000, "{tally:?}");
 
-    // A reader that starts now finds everything too, and it is not the built-in catalogue.
+    // A reader that starts now finds everything too, not only the built-in catalogue.
     let late = Server::new(&cache).start().await;
     ready(&late).await;
     let page = get(&format!("{}/movies", late.url())).await;
     assert!(!page.text().contains("built-in"));
 
     upstream.come_back();
-    // How patient it is by now depends on how long all that took: five minutes at most.
+    // The poller's pause now depends on the time so far: five minutes at most.
     let again = async || {
         let logs = poller.process.logs();
         logs.iter()
@@ -124,8 +124,7 @@ async fn with_redis_dead_no_request_fails_and_afterwards_releases_arrive() {
     }
 }
 
-/// A catalogue in which every record carries the same version, large enough that commits take a
-/// while.
+/// A catalogue in which every record has the same version, large enough that commits take time.
 fn versioned(version: u64) -> Value {
     let mut all = catalogue();
     for records in all.as_object_mut().unwrap().values_mut() {
@@ -137,13 +136,13 @@ fn versioned(version: u64) -> Value {
     all
 }
 
-/// Somebody who reads `/db` all the time.
+/// A client that reads `/db` all the time.
 struct Watching {
     cache: String,
-    /// The newest version that was read.
+    /// The newest version that the client has read.
     newest: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
-    /// How often any was read.
+    /// How often the client has read any version.
     reads: Arc<AtomicU64>,
     reading: JoinHandle<()>,
     _reader: RunningServer,
@@ -167,19 +166,19 @@ impl Watching {
         }
     }
 
-    /// A reader that starts now accepts what it finds.
+    /// A reader that starts now accepts the stored data.
     async fn a_fresh_reader_starts(&self) {
         ready(&Server::new(&self.cache).start().await).await;
     }
 
-    /// Waits until a read has begun and ended since now.
+    /// Waits until a new read has begun and ended.
     async fn goes_on(&self) {
         let before = self.reads.load(Ordering::Relaxed);
         let is_read = async || self.reads.load(Ordering::Relaxed) > before + 1;
         eventually("another read", PATIENCE, is_read).await;
     }
 
-    /// Waits until this version is read. Returns how often any was.
+    /// Waits until the client reads this version. Returns the number of reads.
     async fn until(self, version: u64) -> u64 {
         let is_read = async || self.newest.load(Ordering::Relaxed) == version;
         eventually("the last version", PATIENCE, is_read).await;
@@ -189,7 +188,7 @@ impl Watching {
     }
 }
 
-/// Reads until told to stop. Every body must be of one version, and none older than the last.
+/// Reads until `stop` is set. Each body must have one version, and not an older one than before.
 async fn read(url: String, stop: Arc<AtomicBool>, newest: Arc<AtomicU64>, reads: Arc<AtomicU64>) {
     let mut connection = Connection::new();
     let mut last = 0;
@@ -222,7 +221,7 @@ fn sync(upstream: &Upstream, version: u64, cache: &str) -> Process {
 
 const KILLS: u64 = 100;
 
-/// Done when 3, third part: killed while a file is written, or being brought to disk.
+/// Done when 3, third part: the poller dies while it writes a file or syncs it to disk.
 #[tokio::test(flavor = "multi_thread")]
 async fn pollers_killed_while_committing_to_a_directory_leave_it_whole() {
     let directory = tempfile::tempdir().unwrap();
@@ -236,7 +235,8 @@ async fn pollers_killed_while_committing_to_a_directory_leave_it_whole() {
     let mut unfinished = 0;
     for kill in 1..=KILLS {
         let mut poller = sync(&upstream, kill, &cache);
-        // From its first byte to its last, after which it is brought to disk and renamed.
+        // Kills from the file's first byte to its last; after that, the poller syncs and renames
+        // it.
         kill_when_written(&mut poller, &new, whole * (kill - 1) / KILLS);
         poller.wait().await;
         unfinished += u64::from(std::fs::remove_file(&new).is_ok());
@@ -256,8 +256,8 @@ fn length(file: &Path) -> Option<u64> {
     Some(std::fs::metadata(file).ok()?.len())
 }
 
-/// Kills a process as soon as a file has so many bytes, or was written too quickly to be seen. It is
-/// there for a moment only, so this looks for it without a pause, and kills from where it looks.
+/// Kills a process as soon as a file has this many bytes, or was written too quickly to see. The
+/// file exists only for a moment, so this thread polls without a pause, and kills by itself.
 fn kill_when_written(process: &mut Process, file: &Path, bytes: u64) {
     let until = Instant::now() + PATIENCE;
     tokio::task::block_in_place(|| {
@@ -270,7 +270,7 @@ fn kill_when_written(process: &mut Process, file: &Path, bytes: u64) {
     });
 }
 
-/// The same, killed after each hundredth of what it sends to Redis.
+/// The same with Redis: killed after each hundredth of the bytes that it sends.
 #[tokio::test(flavor = "multi_thread")]
 async fn pollers_killed_while_committing_to_redis_leave_it_whole() {
     let redis = Redis::start().await;
@@ -290,7 +290,7 @@ async fn pollers_killed_while_committing_to_redis_leave_it_whole() {
         eventually("the middle of a commit", PATIENCE, is_there).await;
         unfinished += u64::from(poller.is_running());
         poller.kill().await;
-        // Redis keeps a dead poller's lease until it runs out; nobody has that long here.
+        // Redis keeps a dead poller's lease until it expires; the test does not wait for that.
         redis.cli(&["DEL", "{ghibli}:lease"]).await;
         watching.goes_on().await;
         if kill % 20 == 0 {

@@ -1,4 +1,4 @@
-//! Processes are told apart from what they say, and none survives its test.
+//! Tests read the output of processes, and no process survives its test.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use testkit::eventually;
 use testkit::process::{Process, Signal};
 
-/// A program in shell: quick to start, and as talkative as a test needs.
+/// A shell program: it starts quickly, and prints as much as a test needs.
 fn shell(script: &str) -> Process {
     let envs = [("GREETING", "hello".to_owned())];
     Process::spawn("the shell", "/bin/sh", &["-c", script], &envs)

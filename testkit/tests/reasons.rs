@@ -1,5 +1,4 @@
-//! Reasons that help: an answer that failed or was rejected is reported with what was seen of it,
-//! by the program that people run.
+//! Helpful reasons: the program reports a failed or rejected answer with what it saw of the answer.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use std::io::Write as _;
@@ -15,13 +14,13 @@ use testkit::upstream::{Fault, Upstream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-/// What one sync says.
+/// What one sync reports.
 struct Told {
     /// The line about the films, without its beginning.
     films: String,
-    /// Everything that was printed and logged, and the stored status.
+    /// All printed and logged lines, and the stored status.
     all: String,
-    /// Why the films were not confirmed, from the stored status.
+    /// From the stored status: why the films were not confirmed.
     failure: Value,
 }
 
@@ -71,7 +70,7 @@ const CHECKPOINT: &str = "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\
 const FILMS: &str = "[ { \"id\": \"2baf70d1-42bb-4437-b551-e5fed5a87abe\"";
 const JSON: (&str, &str) = ("content-type", "application/json");
 
-/// Faults, and what is said of them: whole reasons, or their beginnings before an ellipsis.
+/// Faults, and the reasons for them: whole, or the beginning before an ellipsis.
 fn reasons(upstream: u16) -> Vec<(Fault, String)> {
     let away = "http://127.0.0.1:1/films";
     let json = "status 200, application/json; charset=utf-8";
@@ -154,7 +153,7 @@ fn reasons(upstream: u16) -> Vec<(Fault, String)> {
     ]
 }
 
-/// The same of answers that do not arrive, or not in a form that can be read.
+/// The same for answers that do not arrive, or cannot be decoded.
 fn reasons_of_transfers() -> Vec<(Fault, String)> {
     let packed = gzip(b"[{\"id\":\"a\"}]");
     let coded = |coding, body: &[u8]| exactly(200, &[JSON, ("content-encoding", coding)], body);
@@ -204,7 +203,7 @@ fn reasons_of_transfers() -> Vec<(Fault, String)> {
     ]
 }
 
-/// Whether a text is the expected one: begins like it, with anything where it has an ellipsis.
+/// Whether a text matches the expected one, in which an ellipsis stands for anything.
 fn reads_like(told: &str, expected: &str) -> bool {
     let (begin, rest) = expected.split_once('…').unwrap_or((expected, ""));
     let is_whole = expected.ends_with(')');
@@ -235,7 +234,7 @@ async fn every_failure_has_words_of_its_own_and_says_what_was_seen() {
     }
 }
 
-/// Kind and spelling of a coding do not matter, nor does a byte order mark.
+/// Kind and spelling of a coding do not matter, and neither does a byte order mark.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_can_be_understood_is_no_failure() {
     let upstream = Upstream::start(catalogue());
@@ -275,7 +274,7 @@ async fn an_answer_that_can_be_understood_is_no_failure() {
     assert!(encodings.into_iter().all(|value| value == "gzip, br"));
 }
 
-/// `unreachable` is only what was not reached.
+/// `unreachable` means only that the poller did not reach the upstream.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_not_reached_is_unreachable() {
     let port = testkit::free_port();
@@ -292,7 +291,7 @@ async fn what_was_not_reached_is_unreachable() {
         told.films
     );
 
-    // Somebody listens whose queue is full, so that no connection comes about.
+    // A listener with a full queue, so that no connection is made.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(0).unwrap();
@@ -307,7 +306,7 @@ async fn what_was_not_reached_is_unreachable() {
     assert_eq!(told.films, "failed: unreachable: no connection in time");
 }
 
-/// Of an error only the beginning is read, and that is not waited for.
+/// The poller reads only the beginning of an error's body, and does not wait for more.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_body_of_an_error_costs_no_time_and_no_memory() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -343,7 +342,7 @@ async fn the_body_of_an_error_costs_no_time_and_no_memory() {
     assert_eq!(told.films, format!("failed: status 500 (\"{words}…\")"));
 }
 
-/// Lines, colours and directions are not an upstream's to choose.
+/// An upstream cannot insert lines, colours or text directions.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upstream_writes_no_lines_into_the_log() {
     const EVIL: &str = "\u{1b}[2J\u{1b}]0;owned\u{7}\r\n{\"level\":\"ERROR\",\"message\":\"forged\"}\
@@ -363,7 +362,7 @@ async fn an_upstream_writes_no_lines_into_the_log() {
         exactly(200, &[("content-type", "text/\u{202e}\u{9b}")], b"x"),
         exactly(301, &[("location", "file:\u{202e}\u{9b}")], b"x"),
         Fault::Sends(EVIL.to_owned()),
-        // Set aside, released, changed, withdrawn, returned and listed twice.
+        // Records that are set aside, released, changed, withdrawn, returned and listed twice.
         Fault::Sends(broken),
         Fault::Sends(films(record("1"))),
         Fault::Sends(films(record("2"))),
@@ -379,7 +378,7 @@ async fn an_upstream_writes_no_lines_into_the_log() {
             upstream.misbehave_on("films", fault.clone());
             let environment = [("LOG_FORMAT", format)];
             let told = sync_into(&directory, &upstream.url(), &environment).await;
-            // Without the stored status, which is not for a terminal.
+            // Leaves out the stored status, which terminals do not show.
             let shown = told.all.split("\"format\": 1").next().unwrap();
             let surprises = |character: &char| {
                 let hides = ['\u{202e}', '\u{2066}', '\u{200b}', '\u{7f}'];

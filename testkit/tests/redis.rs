@@ -1,4 +1,4 @@
-//! The private Redis: starts, forgets or remembers, dies, freezes and returns.
+//! The private Redis starts, forgets or remembers, dies, freezes and returns.
 
 use std::time::Duration;
 

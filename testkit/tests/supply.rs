@@ -1,5 +1,5 @@
-//! What this is built from is what was looked at: images by an explicit name, crates by the lock
-//! file. And what `SECURITY.md` says is tested by a test that is there.
+//! The build uses only checked parts: images with an explicit name, crates from the lock file.
+//! Every test that `SECURITY.md` names must exist.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use std::collections::BTreeSet;
@@ -15,7 +15,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(top().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The images that a Dockerfile and a Compose file name and that are not made here.
+/// The images that a Dockerfile and a Compose file name, except those built here.
 fn foreign_images(dockerfile: &str, compose: &str) -> Vec<String> {
     let mut stages = BTreeSet::new();
     let mut images = Vec::new();
@@ -45,7 +45,7 @@ fn foreign_images(dockerfile: &str, compose: &str) -> Vec<String> {
     images
 }
 
-/// Whether a name says which image it means: by a tag other than `latest`, or by a digest.
+/// Whether a name fixes the image: by a tag other than `latest`, or by a digest.
 fn is_explicit(image: &str) -> bool {
     let digest = Regex::new("@sha256:[0-9a-f]{64}$").unwrap();
     let tag = Regex::new(r"^[^@]*[^@/:]:([A-Za-z0-9_][A-Za-z0-9_.-]*)$").unwrap();
@@ -82,11 +82,11 @@ fn every_foreign_image_is_named_once_and_explicitly() {
     assert_eq!(found, ["a:1", "d", "e:2"]);
 }
 
-/// Without `--locked` Cargo would quietly resolve anew where manifest and lock file disagree.
+/// Without `--locked`, Cargo would silently update a lock file that does not match the manifest.
 #[test]
 fn whatever_is_built_is_built_from_the_lock_file() {
     let calls = Regex::new(r"cargo (\+\S+ )?(build|install|run|test|clippy|doc)\b.*").unwrap();
-    // Package managers are told to `install` as well, and have no lock file.
+    // Package managers also have an `install` command, and no lock file.
     let arguments = Regex::new(
         r#"(?s)(\[\s*"(build|run|test|clippy|doc|tree)"|args\(\[\s*"install"),[^\]]*\]"#,
     )
@@ -118,7 +118,7 @@ fn whatever_is_built_is_built_from_the_lock_file() {
     assert!(read(".cargo/config.toml").contains("\"run --locked "));
 }
 
-/// The tests that a text names as `path/to/file.rs::function`.
+/// The tests in a text, written as `path/to/file.rs::function`.
 fn named_tests(text: &str) -> Vec<(String, String)> {
     let name = Regex::new(r"`([a-z0-9_/]+\.rs)::([a-z0-9_]+)`").unwrap();
     name.captures_iter(text)
@@ -126,7 +126,7 @@ fn named_tests(text: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Whether a file has a function with this name; one that is no test itself is called by one.
+/// Whether a file has this function: a test, or a function that a test calls.
 fn has_function(path: &str, function: &str) -> bool {
     let code = std::fs::read_to_string(top().join(path)).unwrap_or_default();
     code.contains(&format!("fn {function}("))
@@ -146,7 +146,7 @@ fn every_test_that_security_md_names_is_there() {
         assert!(has_function(path, function), "{path}::{function}");
     }
 
-    // And the check can fail.
+    // The check must also be able to fail.
     assert!(!has_function("testkit/tests/supply.rs", "no_such_test"));
     assert!(!has_function("testkit/tests/no_such_file.rs", "read"));
 }

@@ -1,4 +1,4 @@
-//! What a person sees: everything that people start, in a terminal of 80 columns.
+//! What a person sees: each command that people run, in a terminal of 80 columns.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,7 +10,7 @@ use testkit::terminal::{COLUMNS, Terminal};
 use testkit::upstream::Upstream;
 use testkit::{PATIENCE, catalogue, eventually, free_port};
 
-/// What begins a code for colours.
+/// The first character of a code for colours.
 const ESCAPE: char = '\u{1b}';
 
 fn command(program: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
@@ -23,12 +23,12 @@ fn command(program: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> 
 fn up(port: &str, options: &[&str]) -> Terminal {
     let mut cargo = cargo();
     cargo.args(["xtask", "up", "--port", port]).args(options);
-    // From another way to run the mirror; `up` has a cache of its own.
+    // This variable belongs to another way to run the mirror; `up` has its own cache.
     cargo.env("CACHE_URL_FILE", "/run/secrets/cache");
     Terminal::run(&cargo)
 }
 
-/// The first of two neighbouring ports, neither of which another test gets meanwhile.
+/// The first of two neighbouring ports that no other test uses.
 fn two_free_ports() -> u16 {
     loop {
         let first = free_port();
@@ -48,7 +48,7 @@ fn assert_is_orderly(terminal: &Terminal) {
     }
 }
 
-/// Lines that are printed for a person fit the terminal; log lines may be longer.
+/// Lines for a person must fit the terminal; log lines may be longer.
 fn assert_fits(lines: &[String]) {
     for line in lines {
         let is_log = line.contains(ESCAPE);
@@ -77,7 +77,7 @@ async fn up_offline_releases_what_is_typed_and_ends_with_ctrl_c() {
     up.shows(&format!("JSON:    http://127.0.0.1:{port}/films"))
         .await;
     up.resize(40);
-    // Nothing that is typed ends it: an empty line, what is no text, and a line without an end.
+    // No input ends it: an empty line, bytes that are not text, or a line without an end.
     up.types(b"\n\xff\xfe\n").await;
     up.types("千と千尋の神隠し 2\n".as_bytes()).await;
     up.shows("released upstream: 千と千尋の神隠し 2").await;
@@ -90,7 +90,7 @@ async fn up_offline_releases_what_is_typed_and_ends_with_ctrl_c() {
     let url = url.replace('し', "%E3%81%97").replace(' ', "%20");
     let shown = async || get(&url).await.text().contains("千尋");
     eventually("the film on the server", PATIENCE, shown).await;
-    // Ctrl-D ends the typing, and nothing else.
+    // Ctrl-D only ends the input.
     up.types(b"\x04").await;
     up.interrupt().await;
     assert_eq!(up.wait().await.code(), Some(0));
@@ -134,7 +134,7 @@ async fn up_ends_when_a_program_does_and_says_which() {
     let port = free_port().to_string();
     let mut cargo = cargo();
     cargo.args(["xtask", "up", "--offline", "--port", &port]);
-    // Servers alone have this variable.
+    // Only servers have this variable.
     cargo.env("LINKS", "nowhere");
     let mut up = Terminal::run(&cargo);
     up.shows("LINKS: ").await;
@@ -180,14 +180,14 @@ async fn up_does_not_wait_for_a_program_that_hangs_when_ctrl_c_comes_twice() {
     let asked = std::time::Instant::now();
     up.interrupt().await;
     assert_eq!(up.wait().await.code(), Some(0));
-    // Without the second one they have twelve seconds.
+    // Without the second Ctrl-C, the processes have twelve seconds to end.
     assert!(asked.elapsed() < std::time::Duration::from_secs(10));
     up.shows("the poller does not stop; killing it").await;
     assert_is_orderly(&up);
     nobody_answers(&port).await;
 }
 
-/// A stand-in for Cargo, which takes for ever to build.
+/// Uses a stand-in for Cargo whose build never ends.
 #[tokio::test]
 async fn up_can_be_stopped_while_it_builds() {
     use std::os::unix::fs::PermissionsExt;
@@ -293,7 +293,7 @@ async fn commands_fit_the_terminal_and_end_in_order() {
         assert_eq!(help.wait().await.code(), Some(0));
         assert_fits(&help.lines());
     }
-    // An upstream that refuses connections: a reason for each collection.
+    // An upstream that refuses connections: each collection has a reason.
     let dead = [
         ("CACHE_URL", cache.as_str()),
         ("GHIBLI_API", "http://127.0.0.1:1"),

@@ -1,4 +1,4 @@
-//! The stand-in upstream answers as the real one does, and changes when a test says so.
+//! The stand-in upstream answers as the real one does, and changes when a test changes it.
 
 use http::Method;
 use serde_json::json;

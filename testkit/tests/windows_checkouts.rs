@@ -1,5 +1,5 @@
-//! A checkout on Windows, where Git turns line ends into CRLF, has the same bytes as any other:
-//! containers run the scripts, and tests read the rest byte by byte.
+//! On Windows, Git can turn line ends into CRLF. A checkout there must have the same bytes as any
+//! other, because containers run the scripts and tests compare bytes.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use std::path::Path;
@@ -7,10 +7,10 @@ use std::process::Command;
 
 const TOP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
-/// Inputs of fuzzers, which may hold any bytes.
+/// Fuzzing inputs, which may hold any bytes.
 const CORPORA: &str = "testkit/fuzz/corpus/";
 
-/// A clone with these settings, as its files' names and bytes.
+/// Clones with these settings, and returns the files' names and bytes.
 fn clone(settings: &[&str]) -> Vec<(String, Vec<u8>)> {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings.iter().flat_map(|setting| ["-c", *setting]);

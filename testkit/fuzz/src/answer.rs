@@ -1,4 +1,4 @@
-//! Any bodies from the upstream, over several cycles, from a cold start on.
+//! Any bodies from the upstream, over several cycles, from a cold start.
 
 use std::collections::HashSet;
 
@@ -14,9 +14,9 @@ const UPSTREAM: &str = "https://upstream.example";
 /// More cycles show nothing new.
 const CYCLES: usize = 12;
 
-/// Each line of the input is the initial of a collection and the body that the upstream sends
-/// for it; without a body it does not answer. A line of `-` ends a cycle. What is not mentioned
-/// is not modified.
+/// Each line of the input is the initial of a collection and the body that the upstream sends for
+/// it; without a body, the upstream does not answer. A line of `-` ends a cycle. Collections
+/// without a line are not modified.
 pub fn check(input: &[u8]) {
     let mut at = DateTime::from_timestamp(1_800_000_000, 0).expect("is in range");
     let mut snapshot = cold_start(at);
@@ -94,7 +94,7 @@ fn cold_start(at: DateTime<Utc>) -> Snapshot {
     }
 }
 
-/// One generation for a change of content and none without; the release log only grows.
+/// A change of content makes one new generation, no change makes none; the release log only grows.
 fn goes_forward(before: &Snapshot, step: &Step) {
     let after = &step.snapshot;
     let content = Collection::ALL
@@ -121,7 +121,7 @@ fn goes_forward(before: &Snapshot, step: &Step) {
     }
 }
 
-/// What one outcome did to one collection.
+/// Checks what one outcome did to one collection.
 fn takes(collection: Collection, outcome: &Outcome, before: &Snapshot, step: &Step) {
     let (before, after) = (
         &before.collections[collection],
@@ -155,7 +155,7 @@ fn takes(collection: Collection, outcome: &Outcome, before: &Snapshot, step: &St
     merges(&before.known, answer, &after.known);
 }
 
-/// Sync rule 7, once more and in other words.
+/// Sync rule 7, written a second time in another way.
 fn takes_too_much(known: &Records, answer: &Answer, built_in: bool) -> bool {
     if answer.records.is_empty() {
         return !known.records.is_empty();
@@ -169,14 +169,15 @@ fn takes_too_much(known: &Records, answer: &Answer, built_in: bool) -> bool {
     !built_in && gone > 1 && 5 * gone > listed.len()
 }
 
-/// Whether an answer holds a record in a form that cannot be used, and in no other.
+/// Whether an answer holds a record only in unusable forms.
 fn is_set_aside(answer: &Answer, id: &str) -> bool {
     let mut set_aside = answer.set_aside.iter();
     let mut sent = answer.records.iter();
     set_aside.any(|one| one.id.as_deref() == Some(id)) && !sent.any(|record| record.id() == id)
 }
 
-/// What the upstream sent, in its order, and the built-in form of what is set aside.
+/// Checks a first sync: what the upstream sent, in its order, and the built-in form of records that
+/// the poller set aside.
 fn begins(built_in: &Records, answer: &Answer, after: &Records) {
     let (kept, sent): (Vec<_>, Vec<_>) = after
         .records
@@ -191,7 +192,7 @@ fn begins(built_in: &Records, answer: &Answer, after: &Records) {
     assert!(after.withdrawn.is_empty());
 }
 
-/// Sync rules 3 to 6, once more and in other words.
+/// Sync rules 3 to 6, written a second time in another way.
 fn merges(before: &Records, answer: &Answer, after: &Records) {
     let (kept, appended) = after.records.split_at(before.records.len());
     let mut sent: Vec<_> = answer.records.iter().collect();
@@ -210,14 +211,14 @@ fn merges(before: &Records, answer: &Answer, after: &Records) {
     assert!(appended.iter().eq(sent), "new ones follow in their order");
 }
 
-/// The first usable record of each id, as it was sent; every item is one of the three.
+/// Checks that the first usable record of each id stays as sent; every item is one of the three.
 fn keeps_what_was_sent(body: &[u8], answer: &Answer) {
     for one in &answer.set_aside {
         assert!(one.place <= answer.records.len() && one.place <= one.index);
         assert!(one.to_string().len() < 200, "{one}");
     }
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    // Where a text is broken, a plain parser does not tell the items apart.
+    // In a broken text, a plain parser cannot separate the items.
     let Ok(items) = serde_json::from_slice::<Vec<Value>>(body) else {
         assert!(!answer.set_aside.is_empty());
         return;

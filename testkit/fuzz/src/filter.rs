@@ -1,4 +1,4 @@
-//! Any request, to the whole service without its sockets.
+//! Any request, to the whole service without sockets.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -32,7 +32,7 @@ struct Mirror {
     ask: Box<dyn Fn(Head) -> Answering + Send + Sync>,
 }
 
-/// A mirror of the awkward catalogue, its clock stopped once everything is published.
+/// A mirror of the awkward catalogue; its clock stops once everything is published.
 static MIRROR: LazyLock<Mirror> = LazyLock::new(|| {
     let runtime = Builder::new_current_thread()
         .enable_time()
@@ -98,8 +98,8 @@ async fn publish_catalogue() -> Published {
     published
 }
 
-/// The input is the head of a request as it is sent: a request line, then a header on each line.
-/// What is no request is ignored.
+/// The input is the head of a request as a client sends it: a request line, then one header on each
+/// line. The check ignores an input that is not a request.
 pub fn check(input: &[u8]) {
     let Some((method, target, headers)) = read(input) else {
         return;
@@ -146,7 +146,7 @@ fn read(input: &[u8]) -> Option<(Method, http::Uri, HeaderMap)> {
     let method = Method::from_bytes(words.next()?).ok()?;
     let target = http::Uri::try_from(words.next()?).ok()?;
     let mut headers = HeaderMap::new();
-    // As many as the accept loop lets through.
+    // As many headers as the accept loop allows.
     for line in lines.take(64) {
         let colon = line.iter().position(|byte| *byte == b':');
         let (name, value) = line.split_at_checked(colon?)?;
@@ -157,7 +157,7 @@ fn read(input: &[u8]) -> Option<(Method, http::Uri, HeaderMap)> {
     Some((method, target, headers))
 }
 
-/// The headers tell the truth about the body.
+/// The headers describe the body correctly.
 fn agrees_with_itself(answer: &Response<Bytes>) {
     let (status, headers, body) = (answer.status(), answer.headers(), answer.body());
     match status {
@@ -211,7 +211,7 @@ fn agrees_with_head(get: &Response<Bytes>, head: &Response<Bytes>) {
     }
 }
 
-/// Whoever has the body and says so is not sent it again, unless the request insists.
+/// A client that names the body it has gets no body again, unless it insists.
 fn revalidates(answer: &Response<Bytes>, asked: &HeaderMap, again: &Response<Bytes>) {
     let insists = asked.get_all(CACHE_CONTROL).into_iter().any(|line| {
         let line = line.to_str().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Any query string, over a catalogue in which every value is an awkward one.
+//! Any query string, over a catalogue in which every value is awkward.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -10,7 +10,7 @@ use server::query::Plan;
 
 type Record = Map<String, Value>;
 
-/// Far above the few milliseconds that the worst query takes, so that a busy machine passes.
+/// Far above the few milliseconds of the worst query, so that a busy machine passes.
 const LONGEST: Duration = Duration::from_secs(5);
 
 static CATALOGUE: LazyLock<Vec<Vec<Record>>> = LazyLock::new(|| {
@@ -49,7 +49,7 @@ pub fn check(input: &[u8]) {
     assert!(started.elapsed() < LONGEST, "took {:?}", started.elapsed());
 }
 
-/// A record for each link whose text is one of a few lengths, so that some lead somewhere.
+/// A record for each link whose text has one of a few lengths, so that some links resolve.
 fn resolve(link: &str) -> Option<&'static Record> {
     let films = &CATALOGUE[0];
     films.get(link.len() % (2 * films.len()))
@@ -60,7 +60,7 @@ fn explains(bad: &server::query::BadQuery) {
     assert!(bad.to_string().len() < 1000, "{bad}");
 }
 
-/// What a plan selects are records that exist, each once; and it selects the same again.
+/// A plan selects existing records, each once; a second run selects the same records.
 fn selects(plan: &Plan, records: &[Record]) {
     let selection = plan.apply(records, &resolve);
     assert_eq!(selection, plan.apply(records, &resolve));
@@ -88,8 +88,8 @@ fn selects(plan: &Plan, records: &[Record]) {
     }
 }
 
-/// A projection has some of the record's fields, in the record's order; but for embedded ones
-/// with the record's values.
+/// A projection has some of the record's fields, in the record's order and with its values; only
+/// embedded fields may differ.
 fn projects(plan: &Plan, record: &Record, projected: &Record) {
     let mut fields = record.iter();
     for (name, value) in projected {

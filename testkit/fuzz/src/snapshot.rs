@@ -1,4 +1,4 @@
-//! Any stored document: what damage, another build or a person with an editor may leave behind.
+//! Any stored document: damaged, from another build, or changed by a person with an editor.
 
 use std::collections::HashSet;
 
@@ -10,10 +10,10 @@ use shared::catalogue::{Answer, Collection, PerCollection, Record};
 use shared::snapshot::{FORMAT, LAST_GENERATION, Snapshot, Source, Unreadable};
 use shared::status::Status;
 
-/// Longer ones are ignored: rendering them takes longer and shows nothing new.
+/// The check ignores longer inputs: they take longer to render and show nothing new.
 const LONGEST: usize = 64 << 10;
 
-/// The input is a snapshot or a status, as it is stored.
+/// The input is a snapshot or a status in its stored form.
 pub fn check(input: &[u8]) {
     if input.len() > LONGEST {
         return;
@@ -48,7 +48,7 @@ fn explains(refusal: &Unreadable) {
     }
 }
 
-/// The poller can sync on top of it, and what it makes of it can be read again.
+/// The poller can sync on top of it, and can read the result again.
 fn goes_on(snapshot: &Snapshot) -> Snapshot {
     let outcomes = PerCollection::from_fn(|_| Outcome::Sent {
         answer: Answer::read(br#"[{"id":"a","title":"A"},{"id":"new"}]"#).expect("a collection"),
@@ -68,11 +68,11 @@ fn goes_on(snapshot: &Snapshot) -> Snapshot {
     step.snapshot
 }
 
-/// Whichever of two copies that have gone apart is restored over the other, every record of both is
-/// there, unless it is built in, and every entry of both logs.
+/// Two copies have diverged, and either is restored over the other. The result has every record of
+/// both, except built-in ones, and every entry of both logs.
 fn is_joined(one: &Snapshot, two: &Snapshot) {
     let (mut one, mut two) = (one.clone(), two.clone());
-    // Nobody else signs like this, and no other commit is as late.
+    // No other commit has this signature, and none is as late.
     one.lineage.sign("one of two", u64::MAX);
     two.lineage.sign("the other one", u64::MAX);
     for (memory, stored) in [(&one, &two), (&two, &one)] {
@@ -107,7 +107,7 @@ fn is_joined(one: &Snapshot, two: &Snapshot) {
     }
 }
 
-/// Renders without a panic, every record under its id, and again to the same bytes.
+/// Renders without a panic, each record under its id, and a second time to the same bytes.
 fn renders(snapshot: &Snapshot) {
     let links = Links::To("https://mirror.example".into());
     let site = Site::render(snapshot, &links, None);

@@ -1,4 +1,4 @@
-//! libFuzzer's way into [`fuzz::filter::check`].
+//! libFuzzer's entry to [`fuzz::filter::check`].
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| fuzz::filter::check(input));

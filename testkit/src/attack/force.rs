@@ -1,7 +1,7 @@
-//! Carries an attack out: one thread, many connections, an end when told.
+//! Carries out an attack: one thread with many connections, until the caller drops the attack.
 //!
-//! Knows no HTTP. A connection that the server closes is opened again, because an attacker does
-//! not go away for being told to.
+//! Knows no HTTP. When the server closes a connection, the attacker opens it again, as real
+//! attackers do.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,14 +18,14 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-/// Between two drips, and before a held connection that was closed is opened again.
+/// The time between two drips, and before the attacker reopens a held connection.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// How many connections are opened between two pauses: an attacker whose own connects wait in a
-/// queue measures its own machine.
+/// How many connections the attacker opens between two pauses. With more, its own connects wait in
+/// a queue, and it measures its own machine.
 const VOLLEY: usize = 100;
 
-/// After a connect that failed, which costs nothing to try again.
+/// The pause after a failed connect. A retry costs the attacker nothing.
 const RETRY: Duration = Duration::from_millis(20);
 
 /// What one connection of an attack does, over and over.
@@ -33,15 +33,15 @@ const RETRY: Duration = Duration::from_millis(20);
 pub enum Manner {
     /// Sends something and then holds the connection.
     Hold {
-        /// What is sent first.
+        /// The first bytes that it sends.
         opening: Bytes,
-        /// What is sent each second after that.
+        /// The bytes that it then sends each second.
         drip: Bytes,
-        /// How much is read a second, in bytes. One that reads waits for something to read before
-        /// its next drip.
+        /// How many bytes it reads a second. A connection that reads waits for something to read
+        /// before its next drip.
         reads: usize,
     },
-    /// Sends the same as fast as the server takes it, and throws away what comes back.
+    /// Sends the same bytes as fast as the server takes them, and drops what comes back.
     Flood {
         /// What is sent.
         burst: Bytes,
@@ -55,7 +55,7 @@ pub enum Manner {
     },
     /// Connects and closes.
     Knock {
-        /// With a reset, and not as one should.
+        /// Closes with a reset instead of a normal close.
         reset: bool,
     },
 }
@@ -63,9 +63,9 @@ pub enum Manner {
 /// What an attacker has done so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Connections that were made.
+    /// Connections that the attacker made.
     pub connections: u64,
-    /// Requests, whole or not, that the server's socket has taken.
+    /// Requests, whole or partial, that the server's socket has taken.
     pub requests: u64,
 }
 
@@ -75,7 +75,7 @@ struct Tally {
     requests: AtomicU64,
 }
 
-/// An attack that goes on. Dropping it ends it.
+/// An attack that runs. Dropping it ends it.
 #[derive(Debug)]
 pub struct Force {
     tally: Arc<Tally>,
@@ -84,11 +84,11 @@ pub struct Force {
 }
 
 impl Force {
-    /// Attacks an address with so many connections.
+    /// Attacks an address with this many connections.
     ///
     /// # Panics
     ///
-    /// When no thread can be had.
+    /// When the system refuses a thread.
     pub fn start(address: SocketAddr, connections: usize, manner: Manner) -> Self {
         let tally = Arc::new(Tally::default());
         let (stop, stopped) = oneshot::channel();
@@ -114,7 +114,7 @@ impl Force {
         }
     }
 
-    /// What was done so far.
+    /// What the attacker has done so far.
     pub fn counts(&self) -> Counts {
         Counts {
             connections: self.tally.connections.load(Ordering::Relaxed),
@@ -148,7 +148,7 @@ async fn attack(address: SocketAddr, connections: usize, manner: Manner, tally: 
                 match TcpStream::connect(address).await {
                     Ok(stream) => {
                         tally.connections.fetch_add(1, Ordering::Relaxed);
-                        // Being closed is what an attacker expects.
+                        // An attacker expects that the server closes the connection.
                         let _ = act(stream, &manner, &tally).await;
                     }
                     Err(_) => sleep(RETRY).await,
@@ -156,7 +156,7 @@ async fn attack(address: SocketAddr, connections: usize, manner: Manner, tally: 
             }
         });
     }
-    // None of them ends by itself.
+    // No attacker ends by itself.
     if let Some(Err(error)) = attackers.join_next().await {
         std::panic::resume_unwind(error.into_panic());
     }
@@ -183,7 +183,7 @@ async fn act(stream: TcpStream, manner: &Manner, tally: &Tally) -> io::Result<()
             if *reset {
                 stream.set_zero_linger()?;
             }
-            // One connection would otherwise keep all others from their turn.
+            // Without this, one connection would keep all others from their turn.
             tokio::task::yield_now().await;
             Ok(())
         }
@@ -227,7 +227,7 @@ async fn leave(mut stream: TcpStream, opening: &[u8], tally: &Tally) -> io::Resu
     Ok(())
 }
 
-/// Whether the other side has closed, as far as can be told without reading.
+/// Whether the other side has closed, as far as this side can see without reading.
 fn is_closed(stream: &TcpStream) -> bool {
     let ready = stream.ready(Interest::READABLE | Interest::ERROR);
     let ready = ready.now_or_never().and_then(Result::ok);

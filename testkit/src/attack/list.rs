@@ -1,4 +1,4 @@
-//! The attacks. Each is bounded in connections, and goes on until it is told to end.
+//! The attacks. Each has a limit on connections, and runs until the caller ends it.
 
 use std::fmt::Write as _;
 
@@ -7,16 +7,16 @@ use bytes::Bytes;
 use super::force::Manner;
 use super::queries;
 
-/// Connections of attacks that try to take them all: more than a server accepts.
+/// Connections of attacks that try to take every place: more than a server accepts.
 const CROWD: usize = 5_000;
 
-/// Connections of attacks that keep a server busy. More of them do no more harm.
+/// Connections of attacks that keep a server busy. More connections do no more harm.
 const FEW: usize = 64;
 
 /// One attack.
 #[derive(Debug, Clone)]
 pub struct Attack {
-    /// What it is called.
+    /// The attack's name.
     pub name: &'static str,
     /// How many connections it keeps.
     pub connections: usize,
@@ -65,7 +65,7 @@ fn crowds() -> Vec<Attack> {
     ]
 }
 
-/// Attacks by heads.
+/// Attacks that use request heads.
 fn heads() -> Vec<Attack> {
     let fields = |count| {
         (0..count).fold(String::new(), |mut fields, number| {
@@ -110,7 +110,7 @@ fn heads() -> Vec<Attack> {
     ]
 }
 
-/// Attacks by bodies, and by doubts about where a request ends.
+/// Attacks that use bodies, and unclear ends of a request.
 fn bodies() -> Vec<Attack> {
     let endless = "Content-Length: 999999999999\r\n";
     let chunked = "Transfer-Encoding: chunked\r\n";
@@ -155,7 +155,7 @@ fn bodies() -> Vec<Attack> {
     ]
 }
 
-/// Attacks by requests that are, each by itself, in order.
+/// Attacks that use requests which are valid one by one.
 fn requests() -> Vec<Attack> {
     let mut attacks = vec![
         many("pipelined small requests", &request("GET", "/", "")),
@@ -190,7 +190,7 @@ fn request(method: &str, target: &str, fields: &str) -> String {
     format!("{method} {target} HTTP/1.1\r\nHost: mirror.example\r\n{fields}\r\n")
 }
 
-/// A crowd whose members close their sending side once they have asked.
+/// A crowd of clients that close their sending side after their request.
 fn leaving(name: &'static str, opening: &str) -> Attack {
     Attack {
         name,
@@ -218,7 +218,7 @@ fn flood(name: &'static str, burst: &str, requests: u64) -> Attack {
     }
 }
 
-/// The same request so often that writing it costs the attacker little.
+/// The same request many times, so that each write costs the attacker little.
 fn many(name: &'static str, request: &str) -> Attack {
     const BURST: usize = 64 << 10;
     let times = BURST.div_ceil(request.len());

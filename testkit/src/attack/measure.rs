@@ -1,4 +1,4 @@
-//! One attack on a server of its own, as a row of a table.
+//! One attack on a new server, as a row of a table.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -13,23 +13,23 @@ use super::usage::{Usage, unsent};
 use crate::client;
 use crate::mirror::Mirror;
 
-/// Between two looks at the server.
+/// The time between two looks at the server.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// What an attack cost, or its absence.
+/// What an attack cost the server, or what the server used without an attack.
 #[derive(Debug, Clone)]
 pub struct Row {
-    /// What the attack is called.
+    /// The attack's name.
     pub name: &'static str,
-    /// How long it was measured.
+    /// How long the measurement took.
     pub time: Duration,
     /// What the attacker did.
     pub attacker: Counts,
-    /// The most connections that the server held at a look.
+    /// The most connections that the server held at any look.
     pub connections: usize,
-    /// The server's most resident memory since it began, in bytes.
+    /// The server's most resident memory since its start, in bytes.
     pub peak_resident: usize,
-    /// The most bytes at a look that clients had not taken.
+    /// The most bytes, at any look, that the server had sent and clients had not taken.
     pub unsent: usize,
     /// The server's processor time.
     pub cpu: Duration,
@@ -37,7 +37,7 @@ pub struct Row {
     pub seen: Seen,
 }
 
-/// The head of the table, and what its columns mean.
+/// The head of the table, and a key to its columns.
 pub fn header() -> String {
     format!(
         "Attacker: connections made and requests written a second. Server: most connections held, \
@@ -79,11 +79,11 @@ impl Row {
     }
 }
 
-/// Measures an attack on a new server for so long, or a server that nobody attacks.
+/// Measures one attack on a new server for `time`; without an attack, measures the server at rest.
 ///
 /// # Panics
 ///
-/// When the server does not start, or does not survive.
+/// When the server does not start, or dies.
 pub async fn measure(mirror: &Mirror, attack: Option<&Attack>, time: Duration) -> Row {
     let server = mirror.server(&[]).await;
     let expected = client::get(&format!("{}/films", server.url())).await.body;

@@ -1,16 +1,16 @@
-//! Attacks on a server, and what they cost it.
+//! Attacks on a server, and what they cost the server.
 //!
 //! | part | owns |
 //! |---|---|
-//! | [`list`] | the attacks, each told in a few lines |
-//! | [`force`] | what carries one out: a thread, many connections, an end when told |
-//! | [`queries`] | the most expensive queries that are allowed |
+//! | [`list`] | the attacks, each in a few lines |
+//! | [`force`] | what carries out an attack: one thread with many connections |
+//! | [`queries`] | the most expensive queries that the server allows |
 //! | [`usage`] | what a process uses: sockets, memory, processor, unsent bytes |
 //! | [`steady`] | a well-behaved client, and how long its answers take |
 //! | [`measure`] | one attack on a new server, as a row of a table |
 //!
-//! An attacker here is one thread on the server's own machine, without mercy but without privilege:
-//! it opens sockets and writes what it likes. It forges no packets.
+//! An attacker here is one thread on the server's own machine. It has no privileges: it opens
+//! sockets and writes any bytes, but forges no packets.
 
 pub mod force;
 pub mod list;
@@ -22,8 +22,8 @@ pub mod usage;
 pub use force::{Counts, Force};
 pub use list::Attack;
 
-/// Raises the number of files that this process and its children may have open as far as is
-/// allowed, and returns it. Sockets are files.
+/// Raises the number of files that this process and its children may open to the allowed maximum,
+/// and returns that number. Sockets are files.
 pub fn raise_open_files() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -32,7 +32,7 @@ pub fn raise_open_files() -> u64 {
         current: limit.maximum,
         maximum: limit.maximum,
     };
-    // What is refused stays as it was.
+    // When the system refuses, the limit stays as it was.
     let _ = setrlimit(Resource::Nofile, raised);
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }

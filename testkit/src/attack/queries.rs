@@ -1,9 +1,9 @@
-//! The most expensive queries that are allowed: patterns on the longest texts, the largest
-//! answers, the most names. Found by trying; whoever finds a worse one adds it here.
+//! The most expensive queries that the server allows: patterns on the longest texts, the largest
+//! answers, the most names. We found them by trial; please add any worse query here.
 
-/// What they are called, and their targets.
+/// The queries' names and their targets.
 pub fn expensive() -> Vec<(&'static str, String)> {
-    // Every place in the text may begin a match, and a match may end in a thousand places.
+    // A match can begin at every place in the text, and can end at a thousand places.
     let pattern = "description_like=%5B+-Z%5D%7B1,1000%7D!";
     let names: Vec<_> = (0..800).map(|number| format!("{number:x}=")).collect();
     vec![

@@ -1,5 +1,5 @@
-//! A well-behaved client: asks for the films at a steady, modest rate, and notes how long each
-//! answer took from the moment at which it wanted to ask.
+//! A well-behaved client: asks for the films at a steady, modest rate, and records each answer's
+//! time, counted from the moment at which the request was due.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,28 +12,28 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::client::Connection;
 
-/// Between two requests.
+/// The time between two requests.
 pub const PACE: Duration = Duration::from_millis(20);
 
-/// Every so many requests, it comes with a new connection.
+/// After this many requests, the client opens a new connection.
 const RENEWAL: usize = 10;
 
-/// What it asks for.
+/// The path that the client asks for.
 const PATH: &str = "/films";
 
 /// What a well-behaved client has seen.
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
-    /// How long each request took, failed ones included, in order of size.
+    /// How long each request took, failed ones included, sorted from short to long.
     pub times: Vec<Duration>,
     /// Requests that were not answered as expected.
     pub failed: usize,
-    /// Why the first of them failed.
+    /// Why the first failed request failed.
     pub first_failure: Option<String>,
 }
 
 impl Seen {
-    /// The time within which so many in a hundred were answered; zero if there were none.
+    /// The time within which this percentage of requests was answered; zero without requests.
     pub fn percentile(&self, percent: usize) -> Duration {
         let place = (self.times.len() * percent).div_ceil(100).max(1) - 1;
         self.times.get(place).copied().unwrap_or_default()
@@ -49,7 +49,8 @@ pub struct Steady {
 }
 
 impl Steady {
-    /// Begins to ask, each time for the same body. `url` is the server's, without a slash.
+    /// Starts to ask for the films and expects the same body each time. `url` has no slash at the
+    /// end.
     pub fn start(url: &str, expected: Bytes) -> Self {
         let (stop, stopped) = oneshot::channel();
         let url = format!("{url}{PATH}");
@@ -62,16 +63,16 @@ impl Steady {
         }
     }
 
-    /// How many requests have come to an end so far.
+    /// How many requests have ended so far.
     pub fn asked(&self) -> usize {
         self.asked.load(Ordering::Relaxed)
     }
 
-    /// Ends after the request under way, and tells what was seen.
+    /// Ends after the current request, and returns what the client saw.
     ///
     /// # Panics
     ///
-    /// When the client did.
+    /// When the client's task panicked.
     pub async fn stop(mut self) -> Seen {
         drop(self.stop.take());
         let mut seen = self.work.await.expect("the client does not panic");
@@ -89,7 +90,8 @@ async fn ask(
     let mut seen = Seen::default();
     let mut connection = Connection::new();
     let mut pace = interval(PACE);
-    // After a slow answer the requests that it held up are made at once, and their waiting counts.
+    // After a slow answer, the client sends the late requests at once, and their waiting time
+    // counts.
     pace.set_missed_tick_behavior(MissedTickBehavior::Burst);
     loop {
         let wanted = tokio::select! {

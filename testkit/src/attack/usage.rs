@@ -1,14 +1,14 @@
-//! What a process uses, as Linux tells it in `/proc`.
+//! What a process uses, as Linux reports it in `/proc`.
 //!
-//! Memory is the resident set: the most since the process began, and the present. Bytes that a
-//! server has written and its clients have not taken lie in the kernel, in no process's memory, and
-//! are counted apart.
+//! Memory is the resident set: its peak since the process began, and its present size. Bytes that a
+//! server has written and its clients have not taken lie in the kernel and in no process's memory,
+//! so [`unsent`] counts them separately.
 
 use std::fs;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// One look at a process.
+/// One reading of a process's use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Open sockets of any kind.
@@ -17,7 +17,7 @@ pub struct Usage {
     pub resident: usize,
     /// The most resident memory since it began, in bytes.
     pub peak_resident: usize,
-    /// Processor time since it began, its own and the kernel's for it.
+    /// Processor time since it began: its own, and the kernel's work for it.
     pub cpu: Duration,
 }
 
@@ -26,7 +26,7 @@ impl Usage {
     ///
     /// # Panics
     ///
-    /// When there is no such process, or this is not Linux.
+    /// When the process does not exist, or the system is not Linux.
     pub fn of(pid: u32) -> Self {
         let status = read(pid, "status");
         Self {
@@ -38,12 +38,12 @@ impl Usage {
     }
 }
 
-/// Bytes that were written to the connections of an address on this machine and that the other
-/// sides have not acknowledged.
+/// Bytes that this machine wrote to the connections of an address and that the other sides have not
+/// acknowledged.
 ///
 /// # Panics
 ///
-/// When this is not Linux.
+/// When the system is not Linux.
 pub fn unsent(address: SocketAddr) -> usize {
     let table = fs::read_to_string("/proc/net/tcp").expect("Linux lists its connections");
     let port = format!(":{:04X}", address.port());
@@ -80,7 +80,7 @@ fn memory(status: &str, name: &str) -> usize {
     kilobytes.unwrap_or_else(|| panic!("no {name} in {status}")) << 10
 }
 
-/// The 14th and 15th column, in ticks. The second is a name in brackets that may hold blanks.
+/// The 14th and 15th columns, in ticks. The second is a name in brackets that may contain spaces.
 fn cpu(stat: &str) -> Duration {
     let (_, columns) = stat.rsplit_once(')').expect("a name in brackets");
     let ticks = columns.split_whitespace().skip(11).take(2);
@@ -102,7 +102,7 @@ mod tests {
     fn a_process_is_seen_to_use_what_it_uses() {
         let me = std::process::id();
         let before = Usage::of(me);
-        // More than other tests of this process close meanwhile.
+        // A margin for sockets that other tests of this process close at the same time.
         let listen = || TcpListener::bind("127.0.0.1:0").expect("a port");
         let listeners: Vec<_> = std::iter::repeat_with(listen).take(64).collect();
         let memory = vec![1_u8; 64 << 20];

@@ -1,6 +1,6 @@
-//! Those who read all the time. Most spread their requests over the readers as an edge does: a try
-//! that gets no answer is made again at another reader, and a reader that gave none is asked last
-//! for a while. One leaves all that to a real edge.
+//! Clients that read all the time. Most spread their requests over the readers as an edge does:
+//! when a reader gives no answer, the client asks another reader, and asks the silent reader last
+//! for a while. One client reads through a real edge instead.
 
 use std::time::{Duration, Instant};
 
@@ -17,16 +17,16 @@ use crate::edge::{self, Edge};
 /// How long one try may take.
 const TRY: Duration = Duration::from_secs(2);
 
-/// How often every reader is tried before a request counts as failed.
+/// How often the client tries every reader before a request counts as failed.
 const TURNS: usize = 2;
 
-/// How long a reader that gave no answer is asked last.
+/// How long the client asks a reader last that gave no answer.
 const AVOIDED: Duration = Duration::from_secs(1);
 
-/// Between two requests: this machine has other things to do as well.
+/// The pause between two requests, because this machine has other work too.
 const THOUGHT: Duration = Duration::from_millis(15);
 
-/// What people and programs read; films most.
+/// The paths that clients read, films most often.
 const PATHS: [&str; 6] = ["/films", "/films", "/films", "/movies", "/movies", "/db"];
 
 /// Reads until it is dropped.
@@ -43,7 +43,7 @@ pub(super) async fn read(stack: &Stack, record: &Record, seed: u64) {
     }
 }
 
-/// Reads through the edge until it is dropped. Which reader answers cannot be told.
+/// Reads through the edge until it is dropped. The client cannot see which reader answers.
 pub(super) async fn read_through(edge: &Edge, record: &Record, seed: u64) {
     let mut random = Random::new(seed ^ u64::MAX);
     let mut connection = Connection::new();
@@ -129,7 +129,7 @@ impl Client {
         });
     }
 
-    /// Any order, but those that gave no answer lately come last.
+    /// Any order, but readers that gave no answer lately come last.
     fn order(&mut self) -> [usize; READERS] {
         let first = self.random.below(READERS);
         let mut order = std::array::from_fn(|step| (first + step) % READERS);
@@ -168,7 +168,7 @@ impl Client {
     }
 }
 
-/// The ids of the films in an answer, if it is one for programs.
+/// The film ids in a JSON answer; `None` for a page.
 fn films(path: &str, answer: &Response) -> Option<Vec<String>> {
     match path {
         "/movies" => None,
@@ -177,7 +177,7 @@ fn films(path: &str, answer: &Response) -> Option<Vec<String>> {
     }
 }
 
-/// The generation at the foot of the page for people.
+/// The generation at the foot of the page.
 pub(super) fn generation(page: &Response) -> Option<u64> {
     let text = page.text();
     let (_, after) = text.rsplit_once(", generation ")?;

@@ -1,8 +1,8 @@
-//! Clocks that can be wrong, by way of libfaketime, for one process each.
+//! Wrong clocks, made with libfaketime, one for each process.
 
 use std::path::{Path, PathBuf};
 
-/// A process's clock: how far it is off stands in a file that the library reads every second.
+/// A process's clock. The library reads the clock's error from a file every second.
 #[derive(Debug)]
 pub struct Clock {
     file: PathBuf,
@@ -20,28 +20,28 @@ impl Clock {
         Some(clock)
     }
 
-    /// Puts it forward, or back, by so many seconds.
+    /// Moves the clock this many seconds forward, or back.
     pub fn set(&self, seconds: i64) {
-        // Replaced as a whole: the library must not read half of a number.
+        // Replaces the file as a whole, so that the library never reads half of a number.
         let new = self.file.with_extension("new");
         std::fs::write(&new, format!("{seconds:+}\n"))
             .and_then(|()| std::fs::rename(&new, &self.file))
             .expect("the file of a clock can be written");
     }
 
-    /// What a process has to be started with.
+    /// The environment variables that the process needs.
     pub fn environment(&self) -> [(&'static str, String); 4] {
         [
             ("LD_PRELOAD", self.library.display().to_string()),
             ("FAKETIME_TIMESTAMP_FILE", self.file.display().to_string()),
             ("FAKETIME_CACHE_DURATION", "1".to_owned()),
-            // Clocks that people set are wrong at times; the one that counts from boot is not.
+            // Clocks that people set are sometimes wrong; the clock that counts from boot is not.
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
         ]
     }
 }
 
-/// Where distributions put the library.
+/// Where distributions install the library.
 fn library() -> Option<PathBuf> {
     const NAME: &str = "faketime/libfaketimeMT.so.1";
     let within = std::fs::read_dir("/usr/lib").ok()?.flatten();
@@ -52,7 +52,7 @@ fn library() -> Option<PathBuf> {
         .find(|library| library.is_file())
 }
 
-/// Whether clocks can be made wrong on this machine.
+/// Whether this machine has libfaketime.
 pub fn can_be_wrong() -> bool {
     library().is_some()
 }

@@ -1,6 +1,6 @@
-//! A full disk under the file cache: readers keep serving, and the poller recovers.
+//! A full disk under the file cache: readers still serve, and the poller recovers.
 //!
-//! The disk is a small one in memory, mounted for this run, so that no other is filled.
+//! The disk is a small one in memory, mounted for this run, so no other disk fills up.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -21,32 +21,32 @@ use crate::client::Connection;
 use crate::process::{Poller, RunningPoller, RunningServer, Server};
 use crate::upstream::Upstream;
 
-/// Room for the cache a few times over.
+/// Room for several copies of the cache.
 const SIZE: &str = "size=2m,mode=1777";
 
-/// How often the disk is filled and freed.
+/// How often the run fills and frees the disk.
 const TIMES: usize = 3;
 
-/// How long anything may take that is awaited.
+/// The bound of every wait.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How it went.
+/// The result of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ran {
-    /// So many requests were answered while the disk was full or was being freed.
+    /// Readers answered every request while the disk was full or became free.
     Whole {
-        /// Requests answered.
+        /// How many requests the readers answered.
         answered: usize,
     },
-    /// This machine does not let this user mount anything; so it said.
+    /// This machine refused to mount a disk, with this message.
     NotPermitted(String),
 }
 
-/// Fills the disk under a poller that has a film to commit, frees it, and does so again.
+/// Fills the disk under a poller that has a film to commit, then frees it; repeats this.
 ///
 /// # Errors
 ///
-/// With the promise that was broken.
+/// The promise that the mirror broke.
 ///
 /// # Panics
 ///
@@ -72,7 +72,7 @@ pub async fn run() -> Result<Ran, Violation> {
         let ballast = disk.fill();
         let mark = poller.process.mark();
         released.push(upstream.release(&format!("Film {time}")));
-        // The first may be about a sync that asked before the release.
+        // The first failure may belong to a sync that started before the release.
         let mut seen = 0;
         let complains = |line: &serde_json::Value| {
             let reason = line["reason"].as_str().unwrap_or_default();
@@ -83,7 +83,7 @@ pub async fn run() -> Result<Ran, Violation> {
             .process
             .wait_for_log_since(mark, "sync failed", complains)
             .await;
-        // One that starts now finds what was there before.
+        // A reader that starts now finds what was there before.
         let late = server.start().await;
         serve(&[late], &released[..released.len() - 1]).await?;
 
@@ -149,7 +149,7 @@ async fn is_announced_once(poller: &RunningPoller, before: usize) -> Result<(), 
     })
 }
 
-/// Reads from one reader all the time; every request must be answered.
+/// Reads from one reader all the time. The reader must answer every request.
 struct Client {
     stop: Arc<AtomicUsize>,
     reading: JoinHandle<Result<usize, Violation>>,
@@ -190,7 +190,7 @@ impl Client {
 /// A mounted disk. Dropping it unmounts it.
 struct Disk {
     directory: TempDir,
-    /// What makes a command one of the superuser, if anything is needed.
+    /// The command that gives superuser rights, if this user needs one.
     prefix: &'static [&'static str],
 }
 
@@ -212,11 +212,11 @@ impl Disk {
         self.directory.path()
     }
 
-    /// Fills it to the last byte and returns the file that takes the space.
+    /// Fills the disk to the last byte, and returns the file that takes the space.
     fn fill(&self) -> std::path::PathBuf {
         let path = self.path().join("ballast");
         let mut file = File::create(&path).expect("a file on the disk");
-        // Ends with the disk's end, which is what is wanted.
+        // The loop ends when the disk is full, as intended.
         while file.write_all(&[0; 4096]).is_ok() {}
         path
     }
@@ -224,7 +224,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // Lazily: a process that is just dying may still hold a file open.
+        // Unmounts lazily, because a dying process may still hold a file open.
         let unmounted = run_command(self.prefix, &["umount", "-l"], self.path());
         if let Err(reason) = unmounted
             && !std::thread::panicking()

@@ -1,4 +1,4 @@
-//! How each trouble is made, and how it is taken away again.
+//! How each trouble starts, and how it ends.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use crate::proxy::Network;
 use crate::redis::Redis;
 use crate::upstream::Upstream;
 
-/// The password that Redis wants for a while.
+/// The password that Redis demands for a while.
 const PASSWORD: &str = "nobody-knows";
 
-/// Makes a trouble and waits until it is over.
+/// Starts a trouble, and waits until it is over.
 pub(super) async fn inflict(stack: &Stack, record: &Record, planned: Planned) {
     let Planned { lasts, trouble, .. } = planned;
     if let Trouble::Kill(Node::Reader(reader)) | Trouble::Freeze(Node::Reader(reader)) = trouble
@@ -99,7 +99,7 @@ fn out_of_turn(record: &Record) {
     record.with(|known| known.share.out_of_turn(now));
 }
 
-/// A reader goes on serving without a network; a poller cannot work.
+/// Without a network, a reader still serves, but a poller cannot work.
 async fn network(slot: &Slot, record: &Record, network: Network, lasts: Duration) {
     away(record, slot.node);
     slot.proxy.set(network);
@@ -134,7 +134,7 @@ async fn redis(redis: &mut Redis, record: &Record, trouble: Trouble, lasts: Dura
         }
         Trouble::NoAuth => {
             redis.cli(&["CONFIG", "SET", "requirepass", PASSWORD]).await;
-            // Whoever is connected has shown a password that was right once.
+            // Connected clients have already logged in with the right password.
             with_password(redis, &["CLIENT", "KILL", "TYPE", "normal"]).await;
             with_password(redis, &["CLIENT", "KILL", "TYPE", "pubsub"]).await;
             sleep(lasts).await;
@@ -150,8 +150,8 @@ async fn with_password(redis: &Redis, command: &[&str]) {
     redis.cli(&[&password, command].concat()).await;
 }
 
-/// Empties the cache. The model is told before, so that no commit is taken for a later one, and
-/// after, so that none is taken for an earlier one.
+/// Empties the cache. Informs the model before and after, so that the model takes no commit for a
+/// later or an earlier one.
 async fn flush(stack: &Stack, record: &Record) {
     for poller in 0..POLLERS {
         stack.slot(Node::Poller(poller)).hear(record).await;
@@ -160,7 +160,7 @@ async fn flush(stack: &Stack, record: &Record) {
     record.with(|known| known.model.cache_lost());
     redis.cli(&["FLUSHALL"]).await;
     record.with(|known| known.model.cache_lost());
-    // The lease is gone as well, in the middle of a cycle perhaps.
+    // The lease is gone too, perhaps in the middle of a cycle.
     out_of_turn(record);
 }
 
@@ -207,8 +207,8 @@ fn change(upstream: &Upstream, record: &Record) {
     });
 }
 
-/// One of the baseline, so that no mirror has yet to see it, and back to its place, so that one
-/// that starts anew finds the same order.
+/// Withdraws a film of the baseline, which every mirror has already seen. The film returns to its
+/// place, so that a mirror that starts anew finds the same order.
 async fn withdraw(upstream: &Upstream, record: &Record, lasts: Duration) {
     let withdrawals = record.with(|known| known.figures.troubles["film withdrawn"]);
     let (place, film) = upstream.edit(|catalogue| {

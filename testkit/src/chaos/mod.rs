@@ -1,19 +1,19 @@
-//! Chaos: real processes, random troubles from a seed, and a model that everything seen is held
-//! against.
+//! Chaos: real processes, random troubles from a seed, and a model that checks everything that
+//! clients and logs show.
 //!
 //! | part | owns |
 //! |---|---|
-//! | [`trouble`], [`schedule`] | what can go wrong, and when it does; pure |
-//! | `stack`, `inflict`, `clock` | the processes, and what is done to them |
-//! | `client` | those who read all the time, from the readers and through the edge |
+//! | [`trouble`], [`schedule`] | what can go wrong, and when; pure |
+//! | `stack`, `inflict`, `clock` | the processes, and the troubles that befall them |
+//! | `client` | clients that read all the time, from the readers and through the edge |
 //! | [`model`], [`share`] | what must be true; pure |
-//! | `settle` | what must be true again soon after |
+//! | `settle` | what must be true again soon after a round |
 //! | [`disk`] | a full disk, which needs a disk of its own |
-//! | `record`, `report` | what was seen and counted |
+//! | `record`, `report` | what the run saw and counted |
 //!
 //! A run consists of rounds: some seconds of overlapping troubles, and then quiet until every
-//! reader serves everything. The same seed plans the same troubles at the same times; what the
-//! processes make of them depends on the machine as well.
+//! reader serves everything. The same seed plans the same troubles at the same times; how the
+//! processes react depends on the machine too.
 
 mod client;
 mod clock;
@@ -48,19 +48,19 @@ use stack::Stack;
 
 use crate::edge;
 
-/// How many pollers there are, of which one syncs.
+/// How many pollers there are; one of them syncs.
 pub const POLLERS: usize = 2;
 
 /// How many readers there are.
 pub const READERS: usize = 3;
 
-/// How many requests are under way at once.
+/// How many clients send requests at the same time.
 const CLIENTS: u64 = 3;
 
-/// Between two lines with figures.
+/// The time between two lines with figures.
 const PROGRESS: Duration = Duration::from_secs(5);
 
-/// What cannot be had on this machine, because something is not installed.
+/// What this run leaves out, because something is not installed on this machine.
 pub fn left_out() -> Vec<&'static str> {
     let parts = [
         (
@@ -76,8 +76,8 @@ pub fn left_out() -> Vec<&'static str> {
     missing.map(|(_, left_out)| left_out).collect()
 }
 
-/// Runs rounds of a seed for so long, and the last one to its end. Ends early when a promise is
-/// broken. `progress` hears of everything that happens.
+/// Runs rounds of a seed for this long, and finishes the last round. Ends early when the mirror
+/// breaks a promise. `progress` receives a line about each event.
 ///
 /// # Panics
 ///
@@ -92,7 +92,7 @@ pub async fn run(
     let record = Arc::new(Record::new(baseline, progress));
     let stack = Arc::new(Stack::new().await);
     stack.start(&record).await;
-    // Before the first sync there is nothing to ask for.
+    // Before the first sync, readers have nothing to serve.
     settle::settle(&stack, &record).await;
     let edge = stack.edge().await;
 
@@ -105,7 +105,7 @@ pub async fn run(
     tokio::select! {
         () = rounds(&stack, &record, Schedule::new(seed), time) => {}
         () = record.broken() => {}
-        // None of them ends by itself.
+        // None of these tasks ends by itself.
         Some(ended) = running.join_next() => surface(ended),
     }
     running.shutdown().await;
@@ -123,7 +123,7 @@ pub async fn run(
     }
 }
 
-/// What goes on all the time: listening, reading, telling.
+/// The background tasks: they read logs, send requests, and report progress.
 fn background(running: &mut JoinSet<()>, stack: &Arc<Stack>, record: &Arc<Record>, seed: u64) {
     let both = || (Arc::clone(stack), Arc::clone(record));
     let (stack, record) = both();
@@ -169,7 +169,7 @@ async fn rounds(stack: &Stack, record: &Record, schedule: Schedule, time: Durati
     }
 }
 
-/// Makes all troubles of a round, each at its time, and waits until all are over.
+/// Starts all troubles of a round, each at its time, and waits until all are over.
 async fn troubles(stack: &Stack, record: &Record, round: Vec<Planned>) {
     let start = tokio::time::Instant::now();
     let mut troubles: FuturesUnordered<_> = round
@@ -182,7 +182,7 @@ async fn troubles(stack: &Stack, record: &Record, round: Vec<Planned>) {
     while troubles.next().await.is_some() {}
 }
 
-/// A panic of a task is a panic of the run.
+/// When a task panics, the run panics.
 fn surface(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended
         && error.is_panic()

@@ -1,16 +1,17 @@
 //! What must be true, given what happened: the checker.
 //!
-//! Pure: it is told of events and answers, reads no clock and asks nobody. What it knows:
+//! Pure: it receives events and answers, reads no clock and asks nobody. What it knows:
 //!
-//! - Films are only ever appended, and a mirror that has seen `n` of them serves exactly the first
-//!   `n` in the upstream's order. So an answer is right if it is a beginning of that list, and
-//!   whoever holds a copy of the mirror's knowledge is described by a number.
-//! - A reader may be behind, but never goes back, and one that starts finds all that was committed.
-//! - The release log is forgotten only with the cache and the memory of every poller. A poller that
-//!   is away, or comes too late, brings it back, so that it is whole once the round has settled.
-//! - Only when the cache is lost, and no poller within reach remembers as much as was committed or
-//!   one starts that cannot know, may anything else be: numbers of announcements, and films until
-//!   the round has settled. What nobody within reach has heard of may be announced again.
+//! - Upstream films are only appended, and a mirror that has seen `n` of them serves exactly the
+//!   first `n` in the upstream's order. So an answer is right if it is a prefix of that list, and
+//!   one number describes each copy of the mirror's knowledge.
+//! - A reader may be behind, but never goes back. A reader that starts finds all that was
+//!   committed.
+//! - The mirror forgets the release log only if it loses the cache and the memory of every poller.
+//!   A poller that is away or late brings the log back, so the log is whole when a round settles.
+//! - An exception needs a lost cache, and either no poller in reach that remembers all commits, or
+//!   a new poller that cannot know them. Until the round settles, announcements may then have other
+//!   numbers, and films may differ. The mirror may announce again what no poller in reach knows.
 
 mod copies;
 mod order;
@@ -24,33 +25,33 @@ use order::{explain, first_twice};
 use readers::Readers;
 pub use readers::{Expected, Ticket};
 
-/// The checker. It keeps every violation that it has seen.
+/// The checker. It keeps every violation that it finds.
 #[derive(Debug)]
 pub struct Model {
     /// Every film that the upstream ever released, in its order; the baseline comes first.
     released: Vec<String>,
-    /// How many of them some finished sync has seen.
+    /// How many of them a finished sync has seen.
     committed: usize,
     copies: Copies,
     readers: Readers,
-    /// Announced films with their numbers in the release log, as far as those still count.
+    /// Announced films with their numbers in the release log, while those numbers still count.
     announced: BTreeMap<String, Option<u64>>,
-    /// The release log when it was last looked at, as far as it may not be forgotten.
+    /// The release log at the last look, as far as the mirror must keep it.
     log: Vec<String>,
-    /// How many films the release log knew of, wherever it was.
+    /// How many films the release log contained, in the cache or in a poller's memory.
     logged: usize,
-    /// The release log was lost with good reason since everything had settled.
+    /// Since the last quiet, the mirror lost the release log for an allowed reason.
     lost_the_log: bool,
-    /// How many films there were when everything had settled.
+    /// How many films there were at the last quiet.
     settled: usize,
-    /// Something was forgotten with good reason since everything had settled.
+    /// Since the last quiet, the mirror forgot something for an allowed reason.
     forgetting: bool,
     silent: usize,
     violations: Vec<Violation>,
 }
 
 impl Model {
-    /// A mirror that serves this baseline on every reader, and never had a release.
+    /// A mirror that serves this baseline on every reader, and has had no release.
     pub fn new(baseline: Vec<String>) -> Self {
         Self {
             committed: baseline.len(),
@@ -68,7 +69,7 @@ impl Model {
         }
     }
 
-    /// What was violated so far, in the order of discovery.
+    /// The violations so far, in the order of discovery.
     pub fn violations(&self) -> &[Violation] {
         &self.violations
     }
@@ -78,18 +79,18 @@ impl Model {
         &self.released
     }
 
-    /// Whether something was forgotten with good reason since everything had settled.
+    /// Whether the mirror forgot something, for an allowed reason, since the last quiet.
     pub fn is_forgetting(&self) -> bool {
         self.forgetting
     }
 
-    /// How many releases came into the log without an announcement: their poller died, or lost sight
-    /// of the cache, before it knew that it had committed them.
+    /// How many releases entered the log without an announcement: their poller died or lost the
+    /// cache before it knew of its commit.
     pub fn silent(&self) -> usize {
         self.silent
     }
 
-    /// Adds a violation that somebody else has found.
+    /// Adds a violation that another part of the run found.
     pub fn broken(&mut self, promise: Promise, seen: impl Into<String>) {
         let seen = seen.into();
         self.violations.push(Violation { promise, seen });
@@ -104,7 +105,7 @@ impl Model {
 
     // ---- pollers
 
-    /// A poller finished a sync and holds so many films.
+    /// A poller finished a sync and holds this many films.
     pub fn sync_finished(&mut self, poller: usize, films: usize) {
         let before = self.copies.memory(poller);
         if before.is_some_and(|before| films < before) {
@@ -131,7 +132,7 @@ impl Model {
         self.committed = self.committed.max(films.min(self.released.len()));
     }
 
-    /// A standing-by poller learnt from the cache that there are so many films.
+    /// A standby learnt from the cache that there are this many films.
     pub fn remembered(&mut self, poller: usize, films: usize) {
         self.copies.remembered(poller, films);
         self.take_stock();
@@ -145,7 +146,7 @@ impl Model {
                 format!("announced, and never released: {id}"),
             );
         }
-        // Of a log that may have been begun anew.
+        // `None` if the log may be a new one.
         let number = (!self.forgetting).then_some(sequence);
         let same_number = |other: &Option<u64>| number.is_some() && *other == number;
         let other = self.announced.iter().find(|(_, other)| same_number(other));
@@ -159,19 +160,19 @@ impl Model {
         }
     }
 
-    /// A poller's process starts, and remembers nothing.
+    /// A poller's process starts with an empty memory.
     pub fn poller_started(&mut self, poller: usize) {
         self.copies.started(poller);
         self.take_stock();
     }
 
-    /// A poller's process is gone, and what it remembered.
+    /// A poller's process is gone, and its memory too.
     pub fn poller_died(&mut self, poller: usize) {
         self.copies.died(poller);
         self.take_stock();
     }
 
-    /// A poller lives, and cannot work: frozen, or without a way to the cache.
+    /// A poller lives but cannot work: it is frozen, or cannot reach the cache.
     pub fn poller_away(&mut self, poller: usize) {
         self.copies.away(poller, true);
         self.take_stock();
@@ -191,8 +192,8 @@ impl Model {
         self.take_stock();
     }
 
-    /// What is wrong with the release log in the cache, or not yet right, when everything else has
-    /// settled.
+    /// Returns what is wrong with the release log in the cache, or not yet right, when everything
+    /// else has settled.
     pub fn wrong_in_log(&self, log: &[(u64, String)]) -> Option<String> {
         let mut numbered = (1..).zip(log);
         if let Some((wanted, (sequence, id))) =
@@ -228,7 +229,7 @@ impl Model {
             })
     }
 
-    /// What the release log in the cache says, once everything has settled.
+    /// Checks the release log in the cache, once everything has settled.
     pub fn release_log(&mut self, log: &[(u64, String)]) {
         if let Some(seen) = self.wrong_in_log(log) {
             self.broken(Promise::ReleaseLog, seen);
@@ -237,7 +238,7 @@ impl Model {
             let since = self.released[self.settled..].iter();
             self.silent += since.filter(|id| !self.announced.contains_key(*id)).count();
         }
-        // From here on the log counts, whatever it was begun from.
+        // From here on this log counts, wherever it came from.
         self.announced
             .retain(|id, _| log.iter().any(|(_, other)| other == id));
         for (sequence, id) in log {
@@ -250,39 +251,39 @@ impl Model {
 
     // ---- readers
 
-    /// A reader's process starts; what it will serve has at least what is committed by now.
+    /// A reader's process starts; it will serve at least what is committed by now.
     pub fn reader_started(&mut self, reader: usize) {
         let films = if self.forgetting { 0 } else { self.committed };
         self.readers.started(reader, films);
     }
 
-    /// A reader is about to be killed or frozen. Refused, with `false`, when no other could answer
-    /// in its place.
+    /// The run is about to kill or freeze a reader. Returns `false`, and refuses, when no other
+    /// reader could answer.
     pub fn interrupt_reader(&mut self, reader: usize) -> bool {
         self.readers.interrupt(reader)
     }
 
-    /// A frozen reader goes on.
+    /// A frozen reader resumes.
     pub fn reader_resumed(&mut self, reader: usize) {
         self.readers.resumed(reader);
     }
 
-    /// What a question that is asked of a reader now must be answered with at least.
+    /// The least that a reader must return for a request that starts now.
     pub fn expect(&self, reader: usize) -> Expected {
         self.readers.expect(reader)
     }
 
-    /// A reader answered, whatever it was.
+    /// A reader answered with anything.
     pub fn answered(&mut self, reader: usize, expected: Expected) {
         self.readers.answered(reader, expected);
     }
 
-    /// What a question that some reader is asked now must be answered with at least.
+    /// The least that any reader must return for a request that starts now.
     pub fn expect_of_any(&self) -> Expected {
         self.readers.expect_of_any()
     }
 
-    /// A reader told its films.
+    /// A reader returned its films.
     pub fn films(&mut self, reader: usize, expected: Expected, ids: &[String]) {
         self.readers.answered(reader, expected);
         let is_right = self.are_right(&format!("reader {}", reader + 1), expected, ids);
@@ -292,12 +293,12 @@ impl Model {
         }
     }
 
-    /// Some reader told its films.
+    /// Some reader returned its films; the client cannot know which.
     pub fn films_of_any(&mut self, expected: Expected, ids: &[String]) {
         self.are_right("a reader", expected, ids);
     }
 
-    /// Whether these are the upstream's films, and as many as expected if that still counts.
+    /// Whether these are the upstream's films, and as many as expected if that number still counts.
     fn are_right(&mut self, who: &str, expected: Expected, ids: &[String]) -> bool {
         if !self.released.starts_with(ids) {
             let (promise, seen) = explain(&self.released, ids);
@@ -315,7 +316,7 @@ impl Model {
         true
     }
 
-    /// A reader told its generation.
+    /// A reader returned its generation.
     pub fn generation(&mut self, reader: usize, expected: Expected, generation: u64) {
         self.readers.answered(reader, expected);
         if self.readers.is_same_life(reader, expected) && generation < expected.generation {
@@ -326,17 +327,17 @@ impl Model {
         self.readers.is_at(reader, expected, generation);
     }
 
-    /// Who could answer a request that begins now.
+    /// The readers that could answer a request that begins now.
     pub fn request_begins(&self) -> Ticket {
         self.readers.ticket()
     }
 
-    /// Whether a reader that could answer a request was interrupted since.
+    /// Whether a reader that could answer the request was interrupted since.
     pub fn was_interrupted(&self, ticket: &Ticket) -> bool {
         self.readers.was_interrupted(ticket)
     }
 
-    /// Nobody answered a request.
+    /// No reader answered a request.
     pub fn request_failed(&mut self, ticket: &Ticket, why: &str) {
         if let Some(reader) = self.readers.survivor(ticket) {
             let seen = format!("reader {} was there all the time; {why}", reader + 1);
@@ -355,7 +356,7 @@ impl Model {
         self.readers.all_show(self.settled);
     }
 
-    /// Forgets what nobody can know any more, or nobody within reach once the cache is lost.
+    /// Drops the knowledge that no process can have any more; after a cache loss, none in reach.
     fn take_stock(&mut self) {
         let logged = self.copies.logged();
         if logged < self.logged {

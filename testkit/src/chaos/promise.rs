@@ -1,11 +1,11 @@
-//! What the mirror promises, and how a broken promise is told.
+//! What the mirror promises, and how the run reports a broken promise.
 
 use std::fmt;
 
 /// One sentence that must stay true whatever goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Promise {
-    /// A film that a finished sync has seen is served from then on.
+    /// A film that a finished sync has seen stays in all answers from then on.
     Kept,
     /// Every film is served once.
     Once,
@@ -20,11 +20,11 @@ pub enum Promise {
     /// The release log has every release since the baseline, numbered without gaps, and only
     /// grows.
     ReleaseLog,
-    /// A request is answered while any reader lives that can.
+    /// A request gets an answer while any reader lives that can answer.
     Answered,
     /// The upstream gets one poller's requests, however many pollers there are.
     OnePollersShare,
-    /// When nothing is wrong any more, every reader soon serves what the upstream has.
+    /// When all troubles are over, every reader soon serves what the upstream has.
     Recovers,
     /// No process ends by itself.
     StaysUp,
@@ -48,12 +48,12 @@ impl fmt::Display for Promise {
     }
 }
 
-/// A promise that was broken.
+/// A promise that the mirror broke.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// Which one.
+    /// The promise.
     pub promise: Promise,
-    /// What was seen.
+    /// What the run saw.
     pub seen: String,
 }
 

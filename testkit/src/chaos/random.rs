@@ -1,8 +1,8 @@
-//! Numbers that look random and are the same for the same seed, on every machine and for ever.
+//! Numbers that look random, and are always the same for the same seed, on every machine.
 
 use std::time::Duration;
 
-/// Splitmix64, by Sebastiano Vigna: eight lines that no update of a dependency can change.
+/// Splitmix64, by Sebastiano Vigna: eight lines that no dependency update can change.
 #[derive(Debug, Clone)]
 pub(super) struct Random(u64);
 
@@ -25,12 +25,12 @@ impl Random {
         usize::try_from(self.next() % bound).expect("below a usize")
     }
 
-    /// One of some things.
+    /// One of these things.
     pub(super) fn pick<'a, T>(&mut self, among: &'a [T]) -> &'a T {
         &among[self.below(among.len())]
     }
 
-    /// A time between two, in milliseconds.
+    /// A time between two bounds in milliseconds.
     pub(super) fn time(&mut self, from: u64, to: u64) -> Duration {
         Duration::from_millis(from + self.next() % (to - from))
     }

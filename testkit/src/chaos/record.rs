@@ -1,4 +1,4 @@
-//! What all parts of a run tell each other: the model, the figures and the story so far.
+//! What all parts of a run share: the model, the figures and the story so far.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -14,13 +14,13 @@ use super::report::Figures;
 use super::share::Share;
 use super::trouble::Node;
 
-/// How much of the story is kept.
+/// How many lines of the story the record keeps.
 const STORY: usize = 40;
 
-/// Somebody who wants to hear how it goes, line by line.
+/// Receives the run's progress, line by line.
 pub(super) type Progress = Box<dyn Fn(&str) + Send + Sync>;
 
-/// Shared by everything that runs. Locked for moments, never across an await.
+/// Shared by all tasks of a run. A task holds the lock for a moment, never across an await.
 pub(super) struct Record {
     started: Instant,
     progress: Progress,
@@ -28,7 +28,7 @@ pub(super) struct Record {
     known: Mutex<Known>,
 }
 
-/// What is known.
+/// What the run knows.
 pub(super) struct Known {
     pub(super) model: Model,
     pub(super) share: Share,
@@ -58,7 +58,7 @@ impl Record {
         self.started.elapsed()
     }
 
-    /// Looks at what is known, or adds to it.
+    /// Reads or changes what the run knows.
     pub(super) fn with<T>(&self, look: impl FnOnce(&mut Known) -> T) -> T {
         let mut known = self.known();
         let seen = look(&mut known);
@@ -68,9 +68,9 @@ impl Record {
         seen
     }
 
-    /// Resolves when a promise is broken.
+    /// Resolves when the mirror breaks a promise.
     pub(super) async fn broken(&self) {
-        // The sender lives in `self`, so waiting cannot fail.
+        // The sender lives in `self`, so the wait cannot fail.
         let _ = self.broken.subscribe().wait_for(|broken| *broken).await;
     }
 
@@ -85,7 +85,7 @@ impl Record {
         known.story.push_back(line);
     }
 
-    /// Takes in what a process has logged.
+    /// Processes the lines that a process has logged.
     pub(super) fn logged(&self, node: Node, lines: Vec<String>) {
         let now = self.now();
         self.with(|known| {

@@ -1,4 +1,4 @@
-//! What a run did, in figures, and what it ended with.
+//! What a run did, in figures, and how it ended.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,38 +7,38 @@ use std::time::Duration;
 
 use super::promise::Violation;
 
-/// What was counted.
+/// What the run counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Figures {
     /// Rounds that ended with every reader serving everything.
     pub rounds: usize,
-    /// Rounds in which the cache was lost while nobody within reach remembered everything.
+    /// Rounds in which the cache was lost and no poller in reach remembered everything.
     pub forgetting: usize,
-    /// Times that a poller took the lease from one which had begun anew.
+    /// How often a poller took the lease from another that had started anew.
     pub claimed: usize,
-    /// Troubles by kind.
+    /// Troubles, by kind.
     pub troubles: BTreeMap<&'static str, usize>,
-    /// Troubles that did not happen, because no other reader could have answered.
+    /// Troubles that the run held back, because no other reader could have answered.
     pub held_back: usize,
     /// Films that the upstream released.
     pub released: usize,
-    /// Announcements by pollers.
+    /// Releases that pollers announced.
     pub announced: usize,
-    /// Releases in the log that no poller announced, because it died or lost sight of the cache.
+    /// Releases in the log that no poller announced, because it died or lost the cache.
     pub silent: usize,
     /// Syncs that pollers finished, by outcome.
     pub syncs: BTreeMap<String, usize>,
     /// Requests that were answered.
     pub answered: usize,
-    /// Requests that were answered through the edge.
+    /// Requests that were answered through the edge, in addition to those.
     pub edge_answered: usize,
-    /// Tries that got no answer, after which another reader was asked.
+    /// Tries without an answer, after which the client asked another reader.
     pub retried: usize,
-    /// Requests that nobody answered.
+    /// Requests that no reader answered.
     pub failed: usize,
-    /// The longest that a request took, tries at frozen readers included.
+    /// The longest time of one request, tries at frozen readers included.
     pub longest_answer: Duration,
-    /// The longest that it took after a round until every reader had everything.
+    /// The longest time after a round until every reader had everything.
     pub longest_recovery: Duration,
     /// Requests that the upstream got.
     pub upstream_requests: u64,
@@ -49,18 +49,18 @@ pub struct Figures {
 pub struct Outcome {
     /// The seed.
     pub seed: u64,
-    /// What was counted.
+    /// What the run counted.
     pub figures: Figures,
-    /// Promises that were broken; none after a good run.
+    /// The broken promises; none after a good run.
     pub violations: Vec<Violation>,
-    /// The last troubles and what was noticed between them, oldest first.
+    /// The last troubles and the events between them, oldest first.
     pub story: Vec<String>,
-    /// Where the processes' logs are, if a promise was broken.
+    /// The folder with the processes' logs, if the mirror broke a promise.
     pub logs: Option<PathBuf>,
 }
 
 impl Outcome {
-    /// Whether every promise was kept.
+    /// Whether the mirror kept every promise.
     pub fn is_good(&self) -> bool {
         self.violations.is_empty()
     }
@@ -113,7 +113,7 @@ impl fmt::Display for Figures {
     }
 }
 
-/// For people: the figures, or what was broken and what went before it.
+/// For people: the figures, or the broken promises and the events before them.
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.figures)?;

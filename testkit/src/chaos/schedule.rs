@@ -1,8 +1,8 @@
-//! What goes wrong when: rounds of troubles, made from a seed and from nothing else.
+//! What goes wrong when: rounds of troubles that only a seed determines.
 //!
-//! Pure. Each process, Redis and the upstream has a lane of its own, in which one trouble follows
-//! the other; troubles of several lanes overlap as chance has it. Every trouble of a round is over
-//! at the round's end.
+//! Pure. Each process, Redis and the upstream has a lane of its own. In one lane, troubles follow
+//! one another; troubles of different lanes overlap at random. At the end of a round, all its
+//! troubles are over.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::{POLLERS, READERS};
 use crate::sample::COLLECTIONS;
 use crate::upstream::Fault;
 
-/// How long troubles begin and end; what follows is quiet.
+/// The time in which troubles begin and end; quiet follows.
 pub const ROUND: Duration = Duration::from_secs(18);
 
 /// A trouble with its place in a round.
@@ -20,26 +20,26 @@ pub const ROUND: Duration = Duration::from_secs(18);
 pub struct Planned {
     /// When it begins, from the round's start.
     pub at: Duration,
-    /// How long it lasts; zero for what happens in a moment.
+    /// How long it lasts; zero for an event of one moment.
     pub lasts: Duration,
-    /// What it is.
+    /// The trouble itself.
     pub trouble: Trouble,
 }
 
-/// All rounds of a seed, one after the other, without an end.
+/// All rounds of a seed, without an end.
 #[derive(Debug, Clone)]
 pub struct Schedule(Random);
 
-/// What else a round may have in it.
+/// What else may happen in a round.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Character {
-    /// Anything that leaves the cache its content.
+    /// Nothing that changes the cache's content.
     Plain,
-    /// The cache is emptied. Clocks stay right, because who starts anew has nothing but the clock
-    /// to number generations by; the upstream withdraws nothing, because a mirror that lost
-    /// everything cannot know of what was withdrawn.
+    /// The cache is emptied. Clocks stay right, because a poller that starts anew has only the
+    /// clock to number generations. The upstream withdraws nothing, because a mirror that lost
+    /// everything cannot know of withdrawn records.
     Flushed,
-    /// As `Flushed`, and the pollers' memory goes too.
+    /// As `Flushed`, and the pollers lose their memory too.
     Forgotten,
 }
 
@@ -64,7 +64,7 @@ impl Schedule {
                 trouble: Trouble::LoseEverything,
             });
         } else {
-            // Where the cache is emptied, mostly one poller keeps its memory and its way to the cache.
+            // In a flushed round, usually one poller keeps its memory and its way to the cache.
             let spared = (character == Character::Flushed && random.below(3) > 0)
                 .then(|| random.below(POLLERS));
             for poller in (0..POLLERS).filter(|poller| Some(*poller) != spared) {
@@ -101,7 +101,7 @@ impl Iterator for Schedule {
     }
 }
 
-/// Fills a round with troubles of one lane, with pauses between.
+/// Fills one lane of a round with troubles and pauses.
 fn lane(
     random: &mut Random,
     planned: &mut Vec<Planned>,
@@ -127,7 +127,7 @@ fn of_process(random: &mut Random, node: Node) -> Trouble {
     }
 }
 
-/// A process that is away for a while and comes back as it was.
+/// A trouble that takes a process away for a while; the process returns unchanged.
 fn of_network(random: &mut Random, node: Node) -> Trouble {
     let troubles = [
         Trouble::Freeze(node),
@@ -187,13 +187,13 @@ fn of_upstream(random: &mut Random) -> Trouble {
         return Trouble::UpstreamDown;
     }
     let fault = random.pick(&faults).clone();
-    // Packing five bombs a second would be trouble for this machine and not for the poller.
+    // Five bombs a second would be too much work for this machine, not for the poller.
     let is_bomb = matches!(fault, Fault::GzipBomb { .. });
     let on = (is_bomb || random.below(2) == 0).then(|| *random.pick(&COLLECTIONS));
     Trouble::Upstream(on, fault)
 }
 
-/// Life goes on upstream.
+/// The upstream changes its data.
 fn edits(random: &mut Random, planned: &mut Vec<Planned>) {
     let mut at = random.time(0, 4_000);
     while at < ROUND {
@@ -231,7 +231,7 @@ mod tests {
             .flatten()
             .map(|planned| planned.trouble.kind())
             .collect();
-        // 14 that befall processes, the network and Redis, 17 of the upstream, 3 edits.
+        // 14 of processes, the network and Redis, 17 of the upstream, 3 edits.
         assert_eq!(kinds.len(), 34, "{kinds:?}");
     }
 

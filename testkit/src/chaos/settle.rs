@@ -11,25 +11,26 @@ use super::record::Record;
 use super::stack::{Slot, Stack};
 use crate::client::try_get;
 
-/// How long everything may take to be well again: a lease of a dead poller runs out, a poller that
-/// paused between failing syncs tries again, readers notice.
+/// The bound for a full recovery: the lease of a dead poller expires, a poller retries after its
+/// pause between failing syncs, and readers notice the change.
 const RECOVERY: Duration = Duration::from_secs(90);
 
-/// How often it is asked.
+/// The time between two checks.
 const INTERVAL: Duration = Duration::from_millis(200);
 
-/// Waits until all is well, and tells the model. Returns whether anything might be forgotten.
+/// Waits until everything is right, and informs the model. Returns whether the mirror was allowed
+/// to forget something.
 pub(super) async fn settle(stack: &Stack, record: &Record) -> bool {
     let began = Instant::now();
     let log = loop {
         let wrong = match look(stack).await {
             Ok(()) => match release_log(stack).await {
-                // A poller that was away may yet bring something back.
+                // A poller that was away may still restore something.
                 Some(log) => match record.with(|known| known.model.wrong_in_log(&log)) {
                     None => break log,
                     Some(wrong) => (Promise::ReleaseLog, wrong),
                 },
-                // Flushed a moment ago, and readers serve from memory.
+                // The cache was just flushed, and readers serve from memory.
                 None => (Promise::Recovers, "the cache is empty".to_owned()),
             },
             Err(reason) => (Promise::Recovers, reason),
@@ -52,7 +53,7 @@ pub(super) async fn settle(stack: &Stack, record: &Record) -> bool {
     })
 }
 
-/// Whether every reader serves the upstream's bytes, all of one generation.
+/// Whether every reader serves the upstream's bytes, all from one generation.
 async fn look(stack: &Stack) -> Result<(), String> {
     let wanted = serde_json::to_string_pretty(&stack.upstream.catalogue()["films"])
         .expect("a JSON value can be written");
@@ -97,7 +98,7 @@ async fn ask(reader: &Slot, path: &str) -> Result<crate::client::Response, Strin
     }
 }
 
-/// The release log as it rests in the cache, if anything does.
+/// The release log in the cache, if the cache holds one.
 async fn release_log(stack: &Stack) -> Option<Vec<(u64, String)>> {
     let snapshot = stack
         .redis

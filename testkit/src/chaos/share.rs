@@ -1,7 +1,7 @@
-//! Whether the upstream gets one poller's requests and not two pollers'.
+//! Whether the upstream gets the requests of one poller, not of two.
 //!
-//! Pure. One poller asks for five collections a cycle, once each; only while the upstream fails
-//! may it ask again. A poller that starts, wakes up or finds a way to the cache may do a cycle
+//! Pure. One poller asks for each of the five collections once in a cycle, and retries only while
+//! the upstream fails. A poller that starts, wakes up or reaches the cache again may do one cycle
 //! out of turn.
 
 use std::collections::VecDeque;
@@ -10,16 +10,16 @@ use std::time::Duration;
 /// Requests of one cycle in which nothing fails.
 const CYCLE_REQUESTS: u64 = 5;
 
-/// Tries of one request in a cycle, when the first fails.
+/// Tries of one request in a cycle when the upstream fails.
 const TRIES: u64 = 3;
 
 /// The time between two cycles.
 const CYCLE: Duration = Duration::from_secs(1);
 
-/// The time over which requests are summed. Two pollers would ask for twice as much in it as one.
+/// The window for the sum of requests. Two pollers would send twice as many in it as one.
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// How long after a fault's end, or a poller's start, what it caused may still arrive.
+/// How long late requests may still arrive after a fault's end or a poller's start.
 const ECHO: Duration = Duration::from_secs(3);
 
 /// Requests over time.
@@ -43,18 +43,19 @@ impl Share {
         self.last_fault = Some(now);
     }
 
-    /// Something happened after which one cycle more may be done.
+    /// After this event, a poller may do one extra cycle.
     pub fn out_of_turn(&mut self, now: Duration) {
         self.out_of_turn.push_back(now);
     }
 
-    /// So many requests have arrived since the start. Returns what is wrong with that.
+    /// The upstream has received this many requests since the start. Returns what is wrong with
+    /// that.
     pub fn sample(&mut self, now: Duration, requests: u64) -> Option<String> {
         if self.faults > 0 {
             self.last_fault = Some(now);
         }
         self.samples.push_back((now, requests));
-        // The last sample from before the window stays, to count from.
+        // Keeps the last sample from before the window, as the start of the count.
         while self
             .samples
             .get(1)
@@ -83,7 +84,7 @@ impl Share {
 mod tests {
     use super::*;
 
-    /// A minute of so many requests a second; what was found wrong.
+    /// A minute with this many requests a second. Returns what was wrong.
     fn minute(share: &mut Share, per_second: u64) -> Option<String> {
         (0..600u64).find_map(|tenth| {
             share.sample(Duration::from_millis(100 * tenth), tenth / 10 * per_second)

@@ -1,5 +1,5 @@
-//! The real thing: two pollers, three readers, Redis, and the stand-in upstream, each process with
-//! a network of its own to Redis.
+//! The real processes: two pollers, three readers, Redis, and the stand-in upstream. Each process
+//! has its own network to Redis.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::{catalogue, free_port};
 /// Every second.
 const SCHEDULE: &str = "* * * * * *";
 
-/// How often processes' logs are read.
+/// How often the run reads the processes' logs.
 const LISTENING: Duration = Duration::from_millis(50);
 
 /// Everything that runs.
@@ -31,7 +31,7 @@ pub(super) struct Stack {
     pub(super) redis: Mutex<Redis>,
     pollers: Vec<Slot>,
     readers: Vec<Slot>,
-    /// Holds the clocks' and the edge's files.
+    /// Holds the files of the clocks and the edge.
     directory: TempDir,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Slot {
     pub(super) node: Node,
     pub(super) proxy: Proxy,
     pub(super) clock: Option<Clock>,
-    /// Where it serves, if it does.
+    /// The URL on which it serves, if it serves.
     pub(super) url: String,
     program: Program,
     running: Mutex<Option<Running>>,
@@ -57,7 +57,7 @@ struct Running {
 }
 
 impl Stack {
-    /// Sets everything up, without starting the project's processes.
+    /// Prepares everything, but starts none of the project's processes.
     pub(super) async fn new() -> Self {
         let upstream = Upstream::start(catalogue());
         let redis = Redis::start_persistent().await;
@@ -70,7 +70,7 @@ impl Stack {
             let mut program = Poller::new(&upstream.url(), &cache)
                 .schedule(SCHEDULE)
                 .env("UPSTREAM_TIMEOUT", "1s")
-                // What a standing-by poller learns is told only there.
+                // A standby logs what it learns only at this level.
                 .env("LOG_LEVEL", "info,poller=debug");
             for (name, value) in clock.iter().flat_map(Clock::environment) {
                 program = program.env(name, value);
@@ -88,7 +88,7 @@ impl Stack {
             let proxy = Proxy::start(redis.port()).await;
             let address = format!("127.0.0.1:{}", free_port());
             let program = Server::new(&format!("redis://127.0.0.1:{}", proxy.port()))
-                // As an edge expects it: at the same address after a restart.
+                // An edge expects the same address after a restart.
                 .env("LISTEN_ADDR", &address)
                 .env("LINKS", "upstream");
             readers.push(Slot {
@@ -120,7 +120,7 @@ impl Stack {
         &self.readers
     }
 
-    /// Puts an edge in front of the readers, where there can be one.
+    /// Starts an edge in front of the readers, where Traefik is installed.
     pub(super) async fn edge(&self) -> Option<Edge> {
         let readers = self.readers.iter().map(|reader| reader.url.as_str());
         Edge::start(self.directory.path(), readers).await
@@ -165,7 +165,7 @@ impl Stack {
 }
 
 impl Slot {
-    /// Starts the process and waits until it says that it works.
+    /// Starts the process, and waits until it reports that it works.
     pub(super) async fn start(&self, record: &Record) {
         let mut running = self.running.lock().await;
         let now = record.now();
@@ -184,7 +184,7 @@ impl Slot {
         *running = Some(Running { process, heard });
     }
 
-    /// Kills the process, if it runs, and hears what it said last.
+    /// Kills the process if it runs, and reads its last log lines.
     pub(super) async fn kill(&self, record: &Record) {
         let mut running = self.running.lock().await;
         let Some(mut dying) = running.take() else {
@@ -197,14 +197,14 @@ impl Slot {
         }
     }
 
-    /// Freezes the process or lets it go on.
+    /// Freezes the process, or lets it continue.
     pub(super) async fn signal(&self, signal: Signal) {
         if let Some(running) = &*self.running.lock().await {
             running.process.signal(signal);
         }
     }
 
-    /// Hears what the process has said, unless it is just being started or killed.
+    /// Reads the process's new log lines, unless another task starts or kills the process now.
     fn listen(&self, record: &Record) {
         let Ok(mut running) = self.running.try_lock() else {
             return;
@@ -220,7 +220,7 @@ impl Slot {
         }
     }
 
-    /// Hears what the process has said so far.
+    /// Reads all log lines of the process so far.
     pub(super) async fn hear(&self, record: &Record) {
         if let Some(running) = &mut *self.running.lock().await {
             running.hear(self.node, record);

@@ -1,10 +1,10 @@
-//! What can go wrong, and for whom, in words.
+//! What can go wrong, for which process, and its name.
 
 use std::fmt;
 
 use crate::upstream::Fault;
 
-/// A process that troubles befall.
+/// A process that can get into trouble.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Node {
     /// A poller, counted from zero.
@@ -16,7 +16,7 @@ pub enum Node {
 /// Something that goes wrong for a while, or something that happens upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
-    /// SIGKILL, and a start later.
+    /// SIGKILL, and a new start later.
     Kill(Node),
     /// SIGSTOP, and SIGCONT later.
     Freeze(Node),
@@ -24,36 +24,36 @@ pub enum Trouble {
     Cut(Node),
     /// The process connects to Redis and hears nothing.
     Stall(Node),
-    /// A poller's clock is off by so many seconds, while it runs.
+    /// A running poller's clock is wrong by this many seconds.
     ClockJump(usize, i64),
-    /// Redis is killed, and started later with what it had on disk.
+    /// Redis is killed, and starts later with its data on disk.
     RedisKill,
     /// Redis is frozen.
     RedisFreeze,
     /// FLUSHALL.
     Flush,
-    /// Redis is a replica, which takes no writes.
+    /// Redis is a replica, which accepts no writes.
     ReadOnly,
-    /// Redis has no memory for writes.
+    /// Redis has no memory left for writes.
     OutOfMemory,
-    /// Redis wants a password that nobody has.
+    /// Redis demands a password that no client has.
     NoAuth,
-    /// Both pollers are killed and Redis is flushed: nobody remembers anything.
+    /// Both pollers are killed and Redis is flushed, so no process remembers anything.
     LoseEverything,
-    /// Nothing listens where the upstream was.
+    /// Nothing listens on the upstream's port.
     UpstreamDown,
-    /// The upstream fails like this, everywhere or on one collection.
+    /// The upstream has this fault, everywhere or on one collection.
     Upstream(Option<&'static str>, Fault),
     /// The upstream releases a film.
     Release,
     /// The upstream changes a film's score.
     Change,
-    /// The upstream lists one film less, and lists it again later.
+    /// The upstream withdraws a film, and lists it again later.
     Withdraw,
 }
 
 impl Trouble {
-    /// What kind of trouble it is, for figures.
+    /// The kind of trouble, for the figures.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Kill(Node::Poller(_)) => "poller killed",
@@ -101,7 +101,7 @@ const fn upstream_kind(fault: &Fault) -> &'static str {
     }
 }
 
-/// As a person would tell it.
+/// For people.
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -129,7 +129,7 @@ impl fmt::Display for Trouble {
     }
 }
 
-/// Counted from one, as people count.
+/// Counts from one, as people do.
 impl fmt::Display for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::{Response, TIMEOUT};
 
-/// The largest body that is read.
+/// The largest body that the client reads.
 const LARGEST_BODY: usize = 64 << 20;
 
 /// A client that keeps its connection. It opens another when the server closed the idle one, or
@@ -42,7 +42,7 @@ impl Connection {
         Self::default()
     }
 
-    /// How many TCP connections it took so far.
+    /// How many TCP connections the client has opened so far.
     pub fn opened(&self) -> usize {
         self.opened
     }
@@ -51,20 +51,20 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// When there is no complete answer in time.
+    /// When no complete answer arrives in time.
     pub async fn get(&mut self, url: &str) -> anyhow::Result<Response> {
         self.request(Method::GET, url, &[]).await
     }
 
     /// One request without a body.
     ///
-    /// A reused connection may turn out to be closed before one byte of the answer came. That is
-    /// the price of keep-alive, so the request is then sent once more on a new connection, as
-    /// browsers and proxies do. A new connection gets no second chance.
+    /// The server may close a reused connection before the first byte of the answer. Keep-alive
+    /// allows that, so the client then sends the request once more on a new connection, as browsers
+    /// and proxies do. On a new connection, the client does not retry.
     ///
     /// # Errors
     ///
-    /// When there is no complete answer in time. The connection is given up then.
+    /// When no complete answer arrives in time. The client then drops the connection.
     pub async fn request(
         &mut self,
         method: Method,
@@ -139,7 +139,7 @@ impl Connection {
         stream.set_nodelay(true).context("setting TCP_NODELAY")?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
         self.opened += 1;
-        // What goes wrong on the connection reaches the request that waits for it.
+        // The waiting request receives any error of the connection.
         let driver = tokio::spawn(async move { drop(connection.await) });
         Ok(Open {
             authority: authority.to_owned(),
@@ -174,7 +174,7 @@ fn was_closed(error: &hyper::Error) -> bool {
     reset || error.is_closed() || error.is_canceled() || error.is_incomplete_message()
 }
 
-/// What an error says when an answer's head has come, and its body not whole.
+/// The error's text when the answer's head has arrived, but not its whole body.
 pub(crate) const CUT: &str = "reading the body";
 
 async fn read(response: Incoming) -> anyhow::Result<Response> {

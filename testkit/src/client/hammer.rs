@@ -9,25 +9,25 @@ use tokio::task::JoinSet;
 
 use super::Connection;
 
-/// What became of the requests of [`hammer`].
+/// The results of the requests of [`hammer`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Requests with a complete answer, whatever its status.
     pub answered: usize,
-    /// Requests without one.
+    /// Requests without a complete answer.
     pub failed: usize,
-    /// How often each status was answered.
+    /// How often the server answered with each status.
     pub statuses: BTreeMap<u16, usize>,
-    /// TCP connections opened; as many as workers if the server keeps them all alive.
+    /// TCP connections opened; one for each worker if the server keeps them all alive.
     pub connections: usize,
-    /// The longest that one request took, failed ones included.
+    /// The longest time of one request, failed ones included.
     pub longest: Duration,
-    /// Why the first failed request of some worker failed.
+    /// Why the first failed request of one worker failed.
     pub first_failure: Option<String>,
 }
 
 impl Tally {
-    /// Whether every request was answered with 200.
+    /// Whether the server answered every request with 200.
     pub fn all_ok(&self) -> bool {
         self.failed == 0 && self.statuses.keys().all(|status| *status == 200)
     }
@@ -44,8 +44,8 @@ impl Tally {
     }
 }
 
-/// Sends `requests` GETs to `urls` in turn, from `concurrency` workers with a keep-alive
-/// connection each, and counts what came of them.
+/// Sends `requests` GETs to `urls` in turn, from `concurrency` workers with one keep-alive
+/// connection each, and counts the results.
 ///
 /// # Panics
 ///

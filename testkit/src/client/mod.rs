@@ -1,6 +1,6 @@
 //! A small HTTP/1.1 client for tests: one request, many requests, or raw bytes.
 //!
-//! Bounded in time (10 s for a request) and size (64 MiB for a body). Sends no header that the
+//! Has bounds on time (10 s for a request) and size (64 MiB for a body). Sends no header that the
 //! test did not name, except `Host`; follows no redirect; never asks for compression by itself.
 
 mod connection;
@@ -19,7 +19,7 @@ pub(crate) use connection::CUT;
 pub use connection::Connection;
 pub use hammer::{Tally, hammer};
 
-/// The bound of one request, from connecting to the last byte.
+/// The time limit of one request, from connecting to the last byte.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A complete answer.
@@ -29,16 +29,16 @@ pub struct Response {
     pub status: u16,
     /// Every header.
     pub headers: HeaderMap,
-    /// The body as it came over the wire, possibly compressed.
+    /// The body as the server sent it, possibly compressed.
     pub body: Bytes,
 }
 
 impl Response {
-    /// The body as text, unpacked if it came in gzip.
+    /// The body as text, decompressed if it is in gzip.
     ///
     /// # Panics
     ///
-    /// When it is not UTF-8, or came in another encoding.
+    /// When the body is not UTF-8, or has another encoding.
     pub fn text(&self) -> String {
         match self.header(CONTENT_ENCODING.as_str()) {
             None => String::from_utf8(self.body.to_vec()).expect("a body in UTF-8"),
@@ -52,7 +52,7 @@ impl Response {
     ///
     /// # Panics
     ///
-    /// With the beginning of the body, when it is not JSON.
+    /// When the body is not JSON; the message shows the body's beginning.
     pub fn json(&self) -> serde_json::Value {
         let text = self.text();
         serde_json::from_str(&text).unwrap_or_else(|error| {
@@ -64,7 +64,7 @@ impl Response {
         })
     }
 
-    /// The first value of a header; `None` as well if it is not plain ASCII.
+    /// The first value of a header; also `None` if the value is not plain ASCII.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
@@ -74,7 +74,7 @@ impl Response {
 ///
 /// # Panics
 ///
-/// When there is no complete answer in time; see [`try_get`].
+/// When no complete answer arrives in time; see [`try_get`].
 pub async fn get(url: &str) -> Response {
     request(Method::GET, url, &[]).await
 }
@@ -83,7 +83,7 @@ pub async fn get(url: &str) -> Response {
 ///
 /// # Panics
 ///
-/// When there is no complete answer in time; see [`try_request`].
+/// When no complete answer arrives in time; see [`try_request`].
 pub async fn request(method: Method, url: &str, headers: &[(&str, &str)]) -> Response {
     try_request(method, url, headers)
         .await
@@ -94,7 +94,7 @@ pub async fn request(method: Method, url: &str, headers: &[(&str, &str)]) -> Res
 ///
 /// # Errors
 ///
-/// When there is no complete answer in time.
+/// When no complete answer arrives in time.
 pub async fn try_get(url: &str) -> anyhow::Result<Response> {
     try_request(Method::GET, url, &[]).await
 }
@@ -103,7 +103,7 @@ pub async fn try_get(url: &str) -> anyhow::Result<Response> {
 ///
 /// # Errors
 ///
-/// When there is no complete answer in time.
+/// When no complete answer arrives in time.
 pub async fn try_request(
     method: Method,
     url: &str,
@@ -112,13 +112,13 @@ pub async fn try_request(
     Connection::new().request(method, url, headers).await
 }
 
-/// Sends `bytes` to `address` and returns what comes back until the other side closes or `within`
-/// has passed. A connection that is refused or reset gives what had come until then.
+/// Sends `bytes` to `address`, and returns what arrives until the other side closes or `within` has
+/// passed. After a refused or reset connection, returns what arrived before.
 pub async fn raw(address: impl ToSocketAddrs, bytes: &[u8], within: Duration) -> Vec<u8> {
     exchange(address, bytes, false, within).await
 }
 
-/// The same, but the sending side is closed once `bytes` are sent, as `nc -N` does.
+/// As [`raw`], but closes the sending side after `bytes`, as `nc -N` does.
 pub async fn raw_half_closed(
     address: impl ToSocketAddrs,
     bytes: &[u8],
@@ -133,7 +133,7 @@ async fn exchange(
     half_close: bool,
     within: Duration,
 ) -> Vec<u8> {
-    /// More than any honest answer; a server that floods must not fill the memory.
+    /// More than any honest answer. A server that sends without end must not fill the memory.
     const MOST: u64 = 64 << 20;
 
     let mut received = Vec::new();
@@ -145,7 +145,7 @@ async fn exchange(
         }
         stream.take(MOST).read_to_end(&mut received).await
     };
-    // Running out of time and being cut off are both answers here.
+    // Running out of time and a cut connection are both valid results here.
     let _ = tokio::time::timeout(within, exchange).await;
     received
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// A cold build on a small, busy machine takes minutes; one that takes longer hangs.
+/// A cold build on a small, busy machine takes minutes; a longer build hangs.
 const BUILD: Duration = Duration::from_mins(20);
 
 const POLLER: &str = "ghibli-poller";
@@ -23,13 +23,13 @@ pub struct Binaries {
     pub server: PathBuf,
 }
 
-/// The programs in the directory that `GHIBLI_BIN_DIR` names, or else freshly built ones.
+/// The programs in the directory of `GHIBLI_BIN_DIR`, or else freshly built ones.
 ///
-/// Cargo is asked at most once per process, and builds as this crate was built: optimised or not.
+/// Runs Cargo at most once per process, with this crate's own profile: optimised or not.
 ///
 /// # Panics
 ///
-/// With the compiler's messages, when they do not build; when the directory has no such programs.
+/// When they do not build, with the compiler's messages; when the directory lacks the programs.
 pub fn binaries() -> Binaries {
     static BINARIES: OnceLock<Binaries> = OnceLock::new();
     BINARIES
@@ -40,10 +40,10 @@ pub fn binaries() -> Binaries {
         .clone()
 }
 
-/// The cargo that runs this, in the workspace, as a person would start it.
+/// The Cargo that runs this test, in the workspace, as a person would start it.
 ///
-/// What `cargo run` and `cargo test` tell their programs of themselves is left out: some build
-/// scripts would take it for a change and build again what is built.
+/// Removes the variables that `cargo run` and `cargo test` set for their programs: some build
+/// scripts would see a change, and build everything again.
 pub fn cargo() -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);
@@ -91,7 +91,7 @@ fn built() -> Binaries {
         String::from_utf8_lossy(&output.stderr)
     );
 
-    // Cargo itself says where it put them, so target directories need not be guessed.
+    // Cargo itself reports the paths, so this code need not guess target directories.
     let messages = String::from_utf8_lossy(&output.stdout);
     let artifacts: Vec<Value> = messages
         .lines()

@@ -1,4 +1,4 @@
-//! Real processes: start them, read what they say, signal them, and never leave one behind.
+//! Real processes: start them, read their output, send signals, and never leave one behind.
 //!
 //! | part | owns |
 //! |---|---|
@@ -6,7 +6,7 @@
 //! | [`binaries()`] | where the project's own programs are, built when needed |
 //! | [`Poller`], [`Server`] | the project's programs with a configuration for tests |
 //!
-//! A process starts with nothing of the test's environment but `PATH` and `HOME`.
+//! A process inherits only `PATH` and `HOME` from the test's environment.
 
 mod binaries;
 mod output;
@@ -29,7 +29,7 @@ pub use programs::{Poller, RunningPoller, RunningServer, Server};
 use crate::PATIENCE;
 pub(crate) use output::Output;
 
-/// The programs of this name on `PATH`, the one that is run first.
+/// The programs of this name on `PATH`; the shell would run the first.
 pub fn installed(program: &str) -> impl Iterator<Item = PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let directories: Vec<_> = std::env::split_paths(&path).collect();
@@ -42,21 +42,21 @@ pub fn installed(program: &str) -> impl Iterator<Item = PathBuf> {
 /// A signal that tests send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
-    /// SIGTERM: please end.
+    /// SIGTERM: asks the process to end.
     Term,
     /// SIGINT: what Ctrl-C sends.
     Int,
-    /// SIGKILL: ends it at once.
+    /// SIGKILL: ends the process at once.
     Kill,
-    /// SIGSTOP: freezes it; its sockets stay open and silent.
+    /// SIGSTOP: freezes the process; its sockets stay open and silent.
     Stop,
-    /// SIGCONT: lets it go on.
+    /// SIGCONT: lets the process continue.
     Cont,
 }
 
 /// A running program. Dropping it kills it, even if it is frozen.
 ///
-/// It stays in the test's process group, so that a test runner that ends the group ends it too.
+/// It stays in the test's process group: a test runner that ends the group ends it too.
 #[derive(Debug)]
 pub struct Process {
     name: String,
@@ -67,11 +67,11 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `program`. `name` is how panics call it.
+    /// Starts `program`. Panics use `name` for the process.
     ///
     /// # Panics
     ///
-    /// When it cannot be started, or outside of a Tokio runtime.
+    /// When the program does not start, or outside a Tokio runtime.
     pub fn spawn(
         name: &str,
         program: impl AsRef<OsStr>,
@@ -129,32 +129,32 @@ impl Process {
             .collect()
     }
 
-    /// The end of what was logged so far, for [`wait_for_log_since`](Self::wait_for_log_since).
+    /// The end of the log so far, for [`wait_for_log_since`](Self::wait_for_log_since).
     pub fn mark(&self) -> Mark {
         self.stderr.mark()
     }
 
-    /// The lines of standard error since `mark`, and the end of them.
+    /// The lines of standard error since `mark`, and the new end.
     pub fn stderr_since(&self, mark: Mark) -> (Vec<String>, Mark) {
         self.stderr.since(mark)
     }
 
-    /// The first log line with this message whose fields please `is_it`: one that was logged
-    /// already, or else the next to come.
+    /// The first log line with this message for which `is_it` returns `true`, among the lines that
+    /// are already there or the next ones.
     ///
     /// # Panics
     ///
-    /// With the last 40 lines, after [`PATIENCE`] or when the process ends without it.
+    /// After [`PATIENCE`], or when the process ends first; the message shows the last 40 lines.
     pub async fn wait_for_log(&self, message: &str, is_it: impl FnMut(&Value) -> bool) -> Value {
         self.wait_for_log_since(Mark::default(), message, is_it)
             .await
     }
 
-    /// As [`wait_for_log`](Self::wait_for_log), without the lines before `mark`.
+    /// As [`wait_for_log`](Self::wait_for_log), but ignores the lines before `mark`.
     ///
     /// # Panics
     ///
-    /// With the last 40 lines, after [`PATIENCE`] or when the process ends without it.
+    /// After [`PATIENCE`], or when the process ends first; the message shows the last 40 lines.
     pub async fn wait_for_log_since(
         &self,
         mark: Mark,
@@ -181,13 +181,14 @@ impl Process {
         log
     }
 
-    /// Sends a signal; a process that has ended gets none.
+    /// Sends a signal, unless the process has ended.
     ///
     /// # Panics
     ///
     /// When the system refuses.
     pub fn signal(&self, signal: Signal) {
-        // A child that was not awaited keeps its id, even dead, so this never hits a stranger.
+        // Until this process awaits a child, the child keeps its id, so the signal cannot hit a
+        // stranger.
         if self.child.id().is_none() {
             return;
         }
@@ -206,15 +207,15 @@ impl Process {
             .unwrap_or_else(|error| panic!("cannot signal {}: {error}", self.name));
     }
 
-    /// Waits until it ends and all its output is captured.
+    /// Waits until the process has ended and all its output is captured.
     ///
     /// # Panics
     ///
-    /// With the last 40 lines, after [`PATIENCE`].
+    /// After [`PATIENCE`]; the message shows the last 40 lines.
     pub async fn wait(&mut self) -> ExitStatus {
         let ended = async {
             let status = self.child.wait().await.expect("a child can be awaited");
-            // A grandchild may hold the pipes open; what it says later is not waited for.
+            // A grandchild may hold the pipes open; this does not wait for its output.
             let closed = async { tokio::join!(self.stdout.closed(), self.stderr.closed()) };
             let _ = tokio::time::timeout(Duration::from_secs(1), closed).await;
             status
@@ -225,18 +226,18 @@ impl Process {
         status
     }
 
-    /// Whether it still runs; frozen counts as running.
+    /// Whether the process still runs; a frozen process counts as running.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Kills it (SIGKILL) and waits until it is gone.
+    /// Kills the process (SIGKILL), and waits until it is gone.
     pub async fn kill(&mut self) {
         self.signal(Signal::Kill);
         self.wait().await;
     }
 
-    /// The last lines of both outputs, for a panic.
+    /// The last lines of both outputs, for a panic's message.
     fn tail(&self) -> String {
         const LINES: usize = 40;
         [("stdout", &self.stdout), ("stderr", &self.stderr)]

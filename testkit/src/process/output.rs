@@ -1,4 +1,4 @@
-//! What a process says, line by line, bounded, and awaitable.
+//! A process's output, line by line: limited in size, and tests can wait for lines.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -7,10 +7,10 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-/// How many lines are kept.
+/// How many lines this keeps.
 const KEPT: usize = 10_000;
 
-/// A place in a process's log: everything before it was there when the mark was taken.
+/// A place in a process's log, after all lines that were there when the test took the mark.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Mark(usize);
 
@@ -38,7 +38,7 @@ impl Output {
     pub(crate) fn capture(stream: impl AsyncRead + Unpin + Send + 'static) -> Arc<Self> {
         let output = Arc::new(Self::default());
         let writer = Arc::clone(&output);
-        // Ends with the stream, that is with the process.
+        // Ends with the stream, when the process ends.
         let reader = tokio::spawn(async move {
             let mut stream = BufReader::new(stream);
             let mut line = Vec::new();
@@ -54,7 +54,7 @@ impl Output {
         output
     }
 
-    /// Closes the stream, whatever is still written to it.
+    /// Closes the stream, even if a process still writes to it.
     pub(crate) fn stop(&self) {
         if let Some(reader) = self.reader.get() {
             reader.abort();
@@ -120,7 +120,7 @@ impl Output {
 
     /// Waits until the stream has ended.
     pub(crate) async fn closed(&self) {
-        // The sender lives in `self`, so waiting cannot fail.
+        // The sender lives in `self`, so the wait cannot fail.
         let _ = self
             .progress
             .subscribe()

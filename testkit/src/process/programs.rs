@@ -1,16 +1,16 @@
-//! The poller and the server, configured for tests: JSON logs, free ports, everything else as
-//! the programs' own defaults have it.
+//! The poller and the server, configured for tests: JSON logs and free ports. Everything else keeps
+//! the programs' own defaults.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{Process, binaries};
 
-/// A poller to be started.
+/// A poller that is not started yet.
 #[derive(Debug, Clone)]
 pub struct Poller(Configuration);
 
-/// A poller that has started its schedule.
+/// A poller whose schedule runs.
 #[derive(Debug)]
 pub struct RunningPoller {
     /// The process itself.
@@ -19,7 +19,7 @@ pub struct RunningPoller {
     pub admin_address: String,
 }
 
-/// A server to be started.
+/// A server that is not started yet.
 #[derive(Debug, Clone)]
 pub struct Server(Configuration);
 
@@ -35,7 +35,7 @@ pub struct RunningServer {
 }
 
 impl Poller {
-    /// A poller between an upstream and a cache.
+    /// A poller for this upstream and this cache.
     pub fn new(upstream_url: &str, cache_url: &str) -> Self {
         Self(
             Configuration::new(cache_url)
@@ -44,39 +44,39 @@ impl Poller {
         )
     }
 
-    /// With a schedule: cron with six fields, seconds first, in UTC.
+    /// Sets the schedule: cron with six fields, seconds first, in UTC.
     #[must_use]
     pub fn schedule(self, cron: &str) -> Self {
         self.env("POLL_SCHEDULE", cron)
     }
 
-    /// With one more environment variable.
+    /// Adds an environment variable.
     #[must_use]
     pub fn env(self, key: &str, value: impl Into<String>) -> Self {
         Self(self.0.with(key, value))
     }
 
-    /// Starts the process without waiting for it, for tests of starts that fail.
+    /// Starts the process without a wait, for tests of failing starts.
     pub fn spawn(&self) -> Process {
         Process::spawn("ghibli-poller", binaries().poller, NO_ARGS, &self.0.pairs())
     }
 
-    /// Starts it and waits until it says that it polls.
+    /// Starts the poller, and waits until it reports that it polls.
     ///
     /// # Panics
     ///
-    /// With its last lines, when it does not.
+    /// When it does not; the message shows its last lines.
     pub async fn start(&self) -> RunningPoller {
         RunningPoller::ready(self.spawn()).await
     }
 }
 
 impl RunningPoller {
-    /// Waits until a spawned poller says that it polls.
+    /// Waits until a spawned poller reports that it polls.
     ///
     /// # Panics
     ///
-    /// With its last lines, when it does not.
+    /// When it does not; the message shows its last lines.
     pub async fn ready(process: Process) -> Self {
         let log = process.wait_for_log("polling", |_| true).await;
         Self {
@@ -85,15 +85,15 @@ impl RunningPoller {
         }
     }
 
-    /// What the first sync says that begins after this call. One that is under way may have asked
-    /// before the caller changed something, so it is not the one that is meant.
+    /// Returns the log line of the first sync that begins after this call. A sync that already runs
+    /// may have asked the upstream before the caller's change, so it does not count.
     ///
     /// # Panics
     ///
-    /// With the last lines, when it does not come, or when a line does not tell its time.
+    /// When no such line comes, or a line has no time; the message shows the last lines.
     pub async fn next_sync(&self) -> Value {
         let (now, mark) = (Utc::now(), self.process.mark());
-        // Syncs follow one another: one begins after the line about the one before it.
+        // Syncs run one after another: each begins after the log line of the one before.
         let mut begins_later = false;
         let is_it = |line: &Value| {
             let ended: DateTime<Utc> = text(line, "timestamp").parse().expect("a timestamp");
@@ -120,33 +120,33 @@ impl Server {
         )
     }
 
-    /// With one more environment variable.
+    /// Adds an environment variable.
     #[must_use]
     pub fn env(self, key: &str, value: impl Into<String>) -> Self {
         Self(self.0.with(key, value))
     }
 
-    /// Starts the process without waiting for it, for tests of starts that fail.
+    /// Starts the process without a wait, for tests of failing starts.
     pub fn spawn(&self) -> Process {
         Process::spawn("ghibli-server", binaries().server, NO_ARGS, &self.0.pairs())
     }
 
-    /// Starts it and waits until it says that it serves.
+    /// Starts the server, and waits until it reports that it serves.
     ///
     /// # Panics
     ///
-    /// With its last lines, when it does not.
+    /// When it does not; the message shows its last lines.
     pub async fn start(&self) -> RunningServer {
         RunningServer::ready(self.spawn()).await
     }
 }
 
 impl RunningServer {
-    /// Waits until a spawned server says that it serves.
+    /// Waits until a spawned server reports that it serves.
     ///
     /// # Panics
     ///
-    /// With its last lines, when it does not.
+    /// When it does not; the message shows its last lines.
     pub async fn ready(process: Process) -> Self {
         let log = process.wait_for_log("serving", |_| true).await;
         Self {
@@ -167,7 +167,7 @@ impl RunningServer {
     }
 }
 
-/// The programs are configured by their environment alone.
+/// Only environment variables configure the programs.
 const NO_ARGS: &[&str] = &[];
 
 /// Environment variables; a later value replaces an earlier one.

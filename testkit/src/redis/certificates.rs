@@ -1,22 +1,22 @@
-//! An authority made for one test, and the certificate that it signed for a server on 127.0.0.1.
+//! An authority for one test, and the certificate that it signed for a server on 127.0.0.1.
 
 use std::path::PathBuf;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use tempfile::TempDir;
 
-/// Files in PEM, removed when dropped.
+/// PEM files; dropping this removes them.
 #[derive(Debug)]
 pub struct Certificates {
     directory: TempDir,
 }
 
 impl Certificates {
-    /// Makes a new authority, whom nobody trusts yet.
+    /// Makes a new authority, which no client trusts yet.
     ///
     /// # Panics
     ///
-    /// When there is nowhere to write to.
+    /// When the files cannot be written.
     pub fn make() -> Self {
         Self::make_for("127.0.0.1", |_| {})
     }
@@ -25,12 +25,12 @@ impl Certificates {
     ///
     /// # Panics
     ///
-    /// As [`make`](Self::make), and when it is no host.
+    /// As [`make`](Self::make), and when `host` is not a host.
     pub fn of_another_host(host: &str) -> Self {
         Self::make_for(host, |_| {})
     }
 
-    /// As [`make`](Self::make), but the server's certificate has run out.
+    /// As [`make`](Self::make), but the server's certificate has expired.
     ///
     /// # Panics
     ///
@@ -81,7 +81,7 @@ impl Certificates {
         self.directory.path().join("server.key")
     }
 
-    /// Arguments for a Redis that offers TLS on this port, and asks clients for no certificate.
+    /// Arguments for a Redis that offers TLS on this port and demands no client certificate.
     pub fn arguments(&self, port: u16) -> Vec<String> {
         self.settings(port)
             .into_iter()
@@ -89,7 +89,7 @@ impl Certificates {
             .collect()
     }
 
-    /// The same for a sentinel's configuration.
+    /// The same settings for a sentinel's configuration.
     pub fn lines(&self, port: u16) -> String {
         self.settings(port)
             .into_iter()

@@ -3,7 +3,7 @@
 use super::Redis;
 use crate::{PATIENCE, eventually, free_port};
 
-/// The slots of any Redis Cluster.
+/// The number of slots of every Redis Cluster.
 const SLOTS: u16 = 16384;
 
 /// The nodes. Dropping the cluster kills them all.
@@ -13,7 +13,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts it, and waits until all nodes agree that all slots are covered.
+    /// Starts the cluster, and waits until all nodes agree that all slots are covered.
     ///
     /// # Panics
     ///
@@ -57,11 +57,11 @@ impl Cluster {
         &self.nodes
     }
 
-    /// The position among the nodes of the one that has a key.
+    /// The index of the node that holds a key.
     ///
     /// # Panics
     ///
-    /// When no node says that it has.
+    /// When no node reports that it holds the key.
     pub async fn owner(&self, key: &str) -> usize {
         for (index, node) in self.nodes.iter().enumerate() {
             if !node.cli(&["EXISTS", key]).await.starts_with("MOVED") {

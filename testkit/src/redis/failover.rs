@@ -3,10 +3,10 @@
 use super::Redis;
 use crate::{PATIENCE, eventually};
 
-/// What the sentinels call the master.
+/// The sentinels' name for the master.
 const NAME: &str = "ghibli";
 
-/// After how many milliseconds without an answer a sentinel takes a server for dead.
+/// After this many milliseconds without an answer, a sentinel considers a server dead.
 const DOWN_AFTER: u32 = 700;
 
 /// The group. Dropping it kills all its servers.
@@ -19,7 +19,7 @@ pub struct Failover {
 }
 
 impl Failover {
-    /// Starts it, and waits until each sentinel knows all the others.
+    /// Starts the group, and waits until each sentinel knows all the others.
     ///
     /// # Panics
     ///
@@ -28,7 +28,7 @@ impl Failover {
         Self::start_as(None, None).await
     }
 
-    /// The same with a password for the servers and another for the sentinels.
+    /// As [`start`](Self::start), with one password for the servers and another for the sentinels.
     ///
     /// # Panics
     ///
@@ -38,7 +38,7 @@ impl Failover {
     }
 
     async fn start_as(password: Option<&str>, sentinel_password: Option<&str>) -> Self {
-        // Replicas get their first copy at once instead of after five seconds.
+        // Replicas receive their first copy at once instead of after five seconds.
         let mut arguments = vec!["--repl-diskless-sync-delay", "0"];
         let mut lines = String::new();
         if let Some(password) = password {
@@ -84,7 +84,7 @@ impl Failover {
         group
     }
 
-    /// What a server of the group answers, logged in if need be.
+    /// What a server of the group answers; logs in first if the group has passwords.
     ///
     /// # Panics
     ///
@@ -103,23 +103,23 @@ impl Failover {
         format!("redis+sentinel://{}/{NAME}", sentinels.join(","))
     }
 
-    /// The servers, the first master first. Which one is the master now, only
-    /// [`master`](Self::master) knows.
+    /// The servers; the first is the original master. [`master`](Self::master) finds the current
+    /// one.
     pub fn servers(&self) -> &[Redis] {
         &self.servers
     }
 
-    /// The server that the sentinels take for the master.
+    /// The server that the sentinels consider the master.
     ///
     /// # Panics
     ///
-    /// When they name none of the group's.
+    /// When they name a server outside the group.
     pub async fn master(&self) -> &Redis {
         let index = self.index_of_master().await;
         &self.servers[index]
     }
 
-    /// Kills the master (SIGKILL). Returns its position among the servers.
+    /// Kills the master (SIGKILL). Returns its index among the servers.
     ///
     /// # Panics
     ///
@@ -130,12 +130,12 @@ impl Failover {
         index
     }
 
-    /// Makes a replica the master although the master is well, as for an update, and waits until
-    /// the sentinels have done it.
+    /// Makes a replica the master although the master works, as for an update, and waits until the
+    /// sentinels have done it.
     ///
     /// # Panics
     ///
-    /// When they do not.
+    /// When the sentinels do not do it.
     pub async fn fail_over(&self) {
         let before = self.index_of_master().await;
         let order = ["SENTINEL", "FAILOVER", NAME];
@@ -147,7 +147,7 @@ impl Failover {
         .await;
     }
 
-    /// Starts a killed server again; sooner or later the sentinels make it a replica.
+    /// Restarts a killed server; later the sentinels make it a replica.
     ///
     /// # Panics
     ///

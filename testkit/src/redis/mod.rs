@@ -1,13 +1,15 @@
-//! Private Redis servers: own ports, own directories, killed and restarted at will.
+//! Private Redis servers with their own ports and directories. Tests kill and restart them.
 //!
 //! | part | is |
 //! |---|---|
 //! | [`Redis`] | one server |
 //! | [`Failover`] | a master, its replicas, and the sentinels that replace it when it dies |
 //! | [`Cluster`] | three nodes that share the keys |
-//! | [`Certificates`] | what a server with TLS needs, and whom its clients must trust |
+//! | [`Certificates`] | what a server with TLS needs, and the authority that its clients must trust
+//! |
 //!
-//! Keeps nothing on disk unless it is asked to, and never touches a Redis that was there before.
+//! Writes nothing to disk unless a test asks for it, and never touches another Redis on the
+//! machine.
 
 mod certificates;
 mod cluster;
@@ -28,7 +30,7 @@ pub use certificates::Certificates;
 pub use cluster::Cluster;
 pub use failover::Failover;
 
-/// The bound of one `redis-cli`, and of one PING.
+/// The time limit of one `redis-cli`, and of one PING.
 const CLI: Duration = Duration::from_secs(10);
 
 /// A running server. Dropping it kills it and removes its directory.
@@ -37,13 +39,13 @@ pub struct Redis {
     process: Process,
     port: u16,
     args: Vec<String>,
-    /// What it says when it is ready.
+    /// The log text of a server that is ready.
     ready: &'static str,
     directory: TempDir,
 }
 
 impl Redis {
-    /// Starts one that forgets everything when it ends.
+    /// Starts a server that forgets everything when it ends.
     ///
     /// # Panics
     ///
@@ -52,8 +54,8 @@ impl Redis {
         Self::start_with(&[]).await
     }
 
-    /// Starts one that survives [`kill`](Self::kill) and [`restart`](Self::restart) with all its
-    /// data: every write is on disk before it is confirmed.
+    /// Starts a server that keeps all its data through [`kill`](Self::kill) and
+    /// [`restart`](Self::restart): Redis writes each change to disk before it confirms it.
     ///
     /// # Panics
     ///
@@ -62,7 +64,7 @@ impl Redis {
         Self::start_with(&["--appendonly", "yes", "--appendfsync", "always"]).await
     }
 
-    /// Starts one with more arguments, which override the usual ones.
+    /// Starts a server with more arguments, which override the usual ones.
     ///
     /// # Panics
     ///
@@ -81,7 +83,8 @@ impl Redis {
     /// As [`start`](Self::start).
     pub async fn start_sentinel(lines: &str) -> Self {
         Self::start_as("Sentinel ID is", |port, directory| {
-            // A sentinel keeps what it learns in its configuration, so it must be a file.
+            // A sentinel stores what it learns in its configuration, so the configuration must be a
+            // file.
             let file = directory.join("sentinel.conf");
             let usual = format!("bind 127.0.0.1\nport {port}\ndir {}", directory.display());
             std::fs::write(&file, format!("{usual}\n{lines}\n")).expect("a directory to write to");
@@ -90,9 +93,9 @@ impl Redis {
         .await
     }
 
-    /// Starts one whose arguments depend on its port and directory, and which says `ready`.
+    /// Starts a server whose arguments depend on its port and directory, and which logs `ready`.
     async fn start_as(ready: &'static str, arguments: impl Fn(u16, &Path) -> Vec<String>) -> Self {
-        /// Somebody else may take a free port before Redis does; not this often in a row.
+        /// Another process may take a free port before Redis does, but not this often in a row.
         const ATTEMPTS: usize = 5;
 
         let directory = tempfile::tempdir().expect("a temporary directory for Redis");
@@ -123,22 +126,22 @@ impl Redis {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// The port, which stays the same through restarts.
+    /// The port; it stays the same after restarts.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The directory with its append-only file, if it writes one.
+    /// The directory with its append-only file, if the server writes one.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// Kills it (SIGKILL) and waits until it is gone; connecting is refused from here on.
+    /// Kills the server (SIGKILL), and waits until it is gone. It then refuses connections.
     pub async fn kill(&mut self) {
         self.process.kill().await;
     }
 
-    /// Starts it again on the same port with the same directory; kills it first if it runs.
+    /// Restarts it on the same port with the same directory; kills it first if it runs.
     ///
     /// # Panics
     ///
@@ -154,23 +157,23 @@ impl Redis {
         );
     }
 
-    /// Freezes it: connections stay open, and new ones are accepted by the kernel, but nothing is
-    /// answered.
+    /// Freezes the server: connections stay open and the kernel accepts new ones, but the server
+    /// answers nothing.
     pub fn pause(&self) {
         self.process.signal(Signal::Stop);
     }
 
-    /// Lets it go on after [`pause`](Self::pause).
+    /// Lets the server continue after [`pause`](Self::pause).
     pub fn resume(&self) {
         self.process.signal(Signal::Cont);
     }
 
-    /// What `redis-cli` prints for these arguments, without the line's end. Errors of Redis are
-    /// printed as well.
+    /// What `redis-cli` prints for these arguments, without the end of line. This includes errors
+    /// from Redis.
     ///
     /// # Panics
     ///
-    /// When there is no `redis-cli`, or no answer within 10 s.
+    /// Without a `redis-cli`, or when no answer arrives within 10 s.
     pub async fn cli(&self, args: &[&str]) -> String {
         let command = Command::new("redis-cli")
             .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
@@ -208,9 +211,9 @@ fn launch(args: &[String]) -> Process {
     Process::spawn("redis-server", program, args, &[])
 }
 
-/// Waits until it says that it is ready and answers PING; `false` when the process ended instead.
+/// Waits until the log says `ready` and Redis answers PING; `false` when the process ended instead.
 ///
-/// Both, because another Redis may answer on that port while this one fails to take it.
+/// Checks both, because another Redis may answer on that port while this one fails to take it.
 async fn is_ready(process: &mut Process, port: u16, ready: &str) -> bool {
     eventually("redis-server answers PING", PATIENCE, async || {
         if !process.is_running() {
@@ -231,7 +234,7 @@ async fn answers_ping(port: u16) -> bool {
         std::io::Result::Ok(reply)
     };
     match tokio::time::timeout(CLI, exchange).await {
-        // One that wants a password is ready too; one that is still loading is not.
+        // A Redis that wants a password is ready too; a Redis that still loads is not.
         Ok(Ok(reply)) => &reply == b"+PONG" || &reply == b"-NOAU",
         _ => false,
     }

@@ -1,12 +1,12 @@
-//! Whole catalogues: built record by record, or the one sample that has every wart.
+//! Whole catalogues: one to build record by record, and one sample that has every oddity.
 //!
-//! Never holds the real data; that is `testkit::catalogue`.
+//! Does not hold the real data; that is `testkit::catalogue`.
 
 use serde_json::{Value, json};
 
 use super::{COLLECTIONS, Film, Location, ORIGIN, Person, Species, Vehicle, link};
 
-/// A catalogue under construction: five lists, each in the order of its additions.
+/// A catalogue under construction: five lists, each in the order in which records were added.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Catalogue(Value);
 
@@ -27,31 +27,31 @@ impl Catalogue {
         )
     }
 
-    /// With one more film.
+    /// Adds a film.
     #[must_use]
     pub fn film(self, film: impl Into<Value>) -> Self {
         self.with("films", film)
     }
 
-    /// With one more person.
+    /// Adds a person.
     #[must_use]
     pub fn person(self, person: impl Into<Value>) -> Self {
         self.with("people", person)
     }
 
-    /// With one more location.
+    /// Adds a location.
     #[must_use]
     pub fn location(self, location: impl Into<Value>) -> Self {
         self.with("locations", location)
     }
 
-    /// With one more species.
+    /// Adds a species.
     #[must_use]
     pub fn species(self, species: impl Into<Value>) -> Self {
         self.with("species", species)
     }
 
-    /// With one more vehicle.
+    /// Adds a vehicle.
     #[must_use]
     pub fn vehicle(self, vehicle: impl Into<Value>) -> Self {
         self.with("vehicles", vehicle)
@@ -72,15 +72,14 @@ impl From<Catalogue> for Value {
     }
 }
 
-/// A small catalogue with every wart that the real one has, and some that other hosts of the same
-/// data have:
+/// A small catalogue with every oddity of the real one, and some from other hosts of the same data:
 ///
 /// - placeholder links in every relation, lists and scalars
 /// - `TODO` as a resident and as a climate, `NA`, `late teens`, `Over 50`, `1,000`, empty strings
 /// - a score that is not a number, empty lists, a list that holds an empty string
-/// - a person whose `url` is another's, and one with a broken scheme
+/// - a person with another person's `url`, and one with a broken scheme
 /// - relations that only one side lists
-/// - records whose keys come in another order, and one with a field that no other has
+/// - records with another key order, and one with a field that no other record has
 /// - images on several hosts
 pub fn catalogue() -> Value {
     let totoro = Film::totoro();
@@ -112,7 +111,7 @@ pub fn catalogue() -> Value {
         .of(&mei)
         .of(&sheeta);
     let totoros = {
-        // The `url` before the relations: key order is not the same in every record.
+        // Sets `url` before the relations: key order differs between records.
         let plain = Species::new("Totoro").with("classification", "Spirit");
         let url = plain.url();
         plain
@@ -124,7 +123,7 @@ pub fn catalogue() -> Value {
     .in_film(&totoro);
 
     let (mei, sheeta) = (mei.of_species(&human), sheeta.of_species(&human));
-    // The castle lists Sheeta and not Muska; Totoro lists nobody, though two people list it.
+    // The castle lists Sheeta but not Muska; Totoro lists nobody, though two people list it.
     let castle = castle.with_link("people", "people", &sheeta.id());
 
     Catalogue::new()

@@ -1,4 +1,4 @@
-//! Records of the five collections, told in a line or two.
+//! Records of the five collections, in a line or two each.
 //!
 //! ```
 //! use testkit::sample::{Film, Person};
@@ -9,9 +9,9 @@
 //! assert_eq!(record["films"][0], film.url());
 //! ```
 //!
-//! Ids are made from the collection and the name, so that they are the same in every run. A new
-//! record has placeholder links (a URL without an id) where nothing is known, as the upstream's
-//! have. Never reads a file and never does I/O.
+//! An id depends only on the collection and the name, so it is the same in every run. A new record
+//! has placeholder links (a URL without an id) for unknown things, as the upstream's records have.
+//! This module reads no file and does no other I/O.
 
 mod catalogue;
 mod record;
@@ -22,14 +22,13 @@ pub use record::{Film, Location, Person, Species, Vehicle};
 use base64::Engine as _;
 use sha1::{Digest as _, Sha1};
 
-/// The host that links inside records name.
+/// The host in the links inside records.
 pub const ORIGIN: &str = "https://ghibliapi.vercel.app";
 
 /// The names of the collections, in the upstream's order.
 pub const COLLECTIONS: [&str; 5] = ["films", "people", "locations", "species", "vehicles"];
 
-/// The id that a record of `collection` called `name` has: looks like a UUID, is the same in every
-/// run.
+/// The id of the record `name` in `collection`: it looks like a UUID, and is the same in every run.
 pub fn id(collection: &str, name: &str) -> String {
     let digest = digest(&[collection, "/", name]);
     let (half, _) = digest
@@ -51,8 +50,8 @@ pub fn link(collection: &str, id: &str) -> String {
     format!("{ORIGIN}/{collection}/{id}")
 }
 
-/// The weak validator that Express gives a body: its length in hexadecimal and the first 27
-/// characters of its SHA-1 in base64.
+/// The weak validator that Express makes for a body: the body's length in hexadecimal, and the
+/// first 27 characters of its SHA-1 in base64.
 pub fn express_etag(body: &str) -> String {
     let hash = base64::engine::general_purpose::STANDARD.encode(digest(&[body]));
     format!("W/\"{:x}-{}\"", body.len(), &hash[..27])

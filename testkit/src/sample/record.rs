@@ -1,12 +1,12 @@
 //! One builder for each collection; a builder is the record itself, ready to become a [`Value`].
 //!
-//! Never checks what is put in: warts are what many tests are about.
+//! Checks no value, because many tests need wrong values.
 
 use serde_json::{Map, Value, json};
 
 use super::{id, link};
 
-/// The methods that every record has.
+/// The methods of every record.
 macro_rules! record {
     ($Type:ident, $collection:literal, $(#[$doc:meta])*) => {
         $(#[$doc])*
@@ -14,7 +14,7 @@ macro_rules! record {
         pub struct $Type(Map<String, Value>);
 
         impl $Type {
-            /// The collection that such records belong to.
+            /// The collection of these records.
             pub const COLLECTION: &str = $collection;
 
             /// The record's id, as text.
@@ -25,12 +25,12 @@ macro_rules! record {
                 }
             }
 
-            /// The link that other records use for this one.
+            /// The link that other records use for this record.
             pub fn url(&self) -> String {
                 link($collection, &self.id())
             }
 
-            /// With another id, a string or an integer, and a `url` to match.
+            /// Sets another id, a string or an integer, and a matching `url`.
             #[must_use]
             pub fn with_id(self, id: impl Into<Value>) -> Self {
                 let renamed = self.with("id", id);
@@ -38,21 +38,21 @@ macro_rules! record {
                 renamed.with("url", url)
             }
 
-            /// With any field set to any value; a new field goes to the end.
+            /// Sets any field to any value; a new field goes to the end.
             #[must_use]
             pub fn with(mut self, field: &str, value: impl Into<Value>) -> Self {
                 self.0.insert(field.to_owned(), value.into());
                 self
             }
 
-            /// Without a field.
+            /// Removes a field.
             #[must_use]
             pub fn without(mut self, field: &str) -> Self {
                 self.0.shift_remove(field);
                 self
             }
 
-            /// With one more link in a list of links; a placeholder gives way to it.
+            /// Adds a link to a list of links; it replaces a placeholder.
             #[must_use]
             pub fn with_link(mut self, field: &str, collection: &str, id: &str) -> Self {
                 let links = self.0.entry(field).or_insert_with(|| json!([]));
@@ -141,19 +141,19 @@ impl Film {
             .with_score("93")
     }
 
-    /// With another `rt_score`.
+    /// Sets another `rt_score`.
     #[must_use]
     pub fn with_score(self, score: &str) -> Self {
         self.with("rt_score", score)
     }
 
-    /// With another title; the id stays.
+    /// Sets another title; the id stays.
     #[must_use]
     pub fn with_title(self, title: &str) -> Self {
         self.with("title", title)
     }
 
-    /// With another `release_date`.
+    /// Sets another `release_date`.
     #[must_use]
     pub fn released(self, year: &str) -> Self {
         self.with("release_date", year)
@@ -182,19 +182,19 @@ impl Person {
         )
     }
 
-    /// In one more film. Only this side is told: the film's `people` stay as they are.
+    /// Adds a film. Changes only this record: the film's `people` stay as they are.
     #[must_use]
     pub fn in_film(self, film: &Film) -> Self {
         self.with_link("films", "films", &film.id())
     }
 
-    /// Of this species; a scalar, unlike every other relation but a vehicle's pilot.
+    /// Sets the species; a scalar. The only other scalar link is a vehicle's pilot.
     #[must_use]
     pub fn of_species(self, species: &Species) -> Self {
         self.with("species", species.url())
     }
 
-    /// With another age, which is any text.
+    /// Sets another age, which is any text.
     #[must_use]
     pub fn aged(self, age: &str) -> Self {
         self.with("age", age)
@@ -217,13 +217,13 @@ impl Location {
         )
     }
 
-    /// In one more film.
+    /// Adds a film.
     #[must_use]
     pub fn in_film(self, film: &Film) -> Self {
         self.with_link("films", "films", &film.id())
     }
 
-    /// With one more resident.
+    /// Adds a resident.
     #[must_use]
     pub fn home_of(self, person: &Person) -> Self {
         self.with_link("residents", "people", &person.id())
@@ -246,13 +246,13 @@ impl Species {
         )
     }
 
-    /// In one more film.
+    /// Adds a film.
     #[must_use]
     pub fn in_film(self, film: &Film) -> Self {
         self.with_link("films", "films", &film.id())
     }
 
-    /// With one more person of it.
+    /// Adds a person of this species.
     #[must_use]
     pub fn of(self, person: &Person) -> Self {
         self.with_link("people", "people", &person.id())
@@ -275,13 +275,13 @@ impl Vehicle {
         )
     }
 
-    /// In one more film.
+    /// Adds a film.
     #[must_use]
     pub fn in_film(self, film: &Film) -> Self {
         self.with_link("films", "films", &film.id())
     }
 
-    /// With this pilot; a scalar.
+    /// Sets the pilot; a scalar.
     #[must_use]
     pub fn piloted_by(self, person: &Person) -> Self {
         self.with("pilot", person.url())

@@ -1,6 +1,6 @@
-//! From a request and the catalogue to a response, as json-server under Express gives it.
+//! Makes a response from a request and the catalogue, as json-server under Express does.
 //!
-//! Faults are asked first; how they look is told in [`super::fault`].
+//! Faults come first; [`super::fault`] describes how they look.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -22,13 +22,13 @@ use super::State;
 use super::fault;
 use crate::sample::{COLLECTIONS, express_etag};
 
-/// A response's body. It fails where a connection is meant to break.
+/// A response's body. It fails where a fault breaks the connection.
 pub(super) type Body = BoxBody<Bytes, std::io::Error>;
 
 /// `Content-Type` of everything but the HTML fault.
 pub(super) const JSON: &str = "application/json; charset=utf-8";
 
-/// Below this the real API does not compress.
+/// The real API does not compress smaller bodies.
 const COMPRESSED_FROM: usize = 1024;
 
 /// What a path names.
@@ -78,7 +78,7 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Whether a record's id, a string or an integer, reads like this.
+/// Whether a record has this id; the record's id is a string or an integer.
 pub(super) fn has_id(record: &Value, id: &str) -> bool {
     match &record["id"] {
         Value::String(text) => text == id,
@@ -109,12 +109,13 @@ pub(super) async fn answer<B>(
     })
 }
 
-/// As `JSON.stringify(value, null, 2)` writes it.
+/// Formats a value as `JSON.stringify(value, null, 2)` does.
 pub(super) fn pretty(value: &Value) -> String {
     serde_json::to_string_pretty(value).expect("a JSON value can be written")
 }
 
-/// A complete answer: validator, 304 where it matches, compression where it is accepted.
+/// A complete answer: with a validator, 304 if it matches, and compression if the client accepts
+/// it.
 pub(super) fn plain<B>(
     state: &State,
     request: &Request<B>,
@@ -169,7 +170,7 @@ pub(super) fn empty() -> Body {
     Empty::new().map_err(|never| match never {}).boxed()
 }
 
-/// Express' idea of freshness: weak comparison, `*` always, never when the client says `no-cache`.
+/// Freshness as Express defines it: weak comparison, `*` always matches, `no-cache` never does.
 fn is_fresh(headers: &HeaderMap, etag: &str) -> bool {
     let weak = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
     !mentions(headers, &CACHE_CONTROL, "no-cache")

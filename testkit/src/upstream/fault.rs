@@ -1,4 +1,4 @@
-//! What the stand-in can do wrong, and how each of that looks on the wire.
+//! What the stand-in can do wrong, and how each fault looks on the wire.
 
 use std::collections::BTreeMap;
 use std::io::{Error, ErrorKind, Write as _};
@@ -21,24 +21,24 @@ use super::State;
 use super::answer::{Body, JSON, Target, empty, finish, plain, pretty};
 use super::spoilt::{with_duplicate, with_half_emoji, with_nesting};
 
-/// Between two bytes of a dripping body.
+/// The time between two bytes of a slow body.
 const DRIP: Duration = Duration::from_millis(100);
 
-/// Between the first half of a body and the break: long enough for the half to arrive.
+/// The time between the first half of a body and the break, so that the half arrives.
 const BEFORE_BREAK: Duration = Duration::from_millis(50);
 
-/// A way to fail. Where a body is mentioned, it is that of the honest answer.
+/// A way to fail. Any body mentioned here is that of the honest answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// Resets connections: new ones at once, kept ones at their next request.
+    /// Resets connections: new ones at once, open ones at their next request.
     Refuse,
     /// Takes the request and never answers.
     Stall,
     /// Sends the body one byte every 100 ms.
     Drip,
-    /// Announces the whole body, sends half of it, resets the connection.
+    /// Announces the whole body, sends half of it, and resets the connection.
     ResetMidBody,
-    /// Announces the whole body, sends half of it, closes the connection as if that were all.
+    /// Announces the whole body, sends half of it, and closes the connection normally.
     Truncate,
     /// 200 with an HTML page.
     Html,
@@ -46,27 +46,27 @@ pub enum Fault {
     EmptyObject,
     /// 200 `[]`.
     EmptyList,
-    /// 200 with a JSON content type and half of the JSON, consistently announced.
+    /// 200 with a JSON content type and half of the JSON; the announced length matches.
     NotJson,
     /// This status, with a short text.
     Status(u16),
     /// 429 with `Retry-After`, in whole seconds, rounded up.
     RateLimited {
-        /// How long the client is asked to stay away.
+        /// How long the client should stay away.
         retry_after: Duration,
     },
     /// 302 to exactly this location.
     RedirectTo(String),
-    /// The honest body, with this status and these headers besides.
+    /// The honest body, with this status and these additional headers.
     Answer {
         /// The status.
         status: u16,
         /// Names and values.
         headers: Vec<(&'static str, String)>,
     },
-    /// 200 with exactly this text as JSON, validator and compression as ever.
+    /// 200 with exactly this text as JSON; validator and compression work as usual.
     Sends(String),
-    /// Exactly this, with no other headers than these and the length.
+    /// Exactly this answer, with no headers but these and the length.
     Exactly {
         /// The status.
         status: u16,
@@ -75,21 +75,22 @@ pub enum Fault {
         /// The body, as it goes over the wire.
         body: Vec<u8>,
     },
-    /// A JSON list of nothing but blanks, in gzip: small on the wire, large when unpacked.
+    /// A JSON list of only spaces, in gzip: small on the wire, large when decompressed.
     GzipBomb {
         /// The size after decompression.
         decompressed_bytes: usize,
     },
-    /// The same in Brotli.
+    /// The same list in Brotli.
     BrotliBomb {
         /// The size after decompression.
         decompressed_bytes: usize,
     },
-    /// The first record once more at the end of its collection, with another title or name.
+    /// The first record again at the end of its collection, with another title or name.
     DuplicateIds,
-    /// The last record of the collection with half an emoji as its title or name.
+    /// The last record of the collection, with half an emoji as its title or name.
     HalfEmoji,
-    /// One more record at the end of the collection: `deep`, whose `nested` is lists within lists.
+    /// One more record at the end of the collection: `deep`, whose `nested` holds lists within
+    /// lists.
     DeeplyNested {
         /// How many lists.
         depth: usize,
@@ -221,7 +222,7 @@ fn broken() -> Error {
     Error::new(ErrorKind::ConnectionAborted, "broken on purpose")
 }
 
-/// A JSON answer whose length is announced, whatever then comes of its body.
+/// A JSON answer that announces its length, even if its body fails later.
 fn announced<B>(
     state: &Arc<State>,
     request: &Request<B>,
@@ -234,7 +235,7 @@ fn announced<B>(
     finish(response, streamed(state, request, body))
 }
 
-/// A body with its length and no other headers than these.
+/// A body with its length and only these headers.
 fn exactly<B>(
     state: &Arc<State>,
     request: &Request<B>,
@@ -282,7 +283,7 @@ fn drip(text: String) -> impl Stream<Item = Result<Bytes, Error>> {
     })
 }
 
-/// Half of the text, then a break: with a reset if there is somebody to tell about it.
+/// Sends half of the text and then breaks: with a reset if the connection can be reset.
 fn half(
     text: &str,
     reset: Option<Arc<AtomicBool>>,
@@ -303,7 +304,7 @@ enum Encoder {
 }
 
 impl Encoder {
-    /// Takes more in, and returns what is ready to be sent.
+    /// Accepts more input, and returns the bytes that are ready to send.
     fn write(&mut self, chunk: &[u8]) -> Vec<u8> {
         match self {
             Self::Gzip(encoder) => encoder
@@ -326,7 +327,7 @@ impl Encoder {
     }
 }
 
-/// Compresses blanks as the client reads them, so that the bomb harms no one on this side.
+/// Compresses spaces as the client reads them, so that the bomb does not fill this side's memory.
 fn bomb<B>(
     state: &Arc<State>,
     request: &Request<B>,
@@ -346,7 +347,7 @@ fn bomb<B>(
             *last = b']';
         }
         let mut ready = encoder.write(&chunk);
-        // Lets the connection write, and the client give up, between two chunks.
+        // Between two chunks, lets the connection write and the client give up.
         tokio::task::yield_now().await;
         if end == size {
             ready.extend(encoder.finish());

@@ -1,4 +1,4 @@
-//! What the stand-in was asked: counts that can be awaited, and the requests themselves.
+//! The requests that the stand-in received, and counts for which tests can wait.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard};
@@ -7,19 +7,19 @@ use http::HeaderMap;
 use http::header::IF_NONE_MATCH;
 use tokio::sync::watch;
 
-/// How many requests are kept.
+/// How many requests the journal keeps.
 const KEPT: usize = 10_000;
 
-/// What was asked and answered since the start; compare two to see what happened between.
+/// Counts of requests and answers since the start. Tests compare two to see the difference.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Requests whose head arrived, whatever became of them.
+    /// Requests whose head arrived, with any result.
     pub requests: u64,
-    /// Those of them with `If-None-Match`.
+    /// Requests with `If-None-Match`.
     pub conditional: u64,
-    /// 304 answers.
+    /// Answers with 304.
     pub not_modified: u64,
-    /// Bytes of bodies handed to connections, as encoded on the wire.
+    /// Body bytes that the stand-in gave to connections, as encoded on the wire.
     pub body_bytes: u64,
     /// TCP connections accepted, refused ones included.
     pub connections: u64,
@@ -32,13 +32,13 @@ pub struct Request {
     pub method: String,
     /// Path and query, verbatim.
     pub path: String,
-    /// The validator that came along.
+    /// The request's validator.
     pub if_none_match: Option<String>,
     /// Every header.
     pub headers: HeaderMap,
 }
 
-/// Where connections write and tests read.
+/// Connections write here, and tests read here.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
     counts: watch::Sender<Counts>,

@@ -1,6 +1,6 @@
-//! The stand-in's sockets: one thread that listens, serves, goes down and comes back.
+//! The stand-in's sockets: one thread that listens, serves, stops and returns.
 //!
-//! Knows nothing of catalogues; [`answer`](super::answer) does.
+//! Knows no catalogue; [`answer`](super::answer) does.
 
 use std::future::poll_fn;
 use std::net::TcpListener as StdListener;
@@ -25,10 +25,10 @@ use super::State;
 use super::answer::answer;
 use super::fault::Fault;
 
-/// How long a command to the thread may take; its work is a matter of milliseconds.
+/// How long a command to the thread may take; its work takes milliseconds.
 const PROMPT: Duration = Duration::from_secs(10);
 
-/// The thread that listens, and the way to tell it what to do.
+/// The thread that listens, and the channel for its commands.
 #[derive(Debug)]
 pub(super) struct Listening {
     port: u16,
@@ -102,7 +102,7 @@ impl Listening {
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        // The thread ends when there is nobody left to command it.
+        // The thread ends when its command channel closes.
         self.commands.take();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
@@ -129,7 +129,7 @@ async fn run(
                 Some(Command::GoDown { done }) => {
                     listener = None;
                     connections.shutdown().await;
-                    // Whoever asked may have given up; that is theirs to report.
+                    // The caller may have given up; the caller then reports it.
                     let _ = done.send(());
                 }
                 Some(Command::ComeBack { done }) => {
@@ -155,7 +155,7 @@ async fn run(
     connections.shutdown().await;
 }
 
-/// The next connection; never ready while down. An accept that failed is nobody's connection.
+/// The next connection; none while the stand-in is down. Ignores a failed accept.
 async fn accept(listener: Option<&TcpListener>) -> Option<TcpStream> {
     match listener {
         Some(listener) => listener.accept().await.ok().map(|(stream, _)| stream),
@@ -169,7 +169,7 @@ async fn serve(stream: TcpStream, state: Arc<State>) {
         reset(stream);
         return;
     }
-    // Small writes must leave at once: a dripping body is made of them.
+    // Small writes must leave at once, because a slow body consists of them.
     let _ = stream.set_nodelay(true);
 
     let wants_reset = Arc::new(AtomicBool::new(false));
@@ -183,7 +183,7 @@ async fn serve(stream: TcpStream, state: Arc<State>) {
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .serve_connection(TokioIo::new(stream), service);
-    // The outcome does not matter: faults end connections with errors, and so do clients.
+    // The result does not matter: faults and clients both end connections with errors.
     let _ = poll_fn(|context| Pin::new(&mut connection).poll_without_shutdown(context)).await;
 
     let mut stream = connection.into_parts().io.into_inner();

@@ -7,11 +7,11 @@
 //! | `/db` | the whole catalogue |
 //! | anything else | 404 `{}` |
 //!
-//! Weak validators in Express' form, 304 on `If-None-Match`, gzip above 1 KB for who accepts it.
-//! Query parameters are ignored. It has a thread and a runtime of its own, so that a busy or
-//! blocked test does not slow it down, and so that dropping it closes every socket for certain.
+//! It sends weak validators in Express's form, 304 on `If-None-Match`, and gzip above 1 KB to
+//! clients that accept it. It ignores query parameters. It has its own thread and runtime, so a
+//! busy or blocked test does not slow it down, and dropping it surely closes every socket.
 //!
-//! Never talks to the real API.
+//! It never connects to the real API.
 
 mod answer;
 mod fault;
@@ -40,7 +40,7 @@ pub struct Upstream {
     listening: Listening,
 }
 
-/// What the connections share with the test. Locks are held for moments, never across an await.
+/// What connections and the test share. Locks last a moment, never across an await.
 #[derive(Debug)]
 struct State {
     catalogue: Mutex<Value>,
@@ -74,7 +74,7 @@ impl Upstream {
     ///
     /// # Panics
     ///
-    /// When the port is taken, or the catalogue is none.
+    /// When the port is in use, or the catalogue is not valid.
     pub fn start_on(port: u16, catalogue: impl Into<Value>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", port))
             .unwrap_or_else(|error| panic!("the stand-in upstream needs port {port}: {error}"));
@@ -104,20 +104,19 @@ impl Upstream {
         format!("http://127.0.0.1:{}", self.port())
     }
 
-    /// The port, which stays the same through [`go_down`](Self::go_down) and
-    /// [`come_back`](Self::come_back).
+    /// The port; [`go_down`](Self::go_down) and [`come_back`](Self::come_back) keep it.
     pub fn port(&self) -> u16 {
         self.listening.port()
     }
 
-    /// Stops for good. The same as dropping it, for tests that read better with a word for it.
+    /// Stops for good. Does the same as a drop, for tests that read better with a word for it.
     pub async fn stop(self) {
         tokio::task::spawn_blocking(move || drop(self))
             .await
             .expect("stopping does not panic");
     }
 
-    /// Closes the listener and every open connection; connecting is refused from here on.
+    /// Closes the listener and all open connections; the system then refuses new connections.
     pub fn go_down(&self) {
         self.listening.go_down();
     }
@@ -126,29 +125,29 @@ impl Upstream {
     ///
     /// # Panics
     ///
-    /// When someone else took the port meanwhile.
+    /// When another process has taken the port.
     pub fn come_back(&self) {
         self.listening.come_back();
     }
 
-    /// Every request fails like this from now on, until [`behave`](Self::behave).
+    /// Every request gets this fault from now on, until [`behave`](Self::behave).
     pub fn misbehave(&self, fault: Fault) {
         self.state.faults().everywhere = Some(fault);
     }
 
-    /// Requests for one collection and its records fail like this; that goes before a fault for
-    /// everything.
+    /// Requests for one collection and its records get this fault. It takes precedence over a fault
+    /// for everything.
     pub fn misbehave_on(&self, collection: &str, fault: Fault) {
         let collection = known(collection).to_owned();
         self.state.faults().by_collection.insert(collection, fault);
     }
 
-    /// No faults any more. Requests that are stalled or dripping stay so until they are given up.
+    /// Ends all faults. Stalled and slow requests stay so until their client gives up.
     pub fn behave(&self) {
         *self.state.faults() = Faults::default();
     }
 
-    /// Appends a complete film that the catalogue did not have, and returns its id.
+    /// Appends a complete new film, and returns its id.
     pub fn release(&self, title: &str) -> String {
         let mut catalogue = self.state.catalogue();
         let films = list(&mut catalogue, "films");
@@ -177,7 +176,7 @@ impl Upstream {
         records[index][field] = value.into();
     }
 
-    /// Takes one record out and returns it, for a test that puts it back.
+    /// Removes one record and returns it, so that a test can put it back.
     ///
     /// # Panics
     ///
@@ -194,7 +193,7 @@ impl Upstream {
         *list(&mut self.state.catalogue(), collection) = records;
     }
 
-    /// Any other edit, atomically.
+    /// Makes any other edit, atomically.
     pub fn edit<T>(&self, edit: impl FnOnce(&mut Value) -> T) -> T {
         edit(&mut self.state.catalogue())
     }
@@ -204,7 +203,7 @@ impl Upstream {
         self.state.catalogue().clone()
     }
 
-    /// What was asked and answered since the start.
+    /// Counts of requests and answers since the start.
     pub fn counts(&self) -> Counts {
         self.state.journal.counts()
     }
@@ -218,7 +217,7 @@ impl Upstream {
     ///
     /// # Panics
     ///
-    /// With `what` in the message, after [`PATIENCE`].
+    /// After [`PATIENCE`], with `what` in the message.
     pub async fn wait_for(&self, what: &str, mut reached: impl FnMut(&Counts) -> bool) -> Counts {
         let mut counts = self.state.journal.watch();
         let waiting = counts.wait_for(|counts| reached(counts));
@@ -232,7 +231,7 @@ impl Upstream {
     }
 }
 
-/// A collection's name, checked: a typing mistake in a test must not make a fault go unnoticed.
+/// Checks a collection's name, so that a typing mistake in a test does not disable a fault.
 fn known(collection: &str) -> &str {
     assert!(
         COLLECTIONS.contains(&collection),

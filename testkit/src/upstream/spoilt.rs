@@ -1,10 +1,10 @@
-//! The honest answer with something wrong in it.
+//! Honest answers with an error in them.
 
 use serde_json::Value;
 
 use super::answer::pretty;
 
-/// The first record once more at the end, with another title or name.
+/// Adds the first record again at the end, with another title or name.
 pub(super) fn with_duplicate(mut value: Value) -> Value {
     if let Some(records) = value.as_array_mut()
         && let Some(mut again) = records.first().cloned()
@@ -19,7 +19,7 @@ pub(super) fn with_duplicate(mut value: Value) -> Value {
     value
 }
 
-/// The last record with half an emoji as its title or name. Written as text: no value holds it.
+/// Sets half an emoji as the last record's title or name. Returns text: no `Value` can hold it.
 pub(super) fn with_half_emoji(mut value: Value) -> String {
     const PLACE: &str = "half an emoji";
     if let Some(last) = value.as_array_mut().and_then(|records| records.last_mut()) {
@@ -32,8 +32,8 @@ pub(super) fn with_half_emoji(mut value: Value) -> String {
     pretty(&value).replace(PLACE, r"\ud83d")
 }
 
-/// One more record, of lists within lists. Written as text: a value that deep could not even be
-/// dropped without overflowing the stack.
+/// Adds a record of lists within lists. Returns text: even dropping such a deep value would
+/// overflow the stack.
 pub(super) fn with_nesting(value: &Value, depth: usize) -> String {
     let mut text = pretty(value);
     if !value.is_array() {

@@ -1,4 +1,4 @@
-//! How old its data is, as the page says it: by its script, and without one.
+//! How the page shows its data's age: with its script, and without.
 
 use serde_json::json;
 use testkit::mirror::Mirror;
@@ -12,7 +12,7 @@ async fn line(browser: &Browser) -> String {
     browser.ask(LINE).await.as_str().unwrap().to_owned()
 }
 
-/// Waits until the page that is open says how long ago its data was confirmed.
+/// Waits until the open page shows how long ago its data was confirmed.
 pub(crate) async fn age_is_shown(browser: &Browser) {
     let shown = async || {
         let line = line(browser).await;

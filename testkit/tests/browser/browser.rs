@@ -1,7 +1,7 @@
 //! A real browser: Chromium without a window, driven through chromedriver.
 //!
-//! Owns both processes and the profile that they write to. Where they are not installed there is
-//! none, and the test that asked says so; where `CI` is set, it fails.
+//! Owns both processes and their profile directory. Without them, the test reports that it is
+//! skipped; if `CI` is set, it fails.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,8 +21,8 @@ use thirtyfour::session::http::{Body, HttpClient};
 use thirtyfour::{ChromeCapabilities, ChromiumLikeCapabilities, LoggingPrefsLogLevel};
 use tokio::net::TcpStream;
 
-/// One page at a time, no window, no sandbox of its own (which containers do not allow), and
-/// nothing that asks the network of its own accord.
+/// One page at a time, no window, no sandbox of its own (containers do not allow one), and no
+/// network requests of the browser's own.
 const ARGUMENTS: [&str; 10] = [
     "--headless",
     "--no-sandbox",
@@ -39,8 +39,8 @@ const ARGUMENTS: [&str; 10] = [
 /// A browser with one empty page. Dropping it ends it.
 #[derive(Debug)]
 pub(crate) struct Browser {
-    // Ended in this order: the browser by its driver, or else by force; the driver; and what they
-    // wrote.
+    // Rust drops these in order: first the browser, by its driver or by force; then the driver;
+    // then their files.
     driver: WebDriver,
     remains: Remains,
     process: Process,
@@ -48,7 +48,7 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    /// Starts one; nothing where it is not installed.
+    /// Starts a browser; `None` where it is not installed.
     pub(crate) async fn start() -> Option<Self> {
         let Some(program) = installed("chromedriver").next() else {
             let missing = "chromedriver is needed: apt-get install chromium chromium-driver";
@@ -81,26 +81,26 @@ impl Browser {
         })
     }
 
-    /// Opens a page and waits until it and all that it needs is loaded. What an earlier page had
-    /// to complain of is forgotten.
+    /// Opens a page, and waits until the page and its resources are loaded. Forgets the complaints
+    /// of earlier pages.
     pub(crate) async fn open(&self, url: &str) {
         self.complaints().await;
         self.driver.goto(url).await.unwrap();
     }
 
-    /// Runs the body of a function in the page, past its policies. An open dialog is an error.
+    /// Runs the body of a function in the page, ignoring its policies. An open dialog is an error.
     pub(crate) async fn run(&self, script: &str, arguments: &[Value]) -> WebDriverResult<Value> {
         let returned = self.driver.execute(script, arguments).await?;
         Ok(returned.json().clone())
     }
 
-    /// As [`run`](Self::run), where nothing may go wrong.
+    /// As [`run`](Self::run), but panics on any error.
     pub(crate) async fn ask(&self, script: &str) -> Value {
         let returned = self.run(script, &[]).await;
         returned.unwrap_or_else(|error| panic!("{script}: {error}"))
     }
 
-    /// As [`run`](Self::run), within the page's frame of this number.
+    /// As [`run`](Self::run), in the page's frame with this number.
     pub(crate) async fn ask_frame(&self, number: u16, script: &str) -> Value {
         self.driver.enter_frame(number).await.unwrap();
         let returned = self.ask(script).await;
@@ -108,14 +108,14 @@ impl Browser {
         returned
     }
 
-    /// What the browser had to complain of since the last call: errors of scripts, refusals by
-    /// policy, what could not be loaded.
+    /// The browser's complaints since the last call: errors of scripts, refusals by policy, and
+    /// resources that did not load.
     pub(crate) async fn complaints(&self) -> Vec<String> {
         let log = self.driver.browser_log().await.unwrap();
         log.into_iter().map(|entry| entry.message).collect()
     }
 
-    /// Shows pages as on a screen of this size, in CSS pixels.
+    /// Sets the size of the screen, in CSS pixels.
     pub(crate) async fn resize(&self, width: u32, height: u32) {
         let screen =
             json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
@@ -123,30 +123,30 @@ impl Browser {
             .await;
     }
 
-    /// Prefers a color scheme: `light` or `dark`.
+    /// Sets the preferred color scheme: `light` or `dark`.
     pub(crate) async fn prefer(&self, scheme: &str) {
         let features = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
         self.command("Emulation.setEmulatedMedia", features).await;
     }
 
-    /// Writes what is shown into a file, without scroll bars.
+    /// Writes a picture of the page into a file, without scroll bars.
     pub(crate) async fn picture(&self, file: &Path) {
         let hidden = json!({"hidden": true});
         self.command("Emulation.setScrollbarsHidden", hidden).await;
         self.driver.screenshot(file).await.unwrap();
     }
 
-    /// Gives the browser a command of its debugging protocol.
+    /// Sends the browser a command of its debugging protocol.
     pub(crate) async fn command(&self, name: &str, parameters: Value) {
         self.driver.cdp().send_raw(name, parameters).await.unwrap();
     }
 }
 
-/// A browser that outlives its driver's attempt to end it. Dropping this kills it.
+/// A browser that may outlive its driver. Dropping this kills it.
 #[derive(Debug)]
 struct Remains {
     pid: i32,
-    /// The argument by which it is told from a stranger with the same process id.
+    /// The argument that distinguishes it from another process with the same id.
     data: String,
 }
 
@@ -157,14 +157,14 @@ impl Drop for Remains {
         if let Some(pid) = Pid::from_raw(self.pid)
             && arguments.contains(&self.data)
         {
-            // It may have ended meanwhile.
+            // The browser may have ended already.
             let _ = kill_process(pid, Signal::KILL);
         }
     }
 }
 
-/// Starts a driver, and waits until it listens. It takes a port that is free for IPv6 and ends when
-/// that is not free for IPv4, so another one is started then, a few times.
+/// Starts a driver, and waits until it listens. The driver takes a port that is free for IPv6, and
+/// ends if IPv4 has that port in use; this then starts another driver, a few times.
 async fn driver(program: &Path, home: &str) -> (Process, u16) {
     let environment = ["HOME", "TMPDIR"].map(|variable| (variable, home.to_owned()));
     let mut said = Vec::new();
@@ -191,7 +191,7 @@ fn port(line: &str) -> Option<u16> {
     port.trim_end_matches('.').parse().ok()
 }
 
-/// Talks to the driver over plain HTTP, a connection for each command, with no proxy in between.
+/// Talks to the driver over plain HTTP: one connection for each command, and no proxy.
 struct Plain;
 
 #[async_trait::async_trait]

@@ -1,7 +1,6 @@
-//! Another origin: a web server that shows what a test gives it, and remembers what is asked of it.
+//! Another origin: a web server that serves the test's pages, and records each request.
 //!
-//! It is where foreign pages are that use the mirror, and where the traps are that no request may
-//! ever reach.
+//! It hosts foreign pages that use the mirror, and the traps that no request may ever reach.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -33,7 +32,7 @@ struct State {
 }
 
 impl Elsewhere {
-    /// Starts on a free port, with nothing to show.
+    /// Starts on a free port, without pages.
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -52,12 +51,12 @@ impl Elsewhere {
         &self.url
     }
 
-    /// Shows a page with this in its body from now on; returns where.
+    /// Serves a page with this body from now on; returns its URL.
     pub(crate) fn show(&self, name: &str, body: &str) -> String {
         self.show_as_is(name, &format!("<!DOCTYPE html>\n<body>{body}</body>\n"))
     }
 
-    /// Shows this HTML, as it is, from now on; returns where.
+    /// Serves this exact HTML from now on; returns its URL.
     pub(crate) fn show_as_is(&self, name: &str, html: &str) -> String {
         let path = format!("/{name}");
         let url = format!("{}{path}", self.url);
@@ -66,7 +65,7 @@ impl Elsewhere {
         url
     }
 
-    /// The paths below this one that were asked for.
+    /// The requested paths below this one.
     pub(crate) fn asked(&self, below: &str) -> Vec<String> {
         let asked = self.state.asked.lock().unwrap();
         let mut paths = asked.clone();

@@ -1,16 +1,16 @@
-//! A catalogue in which every text is hostile: one record of every collection for each text, with
-//! it in every field, as a field's name and as an id.
+//! A catalogue in which every text is hostile. For each text, every collection has one record with
+//! the text in every field, as a field's name and as an id.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 use testkit::sample::COLLECTIONS;
 
-/// What a script of these texts does to give itself away; the other way is to ask for a trap.
+/// What a script in these texts does to reveal itself; the other way is to request a trap.
 const RAN: &str = "window.ran=true";
 
-/// Markup, scripts and styles where text is expected. `RUN` and `TRAP` stand for what they would
-/// do.
+/// Markup, scripts and styles instead of plain text. The tests replace `RUN` and `TRAP` with the
+/// action of the attack.
 const MARKUP: [(&str, &str); 43] = [
     ("script", "<script>RUN</script>"),
     ("script in capitals", "<ScRiPt >RUN</sCrIpT >"),
@@ -120,7 +120,7 @@ const MARKUP: [(&str, &str); 43] = [
     ),
 ];
 
-/// Letters that are more than letters.
+/// Letters with special effects.
 const LETTERS: [(&str, &str); 13] = [
     (
         "separators of lines",
@@ -161,7 +161,7 @@ const LETTERS: [(&str, &str); 13] = [
     ),
 ];
 
-/// Too much of something.
+/// Too much of one thing.
 fn floods() -> [(&'static str, String); 8] {
     let controls = ('\u{1}'..='\u{9f}').filter(|letter| letter.is_control());
     let accents = "z\u{300}\u{301}\u{302}\u{310}\u{316}\u{317}\u{489}";
@@ -179,7 +179,7 @@ fn floods() -> [(&'static str, String); 8] {
     ]
 }
 
-/// The texts, by what they try. `trap` is a URL that nobody may ever ask for.
+/// The hostile texts, by what they try. `trap` is a URL that nothing may ever request.
 pub(crate) fn texts(trap: &str) -> BTreeMap<&'static str, String> {
     let fixed = MARKUP.into_iter().chain(LETTERS);
     let set = |text: &str| text.replace("RUN", RAN).replace("TRAP", trap);
@@ -192,8 +192,8 @@ fn link(id: &str) -> String {
     format!("https://ghibliapi.vercel.app/films/{id}")
 }
 
-/// A catalogue with a record of each collection for each text, in order; for films one with the
-/// text in every field and then an older one whose id is the text. The oldest film is honest.
+/// A catalogue with a record of each collection for each text, in order. For films: one with the
+/// text in every field, then an older one whose id is the text. The oldest film is honest.
 pub(crate) fn catalogue(texts: &BTreeMap<&'static str, String>) -> Value {
     let mut collections = Map::new();
     for collection in COLLECTIONS {
@@ -248,7 +248,7 @@ fn record(collection: &str, place: usize, text: &str) -> Value {
     for field in fields {
         record[*field] = text.into();
     }
-    // In lists, below other texts, and as names.
+    // The text in lists, below other texts, and as names.
     record[text] = json!({text: [text, {"deeper": text}]});
     let film = format!("film-{place}");
     if collection == "films" {

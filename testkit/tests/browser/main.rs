@@ -1,8 +1,8 @@
-//! The pages and bodies in a real browser: what they show, what they refuse, and that text from
-//! the upstream stays text whatever it says.
+//! The pages and bodies in a real browser: what they show, what they refuse, and that text from the
+//! upstream always stays text.
 //!
-//! It needs Chromium and chromedriver. Where they are not installed the tests are skipped and say
-//! so; where `CI` is set, they fail.
+//! This needs Chromium and chromedriver. Without them, the tests report that they are skipped; if
+//! `CI` is set, they fail.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod age;

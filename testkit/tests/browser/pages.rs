@@ -1,4 +1,4 @@
-//! The pages with honest data: complete, styled, within any screen, and refusing everything else.
+//! The pages with honest data are complete, styled and fit every screen, and refuse all else.
 
 use serde_json::json;
 use testkit::catalogue;
@@ -33,7 +33,7 @@ async fn pages_load_whole_and_styled_without_a_complaint() {
             let style = browser.ask(STYLE).await;
             assert_eq!(style, json!([ground, text, width]), "{path} {scheme}");
         }
-        // The icon is loaded by whoever has a place to show it; here it is asked for.
+        // A browser without a window does not load the icon, so the test requests it.
         let icon = "const icon = new Image();
             icon.src = document.querySelector('link[rel=icon]').href;
             document.body.append(icon);
@@ -63,8 +63,8 @@ async fn pages_fit_any_screen() {
     }
 }
 
-/// Should text ever come through as markup, it would still do nothing: each of these is put into
-/// the page by force.
+/// Even if text became markup, it would do nothing: the test puts each of these into the page by
+/// force.
 #[tokio::test(flavor = "multi_thread")]
 async fn policies_stop_what_gets_into_a_page() {
     let Some(browser) = Browser::start().await else {
@@ -73,7 +73,7 @@ async fn policies_stop_what_gets_into_a_page() {
     let elsewhere = Elsewhere::start().await;
     let mirror = Mirror::of(catalogue()).await;
     let server = mirror.server(&[]).await;
-    // The other origin has no policies: every one of them works, or this test proves nothing.
+    // The other origin has no policies: each intruder must work there, or this test proves nothing.
     let page = elsewhere.show("open", "");
     for (number, (what, intrude)) in intruders(elsewhere.url()).iter().enumerate() {
         browser.open(&page).await;
@@ -117,12 +117,12 @@ async fn policies_stop_what_gets_into_a_page() {
     }
 }
 
-/// What only one of the intruders asks for.
+/// The address that only this intruder requests.
 fn trap(number: usize) -> String {
     format!("/trap{number:02}")
 }
 
-/// Ways to run or load something, as scripts that put them into a page.
+/// Ways to run or load something; each is a script that puts it into the page.
 fn intruders(elsewhere: &str) -> Vec<(&'static str, String)> {
     let as_html = [
         ("event handler", "<img src=x: onerror='window.ran = true'>"),
@@ -210,7 +210,7 @@ async fn other_origins_can_neither_frame_a_page_nor_keep_hold_of_its_window() {
         );
     }
 
-    // An answer without the policy shows that a window is kept hold of where nothing forbids it.
+    // Without the policy, a page keeps hold of the window that it opened.
     let open = format!(
         "window.data = window.open('{0}/films'); window.page = window.open('{0}/movies');",
         server.url()

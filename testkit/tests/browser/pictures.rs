@@ -1,4 +1,4 @@
-//! Pictures of the pages, for people to look at: what no assertion can say is seen there.
+//! Pictures of the pages: people look at them for what no assertion can check.
 //!
 //! `cargo test -p testkit --test browser -- --ignored` writes them below the target directory. The
 //! README shows `honest-movies-1200-light.png`.

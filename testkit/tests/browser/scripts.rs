@@ -1,4 +1,4 @@
-//! Bodies that are no pages: JSON and JSONP, opened by themselves and used from other origins.
+//! Bodies that are not pages: JSON and JSONP, opened directly and used from other origins.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use testkit::{PATIENCE, eventually};
 
 use crate::{Browser, Stage};
 
-/// Names of callbacks that are more than names; `TRAP` is the address that nobody may ask for.
+/// Names of callbacks that try more; `TRAP` is the address that nothing may request.
 const CALLBACKS: [&str; 16] = [
     "window.ran=true;cb",
     "window.ran=true//",
@@ -102,14 +102,14 @@ async fn a_callback_is_a_name_and_nothing_more() {
     let trap = format!("{}/trap", stage.elsewhere.url());
     for name in CALLBACKS {
         let url = format!("{server}/films?{}", called(&name.replace("TRAP", &trap)));
-        // What comes back calls something by a name, or nothing at all.
+        // The body calls a function with a plain name, or nothing.
         let body = get(&url).await.text();
         let (_, rest) = body.split_once("/**/ typeof ").unwrap();
         let (callee, _) = rest.split_once(" === 'function' && ").unwrap();
         let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "_$.[]".contains(letter);
         assert!(callee.chars().all(is_plain), "{name}: {callee}");
 
-        // As a page, which must not be one.
+        // Opened as a page: the body must not be one.
         browser.open(&url).await;
         let kind = browser.ask("return document.contentType;").await;
         assert_eq!(kind, "text/javascript", "{name}");
@@ -119,7 +119,7 @@ async fn a_callback_is_a_name_and_nothing_more() {
         assert!(shown.as_str().unwrap().contains(callee), "{name}");
         stage.assert_nothing_ran(name).await;
 
-        // As a script of another origin.
+        // Loaded as a script by another origin.
         let script = format!("<script src=\"{url}\"></script><p>loaded</p>");
         browser.open(&stage.elsewhere.show("script", &script)).await;
         assert_eq!(
@@ -137,7 +137,7 @@ async fn a_callback_is_a_name_and_nothing_more() {
     assert_eq!(browser.ask("return window.got;").await, films);
 }
 
-/// A body is what its type says, whatever it looks like.
+/// A browser treats a body as its type says, whatever it looks like.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_body_is_taken_for_a_stylesheet_or_a_script() {
     let Some(stage) = Stage::set().await else {
@@ -151,7 +151,7 @@ async fn no_body_is_taken_for_a_stylesheet_or_a_script() {
         format!("{server}/movies"),
         format!("{server}/films?limit=x}}*{{background:red}}"),
     ];
-    // Without a doctype, which is where browsers take most things for stylesheets.
+    // Without a doctype: browsers then accept most things as stylesheets.
     let mut body = String::new();
     for url in &sheets {
         body += &*format!("<link rel=stylesheet href=\"{url}\">");
@@ -168,7 +168,7 @@ async fn no_body_is_taken_for_a_stylesheet_or_a_script() {
     assert_eq!(loaded[2], "rgba(0, 0, 0, 0)");
     stage.assert_nothing_ran("as stylesheet and script").await;
 
-    // The stylesheet itself may be used by anyone.
+    // Any origin may use the stylesheet itself.
     let link = format!("<link rel=stylesheet href=\"{server}/style.css\">");
     browser
         .open(&stage.elsewhere.show_as_is("styled", &link))
@@ -176,8 +176,8 @@ async fn no_body_is_taken_for_a_stylesheet_or_a_script() {
     assert_eq!(browser.ask(sheets).await[2], "rgb(251, 250, 246)");
 }
 
-/// Text that operators set is shown as text too, and so is what a cache says that somebody else
-/// has written into.
+/// The page also shows operators' settings as text, and a cache into which an attacker has
+/// written.
 #[tokio::test(flavor = "multi_thread")]
 async fn addresses_are_shown_as_text_wherever_they_come_from() {
     let Some(browser) = Browser::start().await else {

@@ -1,4 +1,4 @@
-//! A browser, a mirror full of hostile text, and the place where that text would give itself away.
+//! A browser, a mirror full of hostile text, and the place where the text would reveal itself.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use testkit::process::RunningServer;
 
 use crate::{Browser, Elsewhere, hostile};
 
-/// All of it, running.
+/// The running browser, mirror and other origin.
 pub(crate) struct Stage {
     pub(crate) browser: Browser,
     pub(crate) elsewhere: Elsewhere,
@@ -19,7 +19,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Nothing where there is no browser.
+    /// `None` without a browser.
     pub(crate) async fn set() -> Option<Self> {
         let browser = Browser::start().await?;
         let elsewhere = Elsewhere::start().await;
@@ -37,7 +37,7 @@ impl Stage {
         })
     }
 
-    /// Nothing ran in the page that is open, and nothing was asked of elsewhere.
+    /// Checks that nothing ran in the open page, and that the other origin received no request.
     pub(crate) async fn assert_nothing_ran(&self, what: &str) {
         let ran = self.browser.ask("return window.ran;").await;
         assert_eq!(ran, Value::Null, "{what}");

@@ -1,4 +1,4 @@
-//! Hostile text from the upstream is text on the page, in its own place, and nothing else.
+//! Hostile text from the upstream stays text on the page, in its own place.
 
 use serde_json::json;
 use testkit::mirror::Mirror;
@@ -9,14 +9,14 @@ use crate::age::age_is_shown;
 use crate::pages::OVERHANG;
 use crate::{Browser, Elsewhere, Stage, hostile};
 
-/// Text as the parser of HTML leaves it: it knows one end of line and drops NUL.
+/// Text as an HTML parser leaves it: the parser knows one kind of line end and drops NUL.
 fn parsed(text: &str) -> String {
     text.replace("\r\n", "\n")
         .replace(['\r'], "\n")
         .replace('\0', "")
 }
 
-/// What a row shows of a text in every field of a film and of the one person in it.
+/// What a row shows for a text in every field of a film and of its one person.
 fn row(text: &str) -> [String; 7] {
     let told = text.trim();
     let is_number = told.starts_with(|first: char| first.is_ascii_digit());
@@ -41,16 +41,16 @@ const ROWS: &str = "return [...document.querySelectorAll('tbody tr')].map(row =>
     [...row.querySelectorAll(`th > *, td[data-label=Score], td[data-label=Producer],
         td[data-label=Director], li`)].map(cell => cell.textContent));";
 
-/// Every element and attribute that the page has, each once.
+/// Every kind of element and attribute on the page, once.
 const MARKUP: &str = "const name = one => [one.localName,
         ...[...one.attributes].map(attribute => `${one.localName}@${attribute.name}`)];
     return [...new Set([...document.querySelectorAll('*')].flatMap(name))].sort();";
 
-/// Every address that the page leads to.
+/// Every address to which the page links.
 const ADDRESSES: &str = "return [...document.querySelectorAll('[href], [src]')]
     .map(one => one.getAttribute('href') ?? one.getAttribute('src'));";
 
-/// The traps are real: the same texts as markup, without policies, spring them.
+/// The traps are real: as markup, without policies, the same texts trigger them.
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_texts_do_harm_where_they_are_not_escaped() {
     let Some(browser) = Browser::start().await else {
@@ -98,7 +98,7 @@ async fn the_page_shows_hostile_text_as_it_is_and_as_nothing_else() {
     let browser = &stage.browser;
     let url = format!("{}/movies", stage.server.url());
 
-    // What the page is made of is what the page of an honest mirror is made of.
+    // The page has the same markup as the page of an honest mirror.
     let honest = Mirror::of(testkit::catalogue()).await;
     let honest = honest.server(&[]).await;
     browser.open(&format!("{}/movies", honest.url())).await;
@@ -121,7 +121,7 @@ async fn the_page_shows_hostile_text_as_it_is_and_as_nothing_else() {
     let rows = browser.ask(ROWS).await;
     let rows = rows.as_array().unwrap();
     assert_eq!(rows.len(), 2 * stage.texts.len() + 1);
-    // Without a year that could be read a film counts as new; of equals the last comes first.
+    // A film without a readable year counts as new; of equal films, the last comes first.
     let (newest, older) = rows.split_at(stage.texts.len());
     for ((what, text), (full, nameless)) in stage.texts.iter().rev().zip(newest.iter().zip(older)) {
         let shown = full.as_array().unwrap();
@@ -142,7 +142,7 @@ async fn the_page_shows_hostile_text_as_it_is_and_as_nothing_else() {
     }
 }
 
-/// The order of letters on a line is a matter of the text that they belong to.
+/// The writing direction of a text must not affect other text on its line.
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_text_does_not_turn_its_neighbours_around() {
     let Some(stage) = Stage::set().await else {
@@ -152,7 +152,7 @@ async fn hostile_text_does_not_turn_its_neighbours_around() {
         .browser
         .open(&format!("{}/movies", stage.server.url()))
         .await;
-    // Where each letter stands that is not the data's: they must go from left to right.
+    // The places of all letters outside the data: they must go from left to right.
     let backwards = "const places = node => [...node.data].flatMap((letter, at) => {
             const range = document.createRange();
             range.setStart(node, at);

@@ -1,5 +1,5 @@
-//! Redis as it is deployed: database numbers, changed passwords, sentinels with a password of
-//! their own, and clusters that move keys or do not name their nodes.
+//! Redis as operators deploy it: database numbers, changed passwords, sentinels with their own
+//! password, and clusters that move keys or do not name their nodes.
 
 use testkit::process::{Poller, Server};
 use testkit::redis::{Cluster, Failover, Redis};
@@ -140,7 +140,7 @@ async fn keys_that_are_moving_are_asked_for_where_they_are() {
     let asked = old.cli(&["GET", "{ghibli}:snapshot"]).await;
     assert!(asked.starts_with("ASK "), "{asked}");
 
-    // A reader that comes now finds it all, and the poller goes on.
+    // A reader that starts now finds everything, and the poller continues.
     let late = Server::new(&old.url()).start().await;
     let ready = format!("{}/readyz", late.admin_url());
     let is_ready = async || testkit::client::get(&ready).await.status == 200;

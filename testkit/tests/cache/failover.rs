@@ -1,4 +1,4 @@
-//! A master dies: nobody notices but the poller, and not for long.
+//! A master dies: only the poller notices, and not for long.
 
 use std::time::{Duration, Instant};
 
@@ -31,8 +31,8 @@ async fn with_the_master_killed_no_request_fails_and_releases_go_on() {
         "master killed: committed again {committed:?} later, on all three readers after {shown:?}; \
          {requests} requests meanwhile, none failed"
     );
-    // Ten seconds are promised and usually a third of that is needed; a machine that does other
-    // things besides gets three times as much.
+    // The mirror promises ten seconds and usually needs a third of that; a busy machine gets three
+    // times as much.
     assert!(committed < Duration::from_secs(30), "{committed:?}");
     assert_eq!(released["sequence"], 1);
 
@@ -63,13 +63,13 @@ async fn a_master_that_is_replaced_in_good_health_is_left_at_once() {
     assert!(stored.await.contains(FILM));
 }
 
-/// Replication is asynchronous: what the master confirmed may die with it.
+/// Replication is asynchronous: writes that the master confirmed may die with it.
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_12_a_commit_that_a_failover_lost_is_restored_from_memory() {
     let mut group = Failover::start().await;
     let mirror = Mirror::on(&group.url(), 2).await;
 
-    // From now on replicas get nothing any more.
+    // From now on replicas receive nothing.
     let master = group.master().await;
     master
         .cli(&["ACL", "SETUSER", "default", "-psync", "-sync"])

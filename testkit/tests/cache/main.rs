@@ -1,5 +1,5 @@
-//! The whole mirror on Redis in earnest: failovers, silence, full memory, permissions, TLS, a
-//! cluster, and several pollers. Real processes throughout.
+//! The whole mirror on a real Redis: failovers, silence, full memory, permissions, TLS, a cluster,
+//! and several pollers. All are real processes.
 
 mod deployed;
 mod failover;
@@ -30,7 +30,7 @@ struct Mirror {
 }
 
 impl Mirror {
-    /// One whose processes all use the same cache.
+    /// A mirror whose processes all use the same cache.
     async fn on(cache: &str, readers: usize) -> Self {
         let upstream = Upstream::start(catalogue());
         let poller = Poller::new(&upstream.url(), cache);
@@ -58,7 +58,7 @@ impl Mirror {
         mirror
     }
 
-    /// Waits until every reader has a film, and returns how long that took.
+    /// Waits until every reader has a film, and returns how long this took.
     async fn shows(&self, title: &str) -> Duration {
         let started = Instant::now();
         for reader in &self.readers {
@@ -92,14 +92,14 @@ impl Mirror {
     }
 }
 
-/// Requests that are being sent.
+/// Requests that run in the background.
 struct Load {
     stop: Arc<AtomicBool>,
     hammering: JoinHandle<usize>,
 }
 
 impl Load {
-    /// Ends it. Returns how many requests there were; each was answered with 200.
+    /// Ends the load. Returns the number of requests; each was answered with 200.
     async fn stop(self) -> usize {
         self.stop.store(true, Ordering::Relaxed);
         self.hammering.await.expect("no request failed")

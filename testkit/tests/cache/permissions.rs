@@ -1,4 +1,4 @@
-//! The two users: each may do what its process does, and the server's may do nothing else.
+//! The two Redis users: each may do what its process does; the server's user may do nothing else.
 
 use std::time::Duration;
 
@@ -49,12 +49,12 @@ async fn these_permissions_are_enough_and_nothing_else_is_tried() {
     let mut mirror = Mirror::of(upstream, poller, &server, 2).await;
     mirror.upstream.release(FILM);
     mirror.shows(FILM).await;
-    // Ends with the lease given back.
+    // At its end, the poller releases the lease.
     let poller = &mut mirror.poller.process;
     poller.signal(testkit::process::Signal::Term);
     assert!(poller.wait().await.success());
     assert_eq!(redis.cli(&["EXISTS", "{ghibli}:lease"]).await, "0");
-    // Without notices, readers make sure that they are still listening.
+    // Without notices, readers check that they still listen.
     redis.cli(&["CONFIG", "RESETSTAT"]).await;
     let commands = async || redis.cli(&["INFO", "commandstats"]).await;
     let is_asked = async || commands().await.contains("cmdstat_ping:");
@@ -62,7 +62,7 @@ async fn these_permissions_are_enough_and_nothing_else_is_tried() {
     assert_eq!(redis.cli(&["ACL", "LOG"]).await, "", "nothing was refused");
 }
 
-/// An operator who forgot to allow it is told, and readers are up to date all the same.
+/// If the operator forgot this permission, the reader reports it and still stays up to date.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_may_not_subscribe_says_so_once_and_looks_instead() {
     let redis = redis_with_users().await;
@@ -81,8 +81,7 @@ async fn a_reader_that_may_not_subscribe_says_so_once_and_looks_instead() {
     assert_eq!(times(reader, warning), 1);
 }
 
-/// Every command that Redis itself counts as writing, sent in earnest and with as many arguments
-/// as it wants.
+/// Every command that Redis counts as writing, really sent, with as many arguments as it takes.
 #[tokio::test]
 async fn the_servers_user_cannot_write() {
     let redis = redis_with_users().await;
@@ -93,7 +92,7 @@ async fn the_servers_user_cannot_write() {
         commands.len() > 80 && commands.contains(&"set"),
         "{commands:?}"
     );
-    // These do not write by themselves, but make others write, or readers believe something.
+    // These commands do not write, but make others write or mislead readers.
     commands.extend([
         "eval",
         "evalsha",

@@ -1,4 +1,4 @@
-//! Several pollers on one cache: one syncs, another takes over.
+//! Several pollers on one cache: one syncs, and another takes over.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use super::{EVERY_SECOND, FILM, Mirror, times};
 
 const STANDBY: &str = "standing by, another poller syncs";
 
-/// A poller that gives up on the upstream later than others would.
+/// A poller that waits longer for the upstream than usual.
 async fn patient_poller(upstream: &Upstream, redis: &Redis) -> testkit::process::RunningPoller {
     let poller = Poller::new(&upstream.url(), &redis.url()).schedule(EVERY_SECOND);
     poller.env("UPSTREAM_TIMEOUT", "20s").start().await
@@ -35,7 +35,7 @@ async fn rule_13_two_pollers_cost_the_upstream_one_and_a_standby_takes_over() {
     holder.kill().await;
     let requests = mirror.upstream.counts().requests;
     let finished = times(holder, "sync finished") as u64;
-    // The last sync may have been cut off.
+    // The kill may have cut off the last sync.
     assert!(
         (finished * 5..=finished * 5 + 5).contains(&requests),
         "{requests}"
@@ -64,7 +64,7 @@ async fn rule_13_a_poller_that_slept_through_its_lease_in_a_sync_is_fenced_out()
         .process
         .wait_for_log("sync finished", |line| line["outcome"] == "committed")
         .await;
-    // In the middle of a sync it falls asleep.
+    // The poller freezes in the middle of a sync.
     upstream.misbehave(Fault::Stall);
     let before = upstream.counts().requests;
     upstream

@@ -51,7 +51,7 @@ async fn connections_that_fall_silent_are_replaced() {
     let shown = mirror.shows(FILM).await;
     println!("connections silent: shown {shown:?} later");
 
-    // The notices' connections are replaced as well, beside the silent ones.
+    // Readers replace the connections for notices too; the silent ones stay beside them.
     eventually("new subscriptions", PATIENCE, async || {
         redis.cli(&listeners).await.ends_with('4')
     })
@@ -186,7 +186,7 @@ async fn a_replica_serves_readers_and_tells_a_poller_that_it_cannot_be_written()
     let line = lost.process.wait_for_log("sync failed", read_only).await;
     assert_eq!(line["level"], "WARN");
 
-    // Readers outlive their replica, and catch up when it returns.
+    // Readers survive the loss of their replica, and catch up when it returns.
     let mut replica = replica;
     let readers = mirror.readers.iter();
     let marks: Vec<_> = readers.map(|reader| reader.process.mark()).collect();

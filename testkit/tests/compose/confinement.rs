@@ -1,4 +1,4 @@
-//! What the containers cannot do, asked of Docker, of the kernel and of Redis.
+//! What the containers cannot do; the tests ask Docker, the kernel and Redis.
 
 use std::io::ErrorKind;
 
@@ -8,8 +8,8 @@ use super::stack::Stack;
 
 const SERVICES: [&str; 6] = ["keys", "redis", "poller", "fallback", "server", "traefik"];
 
-/// Nobody is root but Traefik, whom the Docker socket requires to be; nobody can write but Redis,
-/// to its data; nobody has or gets a capability; everybody has limits; only Traefik has ports, on
+/// Only Traefik is root, because the Docker socket requires it. Only Redis can write, and only to
+/// its data. No container has or gets a capability, and each has limits. Only Traefik has ports, on
 /// the loopback.
 pub(crate) async fn holds_for_every_container(stack: &Stack) {
     for service in SERVICES {
@@ -21,7 +21,8 @@ pub(crate) async fn holds_for_every_container(stack: &Stack) {
             }
         }
     }
-    // Readers have no way out, and Redis none in: these networks have no gateway to others.
+    // Readers cannot connect out, and Redis accepts no outside connection: these networks have no
+    // gateway.
     for network in [stack.named("cache"), stack.edge()] {
         let found = stack.docker.inspect(&network).await;
         assert_eq!(found["Internal"], true, "{network}");
@@ -42,9 +43,9 @@ pub(crate) async fn holds_for_every_container(stack: &Stack) {
     );
 }
 
-/// Tries, as root of this machine, to write through each container's own mounts: what fails for root
-/// because a file system cannot be written fails for everybody in there. Of what the kernel lets a
-/// container write to there are only its volumes and what is gone with it.
+/// Tries to write through each container's own mounts as root of this machine: a write that fails
+/// for root on a read-only file system fails for every user in the container. The kernel allows
+/// writes only to volumes and to places that disappear with the container.
 pub(crate) async fn nothing_can_be_written_outside_of_volumes(stack: &Stack) {
     for service in SERVICES.into_iter().filter(|service| *service != "keys") {
         for id in stack.containers(service).await {
@@ -74,7 +75,7 @@ pub(crate) async fn nothing_can_be_written_outside_of_volumes(stack: &Stack) {
     }
 }
 
-/// The folders at the top and one below, without those in which the kernel shows itself.
+/// The folders at the top and one level below, without the kernel's own file systems.
 fn folders(root: &str) -> Vec<String> {
     let below = |folder: &str| -> Vec<String> {
         let entries = std::fs::read_dir(format!("{root}{folder}")).expect("a folder");
@@ -93,8 +94,8 @@ fn folders(root: &str) -> Vec<String> {
     all
 }
 
-/// Where a list of mounts has a writable one. Not counted are the kernel's own, and devices and
-/// what hides parts of /proc and /sys: in memory, and root's alone.
+/// The writable mounts in a list of mounts. Leaves out the kernel's own, devices, and the covers
+/// over parts of /proc and /sys: those are in memory and only root can write there.
 fn writable_mounts(mounts: &str) -> Vec<&str> {
     const KERNELS: [&str; 6] = ["proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2"];
     let mounts = mounts
@@ -179,19 +180,19 @@ fn is_so_for_the_kernel(service: &str, container: &Value) {
     }
 }
 
-/// Readers can read what they serve, and nothing else can be done by anybody but the poller.
+/// Readers can read what they serve. Only the poller can do anything else.
 pub(crate) async fn redis_knows_who_may_do_what(stack: &Stack) {
     let redis = stack.container("redis").await;
     let ask = async |who: &str, command: &str| {
         let log_in = match who {
             "nobody" => (String::new(), String::new()),
-            // In the environment, because everybody sees command lines.
+            // In the environment, because other users can see command lines.
             who => (
                 format!("REDISCLI_AUTH=$(sed 's/.*:\\(.*\\)@.*/\\1/' /run/keys/{who}-url)"),
                 format!("--user {who}"),
             ),
         };
-        // Nothing may subscribe for ever.
+        // A subscription must end after a time limit.
         let line = format!("{} timeout 5 redis-cli {} {command}", log_in.0, log_in.1);
         let exec = ["exec", &redis, "sh", "-c", &line];
         stack.docker.attempt(&exec).await.1
@@ -219,7 +220,7 @@ pub(crate) async fn redis_knows_who_may_do_what(stack: &Stack) {
     }
     assert!(ask("nobody", "PING").await.starts_with("NOAUTH"));
 
-    // Each of the two can read how it logs in itself, and not how the other does.
+    // Each of the two can read its own login, but not the other's.
     let keys = format!("{}:/keys:ro", stack.named("keys"));
     let image = stack.docker.inspect(&redis).await["Config"]["Image"].take();
     let image = image.as_str().expect("an image");
@@ -238,7 +239,7 @@ pub(crate) async fn redis_knows_who_may_do_what(stack: &Stack) {
     }
 }
 
-/// Passwords, then Redis, then those who need it, then Traefik.
+/// The passwords come first, then Redis, then its clients, then Traefik.
 pub(crate) async fn started_in_order(stack: &Stack) {
     let at = async |service, event: &str| {
         let id = stack.containers(service).await.remove(0);
@@ -254,7 +255,7 @@ pub(crate) async fn started_in_order(stack: &Stack) {
         at("server", "StartedAt").await,
         at("traefik", "StartedAt").await,
     ];
-    // RFC 3339 in UTC sorts like time.
+    // RFC 3339 times in UTC sort in time order.
     assert!(order.is_sorted(), "{order:?}");
     assert!(at("fallback", "StartedAt").await < at("server", "StartedAt").await);
     assert!(at("redis", "StartedAt").await < at("poller", "StartedAt").await);

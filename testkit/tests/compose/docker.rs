@@ -9,10 +9,10 @@ use serde_json::Value;
 use testkit::process::installed;
 use tokio::process::Command;
 
-/// The bound of a command that is a matter of moments.
+/// The time limit of a quick command.
 pub(crate) const PROMPT: Duration = Duration::from_mins(1);
 
-/// A Docker client that reaches an engine, and what there is of Compose.
+/// A Docker client that reaches an engine, and the Compose versions of this machine.
 #[derive(Debug)]
 pub(crate) struct Docker {
     program: PathBuf,
@@ -20,8 +20,8 @@ pub(crate) struct Docker {
 }
 
 impl Docker {
-    /// The first client on the `PATH` that reaches an engine and can have it build; `None` when
-    /// no engine answers.
+    /// The first client on the `PATH` that reaches an engine and can build; `None` when no engine
+    /// answers.
     pub(crate) async fn find() -> Option<Self> {
         let mut answers = false;
         for program in installed("docker") {
@@ -43,7 +43,7 @@ impl Docker {
         None
     }
 
-    /// Every Compose there is, the newest kind first: program and leading arguments.
+    /// Every Compose on this machine, the newest kind first: program and first arguments.
     pub(crate) fn composes(&self) -> &[Vec<OsString>] {
         &self.composes
     }
@@ -56,19 +56,20 @@ impl Docker {
             .expect("the parts of a PATH make a PATH")
     }
 
-    /// What `docker` prints for these arguments.
+    /// Runs `docker` with these arguments, and returns what it prints.
     ///
-    /// Panics with what it said instead when it fails.
+    /// Panics with its error output when it fails.
     pub(crate) async fn run(&self, args: &[&str]) -> String {
         run(Command::new(&self.program).args(args), PROMPT).await
     }
 
-    /// As [`run`](Self::run), for commands that may fail: whether it did not, and all it printed.
+    /// As [`run`](Self::run), for commands that may fail: returns whether it succeeded, and its
+    /// output.
     pub(crate) async fn attempt(&self, args: &[&str]) -> (bool, String) {
         attempt(Command::new(&self.program).args(args), PROMPT).await
     }
 
-    /// As [`run`](Self::run), where there is no runtime any more. Only complains when it fails.
+    /// As [`run`](Self::run), for code without a runtime. A failure is only reported.
     pub(crate) fn run_blocking(&self, args: &[&str]) {
         let outcome = std::process::Command::new(&self.program)
             .args(args)
@@ -79,7 +80,7 @@ impl Docker {
         }
     }
 
-    /// What `docker inspect` knows of one container or network.
+    /// What `docker inspect` returns for one container or network.
     pub(crate) async fn inspect(&self, name: &str) -> Value {
         let said = self.run(&["inspect", name]).await;
         let mut found: Value = serde_json::from_str(&said).expect("JSON from docker inspect");
@@ -89,7 +90,7 @@ impl Docker {
 
 /// Runs a command to its end and returns its standard output.
 ///
-/// Panics with what it said when it fails or takes too long.
+/// Panics with its error output when it fails or takes too long.
 pub(crate) async fn run(command: &mut Command, within: Duration) -> String {
     let output = output(command, within).await;
     let stdout = String::from_utf8_lossy(&output.stdout).trim().to_owned();
@@ -102,7 +103,7 @@ pub(crate) async fn run(command: &mut Command, within: Duration) -> String {
     stdout
 }
 
-/// As [`run`], for commands that may fail: whether it did not, and all it printed.
+/// As [`run`], for commands that may fail: returns whether it succeeded, and its output.
 pub(crate) async fn attempt(command: &mut Command, within: Duration) -> (bool, String) {
     let output = output(command, within).await;
     let said = [output.stdout, output.stderr].concat();
@@ -133,7 +134,7 @@ async fn try_run(command: &mut Command) -> Option<String> {
         .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// The Dockerfile needs `BuildKit`: the plugin `buildx`, or a client that still had it built in.
+/// The Dockerfile needs `BuildKit`: the plugin `buildx`, or an older client that contains it.
 async fn can_build(program: &Path) -> bool {
     const FIRST_WITHOUT_BUILDKIT: u32 = 23;
 

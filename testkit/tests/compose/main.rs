@@ -1,7 +1,7 @@
-//! `docker compose up --build`, for real: three readers behind Traefik, with a stand-in upstream.
+//! Really runs `docker compose up --build`: three readers behind Traefik, and a stand-in upstream.
 //!
-//! Needs a Docker engine on this machine and passes without one, except where `CI` is `true`. The
-//! first run builds optimised images, which takes minutes; later ones take what has changed.
+//! This needs a Docker engine on this machine. Without one it passes, unless `CI` is `true`. The
+//! first run builds optimised images, which takes minutes; later runs build only changes.
 
 mod confinement;
 mod docker;
@@ -25,7 +25,7 @@ use testkit::{PATIENCE, eventually};
 
 const READERS: usize = 3;
 
-/// How long Traefik waits for an answer, as `docker-compose.yml` has it, and a little more.
+/// How long Traefik waits for an answer, as set in `docker-compose.yml`, and a little more.
 const ANSWER_TIME: Duration = Duration::from_millis(2500);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -33,7 +33,7 @@ async fn the_whole_mirror_runs_on_one_machine() {
     let Some(docker) = Docker::find().await else {
         let is_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
         assert!(!is_ci, "no Docker engine answers");
-        // Past the test runner, which keeps what a passing test prints to itself.
+        // Bypasses the test runner, which hides the output of a passing test.
         let _ = writeln!(std::io::stderr(), "skipped: no Docker engine answers");
         return;
     };
@@ -64,7 +64,7 @@ async fn the_whole_mirror_runs_on_one_machine() {
         let victim = &stack.containers("server").await[1];
         stack.docker.run(&["pause", victim]).await;
         readers_up(&stack, READERS - 1).await;
-        // Until Traefik has given up on the last request that the frozen one had been given.
+        // Waits until Traefik has given up on the last request to the frozen reader.
         tokio::time::sleep(ANSWER_TIME).await;
         stack.docker.run(&["unpause", victim]).await;
         readers_up(&stack, READERS).await;
@@ -88,7 +88,7 @@ async fn the_whole_mirror_runs_on_one_machine() {
     settings::any_port_can_be_published(&stack).await;
     settings::proxies_reach_the_poller(&stack).await;
     a_second_up_changes_nothing(&stack).await;
-    // Last, when everything has been through something.
+    // Last, after all containers have been through trouble.
     secrets::are_in_their_volume_and_nowhere_else(&stack).await;
 }
 
@@ -124,7 +124,7 @@ async fn the_edge_serves_the_mirror_and_nothing_else(stack: &Stack) {
     assert!(metrics.contains("traefik_service_requests_total"));
 }
 
-/// Frozen, the poller cannot write anew what a restart has lost.
+/// The poller is frozen, so it cannot write again what a restart loses.
 async fn redis_restarts_with_its_data(stack: &Stack) {
     let redis = stack.container("redis").await;
     let poller = stack.container("poller").await;
@@ -142,8 +142,8 @@ async fn redis_restarts_with_its_data(stack: &Stack) {
     stack.docker.run(&["unpause", &poller]).await;
 }
 
-/// Strictly in turn, so that as many requests as there are readers reach them all; Traefik's log,
-/// one JSON object for each request, names the reader.
+/// Traefik asks the readers in strict turn, so as many requests as readers reach them all. Traefik
+/// logs one JSON object for each request, with the reader's name.
 async fn every_reader_takes_its_turn(stack: &Stack) {
     let traefik = stack.container("traefik").await;
     eventually("every reader in Traefik's log", PATIENCE, async || {
@@ -162,7 +162,7 @@ async fn every_reader_takes_its_turn(stack: &Stack) {
     .await;
 }
 
-/// Compose runs what makes the passwords again; they stay, and so does everything that runs.
+/// Compose runs the password service again; the passwords stay, and all containers keep running.
 async fn a_second_up_changes_nothing(stack: &Stack) {
     let redis = stack.container("redis").await;
     let passwords = async || {
@@ -175,15 +175,15 @@ async fn a_second_up_changes_nothing(stack: &Stack) {
     assert_eq!(before, after);
 }
 
-/// Asks for collections, a record and the page without a pause, from before `happens` until after
-/// it and until there are so many answers. Panics if any one request is not answered with 200.
+/// Sends requests for collections, a record and the page without a pause: from before `happens`
+/// until it has ended and this many answers have arrived. Panics if any answer is not a 200.
 async fn under_load<T>(
     stack: &Stack,
     at_least: usize,
     what: &str,
     happens: impl Future<Output = T>,
 ) -> T {
-    /// Short enough to end soon after what happens, long enough to reuse connections.
+    /// Short enough to end soon after `happens`, long enough to reuse connections.
     const ROUND: usize = 200;
     const CLIENTS: usize = 8;
 
@@ -230,7 +230,7 @@ async fn readers_up(stack: &Stack, wanted: usize) {
     .await;
 }
 
-/// Waits until Docker calls a container healthy.
+/// Waits until Docker reports that a container is healthy.
 async fn healthy(stack: &Stack, container: &str) {
     eventually("a healthy container", PATIENCE, async || {
         stack.docker.inspect(container).await["State"]["Health"]["Status"] == "healthy"

@@ -1,5 +1,5 @@
-//! Readers are replaced: by the README's commands without a failed request, by any other command
-//! with answers that say when to ask again.
+//! Operators replace readers: the README's commands fail no request; with any other command, each
+//! failed answer says when to ask again.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,10 +15,10 @@ use testkit::{PATIENCE, eventually};
 use super::stack::Stack;
 use super::{READERS, healthy, readers_up, under_load};
 
-/// How many requests each of the README's commands is to answer, all of them well.
+/// How many requests must succeed during each of the README's commands.
 const REQUESTS: usize = 10_000;
 
-/// The README's restart; then its upgrade, to an image that differs.
+/// The README's restart; then its upgrade, to another image.
 pub(crate) async fn a_roll_fails_no_request(stack: &Stack) {
     let first = images(stack).await;
     let old = stack.containers("server").await;
@@ -39,7 +39,7 @@ pub(crate) async fn a_roll_fails_no_request(stack: &Stack) {
     assert_ne!(stack.containers("fallback").await, fallback);
 }
 
-/// The new readers end at once; the old ones never hear of it.
+/// The new readers end at once; the old ones continue.
 pub(crate) async fn a_roll_to_a_broken_reader_changes_nothing(stack: &Stack) {
     let old = stack.containers("server").await;
     stack.change("label", json!({"environment": {"LINKS": "nowhere"}}));
@@ -50,8 +50,8 @@ pub(crate) async fn a_roll_to_a_broken_reader_changes_nothing(stack: &Stack) {
     assert_eq!(stack.containers("server").await, old);
 }
 
-/// What people type otherwise takes all readers at once: meanwhile every answer says when to ask
-/// again, and none that something does not exist.
+/// Other usual commands stop all readers at once: then every answer says when to ask again, and
+/// none says that something does not exist.
 pub(crate) async fn with_no_reader_clients_are_to_ask_again(stack: &Stack) {
     asked_meanwhile(stack, "no reader", async {
         stack.composed(&["stop", "server"]).await;
@@ -83,7 +83,7 @@ pub(crate) async fn with_no_reader_clients_are_to_ask_again(stack: &Stack) {
     })
     .await;
 
-    // The fallback is replaced, too, and before them.
+    // Compose also replaces the fallback, before the readers.
     let old = stack.containers("server").await;
     stack.change("another label", json!({}));
     stack.build().await;
@@ -91,11 +91,12 @@ pub(crate) async fn with_no_reader_clients_are_to_ask_again(stack: &Stack) {
     all_are_new(stack, &old).await;
 }
 
-/// Asks without a pause from before `happens` until all readers are back, and as often in vain as
-/// it takes. Panics if an answer is neither good nor asks to come again, or if there is none.
+/// Sends requests without a pause, from before `happens` until all readers are back and enough
+/// requests have failed. Panics if an answer is neither good nor names a time to ask again, or if
+/// there is none.
 async fn asked_meanwhile(stack: &Stack, what: &str, happens: impl Future<Output = ()>) {
     const CLIENTS: usize = 8;
-    /// Before a client that was asked to come again does.
+    /// The pause of a client before it asks again.
     const PAUSE: Duration = Duration::from_millis(50);
 
     let url = stack.url("/films");

@@ -1,4 +1,4 @@
-//! The two passwords, read where they belong, are looked for everywhere else.
+//! The two passwords are only where they belong; the test searches for them everywhere else.
 
 use std::fs;
 use std::path::Path;
@@ -9,8 +9,8 @@ use super::stack::Stack;
 
 const SERVICES: [&str; 6] = ["keys", "redis", "poller", "fallback", "server", "traefik"];
 
-/// In no container's or image's description, no log, no answer, and in no process's command line
-/// or environment.
+/// Not in a description of a container or image, a log, an answer, or a process's command line or
+/// environment.
 pub(crate) async fn are_in_their_volume_and_nowhere_else(stack: &Stack) {
     let passwords = passwords(stack).await;
     let is_clean = |what: &str, text: &str| {
@@ -28,7 +28,7 @@ pub(crate) async fn are_in_their_volume_and_nowhere_else(stack: &Stack) {
                 &["history", "--no-trunc", image],
             ] {
                 let (can, said) = stack.docker.attempt(look).await;
-                // What makes the passwords says nothing at all.
+                // The password service logs nothing at all.
                 let is_there = service == "keys" || !said.is_empty();
                 assert!(can && is_there, "{service} {look:?}: {said}");
                 is_clean(&format!("{service} {look:?}"), &said);
@@ -45,7 +45,7 @@ pub(crate) async fn are_in_their_volume_and_nowhere_else(stack: &Stack) {
     assert!(processes > SERVICES.len(), "{processes} processes");
 }
 
-/// Passed through the standard output alone, so that this test does not do what it looks for.
+/// Reads the passwords through standard output only, so that this test does not leak them itself.
 async fn passwords(stack: &Stack) -> Vec<String> {
     let redis = stack.container("redis").await;
     let look = "cat /run/keys/poller-url /run/keys/server-url";
@@ -69,7 +69,7 @@ async fn passwords(stack: &Stack) -> Vec<String> {
     passwords
 }
 
-/// Looks at every process of this machine, those in containers among them. Returns how many.
+/// Checks every process of this machine, also those in containers. Returns how many.
 fn processes(look: impl Fn(&str, &str, &str)) -> usize {
     let all = fs::read_dir("/proc").expect("the kernel's list of processes");
     let all = all.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
@@ -77,7 +77,7 @@ fn processes(look: impl Fn(&str, &str, &str)) -> usize {
     let mut count = 0;
     for process in processes {
         for file in ["cmdline", "environ"] {
-            // It may have ended, or be somebody else's.
+            // The process may have ended, or belong to another user.
             let text = fs::read(Path::new("/proc").join(&process).join(file)).unwrap_or_default();
             look(&process, file, &String::from_utf8_lossy(&text));
         }

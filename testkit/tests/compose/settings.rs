@@ -1,13 +1,13 @@
-//! What people set for the stack reaches its containers, and means there what it says.
+//! An operator's settings for the stack reach its containers, and work there.
 
 use testkit::client::get;
 
 use super::healthy;
 use super::stack::{PROXIES, Stack};
 
-/// The port that a reader's admin address has. Published, it is just another port.
+/// The port of a reader's admin address is an ordinary port on the host.
 pub(crate) async fn any_port_can_be_published(stack: &Stack) {
-    // One more reader, as it would be with this port, without taking the port on this machine.
+    // Starts one more reader with this port, without using the port on this machine.
     let set = [("PORT", "9090")];
     let run = ["run", "--detach", "--no-deps", "server"];
     let reader = started(&stack.composed_with(&set, &run).await);
@@ -21,13 +21,13 @@ pub(crate) async fn any_port_can_be_published(stack: &Stack) {
     stack.docker.run(&["rm", "--force", &reader]).await;
 }
 
-/// All of them, and none that is not set: an empty one would hide its namesake.
+/// All proxy variables that are set reach the poller. An empty one would hide its namesake.
 pub(crate) async fn proxies_reach_the_poller(stack: &Stack) {
     let environment = async |container: &str| {
         let found = stack.docker.inspect(container).await;
         let variables = found["Config"]["Env"].as_array().expect("variables").iter();
         let variables = variables.map(|variable| variable.as_str().expect("text").to_owned());
-        // Docker takes a name alone as a variable that is not to be set.
+        // For Docker, a name alone means that the variable is not set.
         variables.filter(|it| it.contains('=')).collect::<Vec<_>>()
     };
     for variable in environment(&stack.container("poller").await).await {
@@ -52,7 +52,7 @@ pub(crate) async fn proxies_reach_the_poller(stack: &Stack) {
     stack.docker.run(&["rm", "--force", &poller]).await;
 }
 
-/// The container that `run --detach` names last.
+/// The container's id, on the last line that `run --detach` prints.
 fn started(said: &str) -> String {
     said.lines().last().expect("a name").trim().to_owned()
 }

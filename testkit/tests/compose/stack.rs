@@ -1,8 +1,8 @@
-//! The stack of `docker-compose.yml`, under a name and on ports of its own, gone after the test.
+//! The stack of `docker-compose.yml`, with its own name and ports; the test removes it at its end.
 //!
-//! What differs from `docker compose up --build` is in an override: the images have another tag,
-//! their build may use the machine's network, and the poller's way out leads to the stand-in
-//! upstream and nowhere else.
+//! An override file holds the differences from `docker compose up --build`: the images have another
+//! tag, their build may use the machine's network, and the poller can reach only the stand-in
+//! upstream.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use super::docker::{Docker, attempt, run};
 
 const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
-/// The variables by which people name a proxy.
+/// The variables with which people set a proxy.
 pub(crate) const PROXIES: [&str; 8] = [
     "HTTP_PROXY",
     "HTTPS_PROXY",
@@ -35,10 +35,10 @@ pub(crate) const PROXIES: [&str; 8] = [
 /// A first build compiles everything, optimised, in a container.
 const BUILD: Duration = Duration::from_mins(25);
 
-/// Every container's first health check comes after 5 s, and they wait for each other.
+/// Every container's first health check comes after 5 s, and containers wait for each other.
 const START: Duration = Duration::from_mins(3);
 
-/// The running stack. Dropping it takes everything down that it brought up.
+/// The running stack. Dropping it removes everything that it started.
 #[derive(Debug)]
 pub(crate) struct Stack {
     pub(crate) docker: Docker,
@@ -73,19 +73,19 @@ impl Stack {
         stack
     }
 
-    /// Builds the images, of which nothing has to be compiled again but what has changed.
+    /// Builds the images; only what has changed is compiled again.
     pub(crate) async fn build(&self) {
         run(self.compose().arg("build"), BUILD).await;
     }
 
-    /// `up`, with this many readers.
+    /// Runs `up` with this many readers.
     pub(crate) async fn scale(&self, readers: usize) {
         let scale = format!("server={readers}");
         let up = ["up", "--detach", "--no-build", "--scale", &scale];
         run(self.compose().args(up), START).await;
     }
 
-    /// `docker compose` with these arguments, for what takes as long as containers to start or stop.
+    /// Runs `docker compose` with these arguments, within the time that containers need.
     pub(crate) async fn composed(&self, args: &[&str]) -> String {
         run(self.compose().args(args), START).await
     }
@@ -95,7 +95,7 @@ impl Stack {
         run(self.compose().envs(set.iter().copied()).args(args), START).await
     }
 
-    /// `sh deploy/roll.sh`: whether it succeeded, and what it said.
+    /// Runs `sh deploy/roll.sh`. Returns whether it succeeded, and its output.
     pub(crate) async fn roll(&self, args: &[&str]) -> (bool, String) {
         let files = [compose_file(), self.override_file()];
         let files = std::env::join_paths(files).expect("the parts of a PATH make a PATH");
@@ -107,7 +107,7 @@ impl Stack {
         attempt(&mut script, BUILD).await
     }
 
-    /// A URL of the mirror, through the edge.
+    /// A URL of the mirror at the edge.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
@@ -117,17 +117,17 @@ impl Stack {
         format!("http://127.0.0.1:{}{path}", self.traefik_port)
     }
 
-    /// What a volume or network of `docker-compose.yml` is called here.
+    /// The name of a volume or network of `docker-compose.yml` in this stack.
     pub(crate) fn named(&self, name: &str) -> String {
         format!("{}_{name}", self.project)
     }
 
-    /// What the network between Traefik and the readers is called here.
+    /// The name of the network between Traefik and the readers.
     pub(crate) fn edge(&self) -> String {
         format!("{}-edge", self.project)
     }
 
-    /// The containers of a service, whether they run or not.
+    /// The containers of a service, running or not.
     pub(crate) async fn containers(&self, service: &str) -> Vec<String> {
         let project = format!("label=com.docker.compose.project={}", self.project);
         let service = format!("label=com.docker.compose.service={service}");
@@ -146,8 +146,8 @@ impl Stack {
         containers.remove(0)
     }
 
-    /// Makes the stand-in, which listens on the loopback, reachable from a network of Docker's
-    /// that leads nowhere else.
+    /// Makes the stand-in, which listens on the loopback, reachable from a Docker network without
+    /// another way out.
     async fn offer(&mut self, upstream: &Upstream) {
         let network = self.upstream_network();
         let create = ["network", "create", "--internal", &network];
@@ -168,8 +168,8 @@ impl Stack {
         format!("{}-upstream", self.project)
     }
 
-    /// From the next command on, images are built with this label, and so differ from those with
-    /// another, and the readers' service has these settings besides.
+    /// From the next command on, images get this label, so they differ from images with another
+    /// label, and the readers' service gets these additional settings.
     pub(crate) fn change(&self, label: &str, server: Value) {
         let built = |target: &str| {
             let labels = json!({"ghibli.test": label});
@@ -190,7 +190,7 @@ impl Stack {
         if let (Some(service), Value::Object(settings)) = (service, server) {
             service.extend(settings);
         }
-        // JSON is YAML.
+        // JSON is valid YAML.
         std::fs::write(self.override_file(), differences.to_string()).expect("a file is written");
     }
 
@@ -222,10 +222,10 @@ impl Stack {
             .env("TRAEFIK_PORT", self.traefik_port.to_string())
             .env("GHIBLI_API", &self.upstream_url)
             .env("POLL_SCHEDULE", "*/2 * * * * *")
-            // Compose 1.29 builds with BuildKit when it is asked to.
+            // Compose 1.29 builds with BuildKit only on request.
             .env("DOCKER_BUILDKIT", "1")
             .env("COMPOSE_DOCKER_CLI_BUILD", "1");
-        // What a person has set for the stack that is really theirs.
+        // Removes a person's settings for their real stack.
         for theirs in ["PUBLIC_URL", "LINKS", "LOG_LEVEL"] {
             command.env(theirs, "");
         }
@@ -263,12 +263,12 @@ impl Drop for Stack {
     }
 }
 
-/// Passes connections on to a port of the loopback until it is dropped.
+/// Forwards connections to a port of the loopback until the task is dropped.
 async fn relay(listener: TcpListener, port: u16) {
     while let Ok((mut client, _)) = listener.accept().await {
         tokio::spawn(async move {
             if let Ok(mut server) = TcpStream::connect(("127.0.0.1", port)).await {
-                // Either side may end it in any way it likes.
+                // Either side may end the connection in any way.
                 let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
             }
         });

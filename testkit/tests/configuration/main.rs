@@ -1,5 +1,5 @@
 //! Kind 2: every variable of both programs does what the table says, or the program refuses it by
-//! name. Kind 12, the poller's half: proxies are used or refused.
+//! name. Kind 12, the poller's half: the poller uses a proxy or refuses it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod proxies;
@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 
 const EVERY_SECOND: &str = "* * * * * *";
 
-/// Each of these values was accepted before, and then no line was logged.
+/// Earlier versions accepted each of these values, and then logged nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_level_that_is_taken_logs() {
     let directory = tempfile::tempdir().unwrap();
@@ -29,7 +29,7 @@ async fn a_level_that_is_taken_logs() {
     ] {
         let poller = Poller::new(&upstream.url(), &cache).env("LOG_LEVEL", level);
         let server = Server::new(&cache).env("LOG_LEVEL", level);
-        // Both wait for the line that says so.
+        // Both calls wait for a log line.
         drop((poller.start().await, server.start().await));
     }
 
@@ -41,7 +41,7 @@ async fn a_level_that_is_taken_logs() {
     assert_eq!(silent.stderr(), [""; 0]);
 }
 
-/// The poller synced every two seconds, for ever.
+/// An earlier version synced every two seconds without end.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_schedule_that_never_comes_does_not_start() {
     let mut poller = Poller::new("http://127.0.0.1:1", "file:unused")
@@ -96,7 +96,7 @@ async fn a_secret_in_a_file_is_read_as_it_is_meant() {
     }
 }
 
-/// Compose restarted such a server for ever.
+/// Compose restarted such a server again and again.
 #[tokio::test(flavor = "multi_thread")]
 async fn variables_that_contradict_each_other_are_both_named() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! The usual proxy variables are used or refused, and never ignored.
+//! The poller uses or refuses the usual proxy variables, and never ignores them.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -9,13 +9,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-/// A SOCKS5 proxy (RFC 1928, and RFC 1929 for the password) that connects every client to one port
-/// on this machine, and reports the user and the host of each request.
+/// A SOCKS5 proxy (RFC 1928; RFC 1929 for the password). It connects every client to one port on
+/// this machine, and reports the user and the host of each request.
 async fn socks(port: u16) -> (SocketAddr, mpsc::UnboundedReceiver<String>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let (report, reports) = mpsc::unbounded_channel();
-    // Ends with the test's runtime.
+    // The task ends with the test's runtime.
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
             tokio::spawn(connect(client, port, report.clone()));

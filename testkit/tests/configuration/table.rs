@@ -1,4 +1,5 @@
-//! One table of all variables: what each takes, what it refuses, and that there is no other.
+//! One table of all variables: the values that each accepts and refuses; there is no other
+//! variable.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -7,7 +8,7 @@ use std::process::Command;
 
 use testkit::process::binaries;
 
-/// Nearly the longest value that Linux hands to a program.
+/// Nearly the longest value that Linux passes to a program.
 const HUGE: usize = 100_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,11 +24,11 @@ struct Row {
     name: &'static str,
     /// A value that is not the default.
     good: &'static str,
-    /// Other values that are taken, and what they are the same as.
+    /// Other accepted values, each with an equal one.
     same: &'static [(&'static str, &'static str)],
     /// Values of the wrong type, zeros, and values that once meant something else.
     refused: &'static [&'static str],
-    /// What every refusal says.
+    /// The text of every refusal.
     expected: &'static str,
 }
 
@@ -83,7 +84,7 @@ const TABLE: &[Row] = &[
     Row {
         programs: BOTH,
         name: "CACHE_CA_FILE",
-        // Written by the test.
+        // The test writes this file.
         good: "authority.pem",
         same: &[],
         refused: &["0", "7", "/nonexistent", "/", "/dev/null", "/etc/passwd"],
@@ -244,7 +245,7 @@ const TABLE: &[Row] = &[
     },
 ];
 
-/// The configuration that an environment gives, or the mistakes.
+/// The configuration from an environment, or its mistakes.
 fn load(program: Program, environment: &[(OsString, OsString)]) -> Result<String, String> {
     let environment = environment.iter().cloned();
     match program {
@@ -257,7 +258,7 @@ fn load(program: Program, environment: &[(OsString, OsString)]) -> Result<String
     }
 }
 
-/// Runs the health check, which reads the whole configuration first. Nothing listens on port 1.
+/// Runs the health check, which first reads the whole configuration. Nothing listens on port 1.
 fn start(program: Program, environment: &[(OsString, OsString)]) -> (bool, String) {
     let binaries = binaries();
     let path = match program {
@@ -356,7 +357,7 @@ impl Row {
         for huge in ["x", "0", good] {
             let huge = huge.repeat(HUGE / huge.len());
             self.is_refused(program, &huge, "is longer than 8192 bytes");
-            // The longest that is looked at.
+            // The longest value that the program checks.
             self.is_refused(program, &huge[..8192], "");
         }
     }
@@ -395,7 +396,7 @@ fn every_variable_stands_in_the_table_above() {
     assert_eq!(tested, of_poller.chain(of_server).collect());
 }
 
-/// Many terminals have as many.
+/// Many terminals have eighty columns.
 #[test]
 fn help_has_every_variable_within_eighty_columns() {
     for table in [poller::config::VARIABLES, server::config::VARIABLES] {

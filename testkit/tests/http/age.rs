@@ -1,4 +1,4 @@
-//! How old answers say that they are.
+//! The age that answers report.
 
 use std::time::{Duration, Instant};
 
@@ -43,7 +43,7 @@ async fn age_is_the_time_since_the_last_confirmed_sync() {
         }
     }
 
-    // A sync that finds nothing new confirms what is there.
+    // A sync that finds nothing new confirms the present data.
     let again = Instant::now();
     mirror.sync().await;
     let confirmed = Instant::now();
@@ -53,7 +53,7 @@ async fn age_is_the_time_since_the_last_confirmed_sync() {
     };
     eventually("an age that starts again", PATIENCE, young).await;
 
-    // One that fails does not.
+    // A failed sync confirms nothing.
     let old = async || age(&server).await >= Some(3);
     eventually("an age of three seconds", PATIENCE, old).await;
     mirror.upstream.go_down();
@@ -64,7 +64,7 @@ async fn age_is_the_time_since_the_last_confirmed_sync() {
         .process
         .wait_for_log("sync finished", |line| line["outcome"] == "failed")
         .await;
-    // A sync by hand does not say when the next one is due.
+    // A sync by hand does not set the time of the next one.
     let is_known = async || ttl(&told(&server).await).is_some();
     eventually("word of the failed sync", PATIENCE, is_known).await;
     let least = confirmed.elapsed().as_secs();
@@ -72,7 +72,7 @@ async fn age_is_the_time_since_the_last_confirmed_sync() {
     assert!(age + 1 >= least, "{age}");
 }
 
-/// The parameters of the one entry of a `Cache-Status` (RFC 9211, a list of RFC 8941).
+/// The parameters of the single entry of a `Cache-Status` (RFC 9211, a list of RFC 8941).
 fn cache_status(field: &str) -> Vec<(String, String)> {
     assert!(
         !field.contains([',', '"']),
@@ -116,7 +116,7 @@ async fn cache_status_tells_when_the_next_sync_is_due() {
     );
     assert_eq!(parameters.len(), 2, "{parameters:?}");
 
-    // A sync that does not come is overdue.
+    // A sync that does not happen is overdue.
     poller.process.kill().await;
     let mut often = Poller::new(&mirror.upstream.url(), &mirror.cache_url())
         .schedule("* * * * * *")

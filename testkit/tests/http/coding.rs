@@ -1,4 +1,4 @@
-//! Which content coding is chosen, and whether it decodes to the same bytes.
+//! Which content coding the server chooses, and whether it decodes to the same bytes.
 
 use std::io::Read;
 
@@ -61,7 +61,7 @@ async fn the_page_is_compressed_too() {
             let plain = get_with(&server, "/movies", &[]).await;
             let answer = get_with(&server, "/movies", &[("accept-encoding", coding)]).await;
             assert_eq!(answer.header("content-encoding"), Some(coding));
-            // The page tells its age and is another one each second.
+            // The page shows its age, so it changes each second.
             plain.header("etag") == answer.header("etag") && plain.body == decoded(&answer)
         };
         eventually("two pages of the same second", PATIENCE, same).await;
@@ -85,7 +85,7 @@ async fn the_client_chooses() {
         ("*;q=0.1, identity;q=0.5", None),
         ("identity;q=0, br;q=0.2", Some("br")),
         ("identity;q=0, *;q=0.2", Some("br")),
-        // Nothing is acceptable: a body that cannot be read in theory beats none in practice.
+        // Nothing is acceptable: a body that the client may not read is better than no body.
         ("identity;q=0", None),
         ("*;q=0", None),
     ] {

@@ -1,4 +1,4 @@
-//! Clients that close their sending side once they have asked, as `nc -N` and some health checkers do.
+//! Clients that close their sending side after the request, as `nc -N` and some health checkers do.
 
 use testkit::attack::usage::Usage;
 use testkit::client::{raw, raw_half_closed};
@@ -9,10 +9,10 @@ use tokio::net::TcpStream;
 
 use crate::CASTLE;
 
-/// How often each question is asked.
+/// How often the test repeats each request.
 const TIMES: usize = 50;
 
-/// What came back, but for what changes with time.
+/// The answer, without the parts that change with time.
 fn timeless(answer: &[u8]) -> String {
     let answer = String::from_utf8_lossy(answer);
     let changing = ["date: ", "age: ", "cache-status: ", "connection: "];
@@ -115,7 +115,7 @@ async fn leave_no_connection_behind() {
             clients.push(client);
         }
     }
-    // Nobody reads, and nobody closes the rest.
+    // The clients do not read, and do not close the other side.
     let are_gone = async || Usage::of(pid).sockets <= at_rest.sockets;
     eventually("half-closed connections to be gone", PATIENCE, are_gone).await;
     drop(clients);

@@ -9,7 +9,7 @@ use testkit::{PATIENCE, catalogue, eventually};
 
 use crate::{ask, paths};
 
-/// What an answer says, but for the time at which it says it.
+/// An answer, without the parts that change with time.
 fn timeless(answer: &Response) -> (u16, HeaderMap) {
     let mut headers = answer.headers.clone();
     headers.remove("date");
@@ -28,7 +28,7 @@ async fn head_is_get_without_the_body() {
             &[("accept-encoding", "br")],
             &[("if-none-match", "*")],
         ] {
-            // What tells an age changes each second: a HEAD between two GETs that agree.
+            // The age changes each second, so this compares a HEAD between two equal GETs.
             let what = format!("HEAD to be as GET: {path} {headers:?}");
             let is_same = async || {
                 let before = ask(&server, "GET", &path, headers).await;

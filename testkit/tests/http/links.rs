@@ -99,7 +99,7 @@ async fn links_lead_to_the_mirror_whatever_name_the_upstream_had() {
     assert_eq!(verbatim, mirror.upstream.catalogue()["films"][0]);
 }
 
-/// The upstream may move again, and its data may go on naming another host than it is asked at.
+/// The upstream may move again, and its data may still name its old host.
 #[tokio::test]
 async fn links_lead_to_the_mirror_whatever_the_data_calls_itself() {
     for name in ["https://moved.example", "http://host.example:8000/api/v2"] {
@@ -115,7 +115,7 @@ async fn links_lead_to_the_mirror_whatever_the_data_calls_itself() {
             .with("image", format!("{name}/films/{film_id}"));
         let person = person
             .with("url", format!("{name}/people/{person_id}"))
-            // On this side another name of old.
+            // Here the data uses another old name.
             .with(
                 "films",
                 json!([format!("https://ghibliapi.dev/films/{film_id}")]),
@@ -136,7 +136,7 @@ async fn links_lead_to_the_mirror_whatever_the_data_calls_itself() {
         assert_eq!(film["site"], "https://moved.example/about");
         assert_eq!(film["image"], format!("{name}{path}"));
 
-        // Whatever the names, the records belong together, from both sides.
+        // Under any name, the records belong together, seen from both sides.
         let person = json!("Mover");
         let people = get_with(&server, &format!("{path}/people"), &[]).await;
         assert_eq!(people.json()[0]["name"], person);
@@ -151,7 +151,7 @@ async fn links_lead_to_the_mirror_whatever_the_data_calls_itself() {
 #[tokio::test]
 async fn no_body_leads_to_the_upstream() {
     let mirror = Mirror::of(catalogue()).await;
-    // Without PUBLIC_URL, links lead to where the server listens.
+    // Without PUBLIC_URL, links lead to the address on which the server listens.
     let server = mirror.server(&[]).await;
     let mut followed = std::collections::BTreeSet::new();
     for path in COLLECTIONS
@@ -189,11 +189,11 @@ async fn no_body_leads_to_the_upstream() {
         let text = get_with(&server, path, &[]).await.text();
         assert!(!text.contains("https://ghibliapi"), "{path}");
     }
-    // The page for people names its source, and leads to nothing but the mirror.
+    // The page names its source, but all its links lead to the mirror.
     let page = get_with(&server, "/movies", &[]).await.text();
     assert!(!page.contains("href=\"http"), "{page:.200}");
 
-    // Every link in the data works, but for those that never led anywhere.
+    // Every link in the data works, except links that never led anywhere.
     let mut connection = client::Connection::new();
     let mut found = 0;
     for link in followed {

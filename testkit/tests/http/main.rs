@@ -1,5 +1,5 @@
-//! HTTP done right, asked of running servers: validators, HEAD, codings, ages, settings, links,
-//! policies, and requests as clients really send them.
+//! Correct HTTP from running servers: validators, HEAD, codings, ages, settings, links, policies,
+//! and requests as clients really send them.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod age;

@@ -1,5 +1,5 @@
-//! What browsers are told to refuse, on every answer of every kind. That they do refuse it is told
-//! in `tests/browser`.
+//! The policies for browsers on every answer of every kind. `tests/browser` checks that browsers
+//! obey them.
 
 use testkit::catalogue;
 use testkit::client::{Response, get};
@@ -11,8 +11,8 @@ use crate::{ask, paths};
 /// The pages.
 const PAGES: [&str; 4] = ["/movies", "/movies/", "/movies?x=1", "/docs"];
 
-/// What every answer with HTML says, word for word but for the hash of the page's script; a browser
-/// checks that one.
+/// The policies of every answer with HTML, word for word except the hash of the page's script,
+/// which a browser checks.
 const POLICIES: [(&str, &str); 4] = [
     (
         "content-security-policy",
@@ -32,7 +32,7 @@ const POLICIES: [(&str, &str); 4] = [
     ),
 ];
 
-/// What is wrong with an answer is said by its address.
+/// Checks an answer's policies. Failures name the answer's address.
 fn assert_protected(answer: &Response, what: &str) {
     for (header, value) in POLICIES {
         let sent = answer.headers.get_all(header).into_iter();
@@ -52,7 +52,7 @@ fn without_hash(policy: &str) -> String {
     format!("{before}'sha256-HASH'{after}")
 }
 
-/// Asks for every page in every way in which a client may have it.
+/// Requests every page in every way that a client may use.
 async fn assert_pages_are_protected(server: &RunningServer) {
     for page in PAGES {
         for headers in [
@@ -84,14 +84,14 @@ async fn assert_pages_are_protected(server: &RunningServer) {
 async fn every_page_has_every_policy_however_it_is_asked_for() {
     let mirror = Mirror::of(catalogue()).await;
     assert_pages_are_protected(&mirror.server(&[]).await).await;
-    // With the built-in catalogue too, and for who knows the mirror below a path.
+    // Also with the built-in catalogue, and for clients that see the mirror below a path.
     let mirror = Mirror::built_in().await;
     let below = [("PUBLIC_URL", "https://host.example/ghibli")];
     assert_pages_are_protected(&mirror.server(&below).await).await;
 }
 
-/// An answer that is HTML has the policies, one that is not has none, and nothing with a body is
-/// left to guessing.
+/// An HTML answer has the policies, any other has none, and no browser has to guess the type of a
+/// body.
 #[tokio::test]
 async fn no_body_of_any_kind_is_to_be_guessed_at_and_nothing_else_is_html() {
     let mirror = Mirror::of(catalogue()).await;

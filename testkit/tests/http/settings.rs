@@ -1,4 +1,4 @@
-//! What operators may choose: `CACHE_CONTROL`, `SERVER_TIMING`.
+//! The operator's choices: `CACHE_CONTROL`, `SERVER_TIMING`.
 
 use testkit::catalogue;
 use testkit::mirror::Mirror;
@@ -21,7 +21,7 @@ async fn answers_from_the_catalogue_say_what_the_operator_chose() {
         let answer = get_with(&by_default, &path, &[]).await;
         assert_eq!(answer.header("cache-control"), Some(expected), "{path}");
 
-        // Errors are not to be kept, and neither is what is no part of the catalogue.
+        // Clients should not keep errors, nor answers outside the catalogue.
         let answer = get_with(&server, &path, &[]).await;
         let from_catalogue = answer.headers.contains_key("cache-status");
         let expected = if from_catalogue { chosen } else { expected };

@@ -1,4 +1,4 @@
-//! HTTP as it is spoken: raw characters in targets, slashes too many, values that are long.
+//! HTTP as clients really send it: raw characters in targets, too many slashes, long values.
 
 use serde_json::Value;
 use testkit::client::raw;
@@ -15,7 +15,7 @@ fn escaped(text: &str) -> String {
     escapes.concat()
 }
 
-/// What comes back for these bytes as a target, without the connection's end in it.
+/// Returns the status, head and body of the answer to a GET of these raw bytes.
 async fn ask_raw(address: &str, target: &[u8]) -> (u16, String, String) {
     let request = [
         b"GET ",
@@ -52,7 +52,7 @@ async fn characters_that_nobody_encoded_are_understood() {
         assert_eq!(status, 200, "{target}: {head}");
         assert!(body.contains("<Ponyo>"), "{target}: {body}");
     }
-    // Each visible character is what it would be encoded, in the query and in the path.
+    // Each visible character means the same raw and encoded, in the query and in the path.
     for byte in (b'!'..=b'~').filter(|byte| !b"#%&+/?".contains(byte)) {
         let character = char::from(byte);
         for before in ["/films?q=", "/films?title=a", "/films/a", "/nope"] {
@@ -62,7 +62,7 @@ async fn characters_that_nobody_encoded_are_understood() {
             assert_eq!((spoken.0, spoken.2), encoded, "{before}{character}");
         }
     }
-    // Not UTF-8: no answer is right, but it is one of ours.
+    // Not UTF-8: no answer is right, but the answer must be the server's own.
     let (status, head, _) = ask_raw(&server.address, b"/films?q=caf\xe9").await;
     assert!(
         status == 200 && head.contains("access-control-allow-origin: *"),
@@ -72,7 +72,7 @@ async fn characters_that_nobody_encoded_are_understood() {
     assert!(status == 400 && body.contains("UTF-8"), "{body}");
 }
 
-/// On a connection that is used again it makes no difference which request it is.
+/// A request's position on a reused connection makes no difference.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_request_of_a_connection_is_understood() {
     let (_mirror, server) = quoted_film().await;
@@ -122,7 +122,7 @@ async fn a_first_line_that_cannot_be_read_is_refused_in_words() {
         old.starts_with("HTTP/1.1 400 ") && old.contains("METHOD TARGET HTTP/1.1"),
         "{old}"
     );
-    // What comes before it is answered, and what comes behind it is not read.
+    // The server answers the request before the bad one, and does not read the one after it.
     let line = "GET /films HTTP/1.1\r\nHost: a\r\n\r\n";
     let sent = format!("{line}GET /films a HTTP/1.1\r\nHost: a\r\n\r\n{line}");
     let answers = raw(&server.address, sent.as_bytes(), PATIENCE).await;
@@ -181,7 +181,7 @@ async fn slashes_are_ignored_where_the_upstream_ignores_them() {
         );
     }
 
-    // A link to another page has the path that was asked for.
+    // A link to another page keeps the path of the request.
     for path in [
         "/people".to_owned(),
         "/people/".to_owned(),
@@ -215,7 +215,7 @@ async fn any_value_can_be_looked_for_by_the_whole_of_it() {
             "{text}"
         );
     }
-    // As long as the longest that the upstream has.
+    // As long as the upstream's longest text.
     let long = "Something bizarre has come over the land. ".repeat(18);
     let mut data = sample::catalogue();
     let film = Film::new("Long").with("description", long.trim());

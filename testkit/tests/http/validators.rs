@@ -54,7 +54,7 @@ async fn replicas_give_the_same_bytes_the_same_weak_tag() {
     assert_eq!(pages[0].header("etag"), pages[1].header("etag"));
 }
 
-/// A quiet sync changes how old the data is, and nothing that a client keeps.
+/// A quiet sync changes the age of the data, and nothing that a client keeps.
 #[tokio::test]
 async fn between_generations_the_page_stays_as_it_is() {
     let mirror = Mirror::of(catalogue()).await;
@@ -120,7 +120,7 @@ async fn what_the_client_has_is_not_sent_again() {
         ];
         let sent = get_with(&server, &path, &other).await;
         assert_eq!((sent.status, &sent.body), (200, &answer.body), "{path}");
-        // Ranges and dates are ignored, as the upstream does.
+        // The server ignores ranges and dates, as the upstream does.
         let part = get_with(&server, &path, &[("range", "bytes=0-9")]).await;
         assert_eq!((part.status, &part.body), (200, &answer.body), "{path}");
         let since = [("if-modified-since", "Fri, 01 Jan 2100 00:00:00 GMT")];
@@ -128,7 +128,7 @@ async fn what_the_client_has_is_not_sent_again() {
     }
 }
 
-/// A list is split at its commas, but not at those inside of a tag.
+/// The server splits a list at its commas, but not inside a tag.
 #[tokio::test]
 async fn a_tag_that_the_client_does_not_have_is_never_found_inside_of_another() {
     let mirror = Mirror::of(catalogue()).await;
@@ -168,7 +168,7 @@ async fn a_tag_that_the_client_does_not_have_is_never_found_inside_of_another() 
     }
 }
 
-/// The moments in a snapshot are of the poller's clock, which may be ahead of the server's.
+/// The times in a snapshot come from the poller's clock, which may be ahead of the server's.
 #[tokio::test]
 async fn nothing_was_modified_later_than_now() {
     let mirror = Mirror::of(catalogue()).await;
@@ -198,7 +198,7 @@ async fn nothing_was_modified_later_than_now() {
     }
 }
 
-/// `Last-Modified` and `ETag` of every body that has the former.
+/// `Last-Modified` and `ETag` of every body with a `Last-Modified`.
 async fn moments(server: &RunningServer, paths: &[String]) -> BTreeMap<String, (String, String)> {
     let mut moments = BTreeMap::new();
     for path in paths {
@@ -227,7 +227,7 @@ async fn a_body_is_as_old_as_its_last_change_on_every_replica() {
     }
     let first = moments(&server, &all).await;
 
-    // The dates have no fractions, so a change shows in them from the next second on.
+    // The dates have whole seconds, so a change shows from the next second on.
     let start = date(&get_with(&server, "/", &[]).await);
     let next_second = async || date(&get_with(&server, "/", &[]).await) != start;
     eventually("the next second", PATIENCE, next_second).await;

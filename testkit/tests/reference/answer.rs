@@ -1,4 +1,4 @@
-//! Answers held against what the reference says of them, and what of it has been seen.
+//! Compares answers with the reference, and records which parts of the reference they cover.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use testkit::client::Response;
 use crate::schema;
 use crate::visit::resolve;
 
-/// Checks answers, and remembers what it saw.
+/// Checks answers, and records what it has seen.
 pub(crate) struct Seen<'a> {
     document: &'a Value,
     answers: usize,
@@ -36,7 +36,7 @@ impl<'a> Seen<'a> {
         self.response(name.rsplit('/').next().unwrap(), asked, answer);
     }
 
-    /// An answer that one of the responses describes.
+    /// Checks an answer that one of the responses describes.
     pub(crate) fn response(&mut self, name: &str, asked: &str, answer: &Response) {
         self.answers += 1;
         let response = &self.document["components"]["responses"][name];
@@ -72,7 +72,7 @@ impl<'a> Seen<'a> {
             let seen = self.headers.entry(name.to_owned()).or_default();
             seen.insert(header.clone());
         }
-        // What clients go by does not come unannounced with a success.
+        // A successful answer has these headers only if the reference describes them.
         let known = [
             "X-Total-Count",
             "Link",
@@ -92,8 +92,7 @@ impl<'a> Seen<'a> {
         }
     }
 
-    /// Everything that the reference promises has been seen at least once; how many answers it
-    /// took.
+    /// Checks that the answers covered everything in the reference. Returns the number of answers.
     pub(crate) fn finish(self) -> usize {
         for (path, at) in self.document["paths"].as_object().unwrap() {
             for status in at["get"]["responses"].as_object().unwrap().keys() {

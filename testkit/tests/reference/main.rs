@@ -1,5 +1,5 @@
-//! The reference is true: every path and every example in it is asked of running servers, and
-//! everything that comes back is what it says.
+//! The reference is true: the tests request every path and every example from running servers, and
+//! compare all answers with it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod answer;
@@ -62,7 +62,7 @@ async fn every_path_and_example_answers_as_the_reference_says() {
         }
     }
 
-    // What goes wrong.
+    // The failing answers.
     for (path, at) in document["paths"].as_object().unwrap() {
         for (status, _) in at["get"]["responses"].as_object().unwrap() {
             let name = ["{id}", "{collection}"]
@@ -90,7 +90,7 @@ async fn every_path_and_example_answers_as_the_reference_says() {
         }
     }
 
-    // Before anything is loaded.
+    // A server that has loaded nothing yet.
     let empty = tempfile::tempdir().unwrap();
     let cache = format!("file:{}", empty.path().display());
     let unready = Server::new(&cache).start().await;
@@ -164,7 +164,7 @@ async fn examples_of_parameters_fit_their_schemas() {
     }
 }
 
-/// Every link on the page leads to something, and the page needs nothing from elsewhere.
+/// Every link on the page resolves, and the page needs nothing from another host.
 #[tokio::test]
 async fn the_page_shows_the_whole_document_and_every_link_on_it_works() {
     let mirror = Mirror::of(catalogue()).await;

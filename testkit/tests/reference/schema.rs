@@ -1,5 +1,5 @@
-//! A small check of values against schemas, as far as the reference uses them (JSON Schema
-//! 2020-12). A keyword that it does not know stops the test: nothing goes unchecked in silence.
+//! A small check of values against schemas, with the keywords that the reference uses (JSON Schema
+//! 2020-12). An unknown keyword fails the test, so nothing stays unchecked.
 
 use regex::Regex;
 use serde_json::Value;
@@ -7,7 +7,7 @@ use serde_json::Value;
 /// Keywords that say nothing about a value.
 const ANNOTATIONS: [&str; 3] = ["description", "examples", "title"];
 
-/// What is wrong with `value`, each with the place where it is.
+/// The errors in `value`, each with its place.
 pub(crate) fn errors(document: &Value, schema: &Value, value: &Value) -> Vec<String> {
     let mut found = Vec::new();
     Check { document }.value("", schema, value, &mut found);
@@ -72,7 +72,7 @@ impl Check<'_> {
     }
 }
 
-/// Demands on the value itself. Those on other types than the value's hold.
+/// Checks the value itself. A demand on another type always holds.
 fn holds(keyword: &str, demand: &Value, value: &Value) -> bool {
     let text = value.as_str();
     let length = |text: &str| text.chars().count() as u64;

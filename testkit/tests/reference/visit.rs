@@ -1,14 +1,14 @@
-//! The requests that the reference gives rise to: every path with every example.
+//! The requests that the reference describes: every path with every example.
 
 use serde_json::Value;
 
-/// One request, and the path of the reference that it belongs to.
+/// One request, and its path in the reference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Visit {
     pub(crate) path: String,
     pub(crate) url: String,
     pub(crate) header: Option<(String, String)>,
-    /// What its answer must not look like: the same path without the example.
+    /// The path without the example; its answer must differ from this one's.
     pub(crate) differs_from: Option<String>,
 }
 
@@ -21,7 +21,7 @@ pub(crate) fn resolve<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     document.pointer(pointer).expect("leads somewhere")
 }
 
-/// The parameters of a path and its GET together.
+/// The parameters of a path and of its GET.
 pub(crate) fn parameters<'a>(document: &'a Value, at: &'a Value) -> Vec<&'a Value> {
     [&at["parameters"], &at["get"]["parameters"]]
         .into_iter()
@@ -31,7 +31,7 @@ pub(crate) fn parameters<'a>(document: &'a Value, at: &'a Value) -> Vec<&'a Valu
         .collect()
 }
 
-/// All visits that are to succeed. `ids` has one id of each collection.
+/// All requests that must succeed. `ids` has one id of each collection.
 pub(crate) fn visits(document: &Value, ids: &[(String, String)]) -> Vec<Visit> {
     let mut visits = Vec::new();
     for (path, at) in document["paths"].as_object().unwrap() {
@@ -88,7 +88,7 @@ fn with_example(visit: Visit, parameter: &Value, example: &Value) -> Visit {
         Some(with) => format!("{}?{with}&{query}", visit.url),
         None => format!("{}?{query}", visit.url),
     };
-    // On other paths an example may happen to change nothing.
+    // On other paths, an example may change nothing.
     let differs_from = (visit.path == "/{collection}").then_some(without);
     Visit {
         url,

@@ -1,12 +1,12 @@
-//! A password in every form in which it could be seen.
+//! A password in every form in which it could appear.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// In every form of a password below, and left as it is by every percent-encoding.
+/// A part of every password below, which no percent-encoding changes.
 pub(crate) const CORE: &str = "Kiki-1989-Jiji";
 
-/// Needs percent-encoding, all of it that is not the core.
+/// Everything except the core needs percent-encoding.
 pub(crate) const PASSWORD: &str = "p@:/?#[é%Kiki-1989-Jiji\"' \\x";
 
 pub(crate) fn encoded(password: &str) -> String {
@@ -21,12 +21,12 @@ pub(crate) fn encoded(password: &str) -> String {
     password.bytes().map(encode).collect()
 }
 
-/// What must not be seen: the password as text, in Base64 wherever it begins, and as the list of
-/// bytes that a careless debug line prints.
+/// The forms that must not appear: the password as text, in Base64 at each offset, and as the list
+/// of bytes that a careless debug line prints.
 fn forms() -> Vec<String> {
     let in_base64 = |offset: usize| {
         let text = STANDARD.encode([&b"xx"[..offset], CORE.as_bytes()].concat());
-        // Its ends depend on what stands around it.
+        // The ends depend on the text around the password.
         text[4..text.len() - 4].to_owned()
     };
     let bytes: Vec<_> = CORE.bytes().map(|byte| byte.to_string()).collect();
@@ -35,7 +35,7 @@ fn forms() -> Vec<String> {
     forms
 }
 
-/// The password in a text, with what stands around it.
+/// Finds the password in a text, and returns it with the text around it.
 fn find(text: &str) -> Option<&str> {
     let at = forms().iter().find_map(|form| text.find(form))?;
     let start = text.floor_char_boundary(at.saturating_sub(200));
@@ -43,7 +43,7 @@ fn find(text: &str) -> Option<&str> {
     Some(&text[start..end])
 }
 
-/// Checks one thing that others may see.
+/// Checks one text that others may see.
 pub(crate) fn is_clean(what: &str, text: &str) {
     assert_eq!(find(text), None, "the password is in {what}");
 }

@@ -1,5 +1,5 @@
-//! Passwords are nowhere but where they were given: not in logs, not on command lines, not in
-//! answers, not in the cache, whatever goes well or wrong, with everything logged that can be.
+//! Passwords appear only where operators put them: not in logs, command lines, answers or the
+//! cache, in success or failure, with the most detailed logging.
 
 mod forms;
 
@@ -18,7 +18,7 @@ use testkit::{PATIENCE, catalogue, eventually, free_port};
 
 use forms::{CORE, PASSWORD, encoded, is_clean};
 
-/// Checks what a process says and how it was called.
+/// Checks a process's output and command line.
 fn process_is_clean(name: &str, process: &Process) {
     let (stdout, stderr) = (process.stdout(), process.stderr());
     assert!(
@@ -26,12 +26,12 @@ fn process_is_clean(name: &str, process: &Process) {
         "{name}: some lines are lost"
     );
     is_clean(name, &[stdout, stderr].concat().join("\n"));
-    // Empty for one that has ended.
+    // Empty for a process that has ended.
     let command_line = fs::read(format!("/proc/{}/cmdline", process.pid())).unwrap_or_default();
     is_clean(name, &String::from_utf8_lossy(&command_line));
 }
 
-/// Checks every answer there is, headers included.
+/// Checks every answer, with its headers.
 async fn answers_are_clean(base: &str, paths: &[&str]) {
     for path in paths {
         let answer = get(&format!("{base}{path}")).await;
@@ -72,8 +72,8 @@ fn server(cache: &str) -> Server {
     Server::new(cache).env("LOG_LEVEL", "trace")
 }
 
-/// A Redis whose two users have the password. They are told over a connection and not on a command
-/// line, where everybody would see it.
+/// A Redis whose two users have the password. The test sets it over a connection, because everybody
+/// can see a command line.
 async fn redis_with_users(extra: &[&str]) -> Redis {
     let redis = Redis::start_with(extra).await;
     let mut orders = Vec::new();
@@ -116,7 +116,7 @@ async fn synced(poller: &RunningPoller) {
         .await;
 }
 
-/// Directly, and from files.
+/// Passwords in variables, and from files.
 #[tokio::test(flavor = "multi_thread")]
 async fn good_operation_tells_no_password() {
     let redis = redis_with_users(&[]).await;
@@ -153,14 +153,14 @@ async fn good_operation_tells_no_password() {
     }
 }
 
-/// A cache that does not let anybody in, is not there, or is not who it should be.
+/// A cache that refuses the login, is not there, or is another server.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cache_in_trouble_tells_no_password() {
     let (certificates, port) = (Certificates::make(), free_port());
     let arguments = certificates.arguments(port);
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     let redis = redis_with_users(&arguments).await;
-    // Answers that it does not know the command, and repeats its arguments.
+    // This Redis does not know the command, and its error repeats the arguments.
     let parrot = Redis::start_with(&["--rename-command", "AUTH", ""]).await;
     let (upstream, nobody) = (Upstream::start(catalogue()), free_port());
     let plain = |user: &str| url(user, PASSWORD, redis.port());
@@ -197,7 +197,7 @@ async fn a_cache_in_trouble_tells_no_password() {
     }
 }
 
-/// What cannot be used is refused without being repeated.
+/// The program refuses an unusable value without repeating it.
 #[tokio::test(flavor = "multi_thread")]
 async fn mistakes_in_the_configuration_tell_no_password() {
     let password = encoded(PASSWORD);
@@ -222,7 +222,7 @@ async fn mistakes_in_the_configuration_tell_no_password() {
             "CACHE_URL_FILE",
             file("binary", &[CORE.as_bytes(), &[0xff]].concat()),
         ),
-        // The value itself where the file's name belongs.
+        // The value itself, in place of the file's name.
         (
             "CACHE_URL_FILE",
             format!("redis://poller:{password}@127.0.0.1"),
@@ -258,7 +258,7 @@ async fn mistakes_in_the_configuration_tell_no_password() {
     }
 }
 
-/// The upstream may want a password as well: it gets it, and nobody else.
+/// The upstream may need a password too: only the upstream receives it.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_upstreams_password_reaches_the_upstream_alone() {
     let upstream = Upstream::start(catalogue());
@@ -277,7 +277,7 @@ async fn the_upstreams_password_reaches_the_upstream_alone() {
     }
     all_is_clean(&running, &server).await;
 
-    // The page names the upstream, and so it does here.
+    // The page names the upstream, here too.
     let page = get(&format!("{}/movies", server.url())).await.text();
     assert!(
         page.contains(&format!("Source: {}", upstream.url())),
@@ -285,7 +285,7 @@ async fn the_upstreams_password_reaches_the_upstream_alone() {
     );
 
     let away = format!("http://127.0.0.1:{}/films", free_port());
-    // Repeats what it was sent, in every form and place.
+    // The upstream repeats what it received, in every form and place.
     let repeats = |status| Fault::Exactly {
         status,
         headers: vec![
@@ -326,7 +326,7 @@ async fn the_upstreams_password_reaches_the_upstream_alone() {
         );
     }
 
-    // Nobody there, and a stranger there.
+    // First no server, then a server with an untrusted certificate.
     let tls = Tls::in_front_of(upstream.port(), &Certificates::make()).await;
     let stranger = tls.url().rsplit(':').next().unwrap().parse().unwrap();
     for api in [
@@ -344,10 +344,10 @@ async fn the_upstreams_password_reaches_the_upstream_alone() {
     }
 }
 
-/// A proxy's password, in the usual variables: the proxy gets it, and nobody else.
+/// A proxy's password, in the usual variables: only the proxy receives it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proxys_password_reaches_the_proxy_alone() {
-    // Answers requests for any host, as a proxy is sent them.
+    // Answers requests for any host, as a proxy does.
     let proxy = Upstream::start(catalogue());
     let directory = tempfile::tempdir().unwrap();
     let cache = format!("file:{}", directory.path().display());

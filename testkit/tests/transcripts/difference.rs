@@ -1,28 +1,28 @@
-//! The reasons for which an answer may differ from the recorded one.
+//! Reasons why an answer may differ from the recorded one.
 //!
-//! Each has a rule that says what the answer has to be instead; a reason alone excuses nothing.
+//! Each reason has a rule for the answer; a reason alone excuses nothing.
 
 use serde_json::{Map, Value, json};
 use testkit::client::Response;
 
 use crate::transcript::Transcript;
 
-/// Why an answer differs, on purpose.
+/// Why an answer differs on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Difference {
-    /// Writing is refused instead of being accepted and forgotten.
+    /// The mirror refuses a write; the original server accepts and forgets it.
     ReadOnly,
-    /// What made the original server fail is refused, and the parameter named.
+    /// The mirror refuses what made the original server fail, and names the parameter.
     Refused,
-    /// `/` leads to the page for people.
+    /// `/` redirects to the page for people.
     Root,
-    /// `/films/{id}/people` holds that film's people instead of all there are.
+    /// `/films/{id}/people` holds that film's people instead of all people.
     RealSubCollections,
     /// `_embed` and `_expand` put records in place of links instead of deleting the field.
     Embedded,
-    /// A number in a condition equals the same number written as text.
+    /// A number in a condition equals the same number as text.
     ValuesAsText,
-    /// Brotli is spoken here and deflate is not.
+    /// The mirror supports Brotli but not deflate.
     Compressed,
 }
 
@@ -37,7 +37,7 @@ impl Difference {
         Self::Compressed,
     ];
 
-    /// The reason whose rule the answer follows.
+    /// The reason whose rule the answer satisfies.
     pub(crate) fn explaining(theirs: &Transcript, ours: &Response, data: &Value) -> Option<Self> {
         Self::ALL
             .into_iter()
@@ -98,7 +98,7 @@ impl Difference {
                     ours.header("content-encoding"),
                 );
                 let instead = [(Some("deflate"), None), (None, Some("br"))].contains(&codings);
-                // The tag is that of the body in no coding at all.
+                // The tag belongs to the body without any coding.
                 let is_same =
                     ours.status == theirs.status && ours.header("etag") == theirs.answer("etag");
                 instead && is_same
@@ -116,8 +116,7 @@ fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-/// The id in `/films/{id}/people`, and the people that have it among their films or that the film
-/// has among its people.
+/// The id in `/films/{id}/people`, and the people with this film, on either side's list.
 fn related<'a>(path: &'a str, data: &Value) -> Option<(&'a str, Value)> {
     let id = path.strip_prefix("/films/")?.strip_suffix("/people")?;
     let mut films = list(&data["films"]).iter();
@@ -136,8 +135,8 @@ fn related<'a>(path: &'a str, data: &Value) -> Option<(&'a str, Value)> {
     Some((id, people.cloned().collect()))
 }
 
-/// Whether our records are the recorded ones, but for a field in which records of the data stand
-/// where the data has links to them.
+/// Whether our records equal the recorded ones, except for one field, in which records replace the
+/// data's links.
 fn is_embedded(theirs: &Transcript, ours: &Response, field: &str, data: &Value) -> bool {
     let without = |record: &Value| -> Map<String, Value> {
         let mut fields = record.as_object().unwrap().clone();

@@ -1,8 +1,8 @@
-//! Every answer recorded from the original server is answered the same here, or differs for a
-//! reason that has a name.
+//! The mirror answers each recorded request as the original server did, or differs for a named
+//! reason.
 //!
-//! The recordings and the data behind them are not part of the repository. Where they lie beside
-//! the checkout they are replayed; elsewhere the test says that it did nothing.
+//! The recordings and their data are not part of the repository. If they lie beside the checkout,
+//! the test replays them; otherwise it reports that it did nothing.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod difference;
@@ -18,7 +18,7 @@ use testkit::mirror::Mirror;
 use difference::Difference;
 use transcript::Transcript;
 
-/// Where the original server listened when it was recorded; it stands in `Link` headers.
+/// The original server's address during the recording; it appears in `Link` headers.
 const RECORDED_AT: &str = "http://127.0.0.1:58573";
 
 #[tokio::test]
@@ -64,8 +64,8 @@ async fn recorded_answers_are_answered_alike_or_differ_for_a_named_reason() {
     assert!(unexplained.is_empty(), "{}", unexplained.join("\n"));
 }
 
-/// Everything in which our answer is not the recorded one. The entity tag stands in for bodies
-/// that were not recorded: it is made of the body's bytes.
+/// All differences between our answer and the recorded one. The entity tag replaces a body that was
+/// not recorded, because it is computed from the body's bytes.
 fn differing(transcript: &Transcript, ours: &Response) -> Vec<String> {
     let mut found = Vec::new();
     if ours.status != transcript.status {

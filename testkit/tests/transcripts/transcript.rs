@@ -1,4 +1,4 @@
-//! One recorded exchange: the `curl` line that was typed, and what came back.
+//! One recorded exchange: the typed `curl` line, and the answer.
 
 use std::path::Path;
 
@@ -14,12 +14,12 @@ pub(crate) struct Transcript {
     pub(crate) path: String,
     pub(crate) status: u16,
     answer: Vec<(String, String)>,
-    /// Nothing where the recording left it out.
+    /// `None` if the recording lacks the body.
     pub(crate) body: Option<Bytes>,
 }
 
 impl Transcript {
-    /// All of a folder, by name.
+    /// All exchanges of a folder, sorted by name.
     pub(crate) fn read_all(folder: &Path) -> Vec<Self> {
         let entries = std::fs::read_dir(folder).unwrap();
         let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -51,7 +51,7 @@ impl Transcript {
         };
         let kept = transcript.ask(typed.strip_prefix("# curl ").expect("a curl line"));
         if kept && transcript.status != 500 && transcript.method != "HEAD" {
-            // The file ends with a line end that was not sent.
+            // The file ends with a line end that the server did not send.
             let length = transcript.answer("content-length");
             let length = length.map_or(0, |length| length.parse().unwrap());
             let body = Bytes::copy_from_slice(body.as_bytes());
@@ -60,7 +60,7 @@ impl Transcript {
         transcript
     }
 
-    /// Reads what was typed, and tells whether it kept the answer's body.
+    /// Parses the typed line, and returns whether it kept the answer's body.
     fn ask(&mut self, typed: &str) -> bool {
         let mut kept = true;
         let mut words = words(typed).into_iter();
@@ -75,7 +75,7 @@ impl Transcript {
                     let (name, value) = header.split_once(": ").unwrap();
                     self.headers.push((name.to_owned(), value.to_owned()));
                 }
-                // What is written is refused whatever it says.
+                // The mirror refuses any written data.
                 "-d" | "-D" => drop(next()),
                 "-o" => {
                     next();
@@ -90,7 +90,7 @@ impl Transcript {
         kept
     }
 
-    /// A header of the recorded answer, by its name in small letters.
+    /// A header of the recorded answer, by its lower-case name.
     pub(crate) fn answer(&self, name: &str) -> Option<&str> {
         let mut headers = self.answer.iter();
         let (_, value) = headers.find(|(known, _)| known == name)?;
@@ -98,7 +98,7 @@ impl Transcript {
     }
 }
 
-/// The words of a shell line in which everything special has a backslash before it.
+/// The words of a shell line that has a backslash before every special character.
 fn words(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut characters = line.chars();

@@ -1,5 +1,5 @@
-//! What an upstream sends cannot exhaust the poller's memory, nor, by way of the cache, the
-//! readers': both stay within what `docker-compose.yml` gives them.
+//! No data from an upstream can exhaust the memory of the poller or, through the cache, of the
+//! readers: both stay within the limits of `docker-compose.yml`.
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,7 @@ use testkit::{PATIENCE, catalogue, eventually};
 
 use super::{for_all, polling, reason};
 
-/// What a service may use, from `docker-compose.yml`, in KiB.
+/// A service's memory limit from `docker-compose.yml`, in KiB.
 fn memory_limit(service: &str) -> u64 {
     let stack = include_str!("../../../docker-compose.yml");
     let (_, section) = stack.split_once(&format!("\n  {service}:\n")).unwrap();
@@ -22,7 +22,7 @@ fn memory_limit(service: &str) -> u64 {
     mebibytes.parse::<u64>().unwrap() << 10
 }
 
-/// The most memory that a process has had so far, in KiB.
+/// A process's highest memory use so far, in KiB.
 fn peak(process: &Process) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -30,7 +30,7 @@ fn peak(process: &Process) -> u64 {
     kibibytes.parse().unwrap()
 }
 
-/// A record as large in memory as its JSON is small.
+/// A record that needs much memory but little JSON.
 fn dense(values: usize) -> Value {
     json!({"id": "dense", "title": "Dense", "x": vec![0; values]})
 }
@@ -84,7 +84,7 @@ async fn no_answer_exhausts_the_pollers_memory() {
     assert!(peak(&poller.process) < memory_limit("poller"), "{told}");
 }
 
-/// The most that is accepted, in every collection at once.
+/// The largest accepted data, in every collection at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_largest_catalogue_fits_into_every_processes_memory() {
     let upstream = Upstream::start(catalogue());
@@ -98,7 +98,7 @@ async fn the_largest_catalogue_fits_into_every_processes_memory() {
         .wait_for_log("sync finished", committed)
         .await;
     for collection in COLLECTIONS {
-        // What is known is kept, and takes room as well.
+        // The poller keeps known records, which need memory too.
         upstream.edit(|all| {
             let records = all[collection].as_array_mut().unwrap();
             records.push(dense(MAX_VALUES - 2_000));

@@ -1,5 +1,5 @@
-//! A hostile upstream, and a hostile network before it, against real processes: nothing is asked of
-//! anybody else, nothing is believed of a stranger, and nothing exhausts the memory.
+//! A hostile upstream and a hostile network, against real processes: they contact no other host,
+//! trust no stranger, and do not run out of memory.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod exhaustion;
@@ -16,14 +16,14 @@ async fn polling(upstream: &str, cache: &str) -> RunningPoller {
         .await
 }
 
-/// How the next sync says that nothing was confirmed.
+/// The reason in the next sync's log line; that sync confirmed nothing.
 async fn reason(poller: &RunningPoller) -> String {
     let line = poller.next_sync().await;
     assert_eq!(line["outcome"], "failed", "{line}");
     line["reason"].as_str().unwrap().to_owned()
 }
 
-/// The reason when it is the same for every collection.
+/// The expected text when every collection has the same reason.
 fn for_all(reason: &str) -> String {
     format!("films, people, locations, species, vehicles: {reason}")
 }

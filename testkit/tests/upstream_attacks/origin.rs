@@ -1,4 +1,4 @@
-//! No request leaves the upstream's origin, whatever redirects, headers and records say.
+//! No request leaves the upstream's origin, whatever redirects, headers and records contain.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,10 +14,10 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::{for_all, polling, reason};
 
-/// How the log names a redirect that was not followed.
+/// The log's text for a redirect that the poller did not follow.
 const AWAY: &str = "redirected away from the upstream's origin (status 30";
 
-/// Listens where nobody should ever connect to: on the port of a neighbour, over IPv4 and IPv6.
+/// Listens on a neighbour's port, over IPv4 and IPv6. No request may ever arrive there.
 struct Canary {
     port: u16,
     visits: Arc<AtomicUsize>,
@@ -44,7 +44,7 @@ impl Canary {
         self.visits.load(Ordering::Relaxed)
     }
 
-    /// Shows that it would have noticed.
+    /// Shows that the canary would notice a request.
     async fn is_alive(&self) {
         let before = self.visits();
         TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
@@ -53,7 +53,7 @@ impl Canary {
     }
 }
 
-/// Where a redirect may point, for an upstream and a canary at these ports.
+/// Targets of redirects, for an upstream and a canary on these ports.
 fn elsewhere(upstream: u16, canary: u16) -> Vec<String> {
     vec![
         format!("http://127.0.0.1:{canary}/films"),
@@ -66,7 +66,7 @@ fn elsewhere(upstream: u16, canary: u16) -> Vec<String> {
         format!("http://2130706433:{canary}/films"),
         format!("http://[::1]:{canary}/films"),
         format!("http://[::ffff:127.0.0.1]:{canary}/films"),
-        // The upstream itself, by another scheme or name: other origins as well.
+        // The upstream itself under another scheme or name is also another origin.
         format!("https://127.0.0.1:{upstream}/films"),
         format!("http://localhost:{upstream}/films"),
         format!("http://[::ffff:127.0.0.1]:{upstream}/films"),
@@ -82,14 +82,14 @@ async fn redirects_are_not_followed_to_another_origin() {
     let (upstream, canary) = (Upstream::start(catalogue()), Canary::start().await);
     let directory = tempfile::tempdir().unwrap();
     let cache = format!("file:{}", directory.path().display());
-    // Wrong from the start, so that there is no validator yet.
+    // The fault exists from the start, so there is no validator yet.
     upstream.misbehave(Fault::RedirectTo(format!(
         "http://127.0.0.1:{}/",
         canary.port
     )));
     let poller = polling(&upstream.url(), &cache).await;
     for location in elsewhere(upstream.port(), canary.port) {
-        // One of them for each collection.
+        // One status for each collection.
         let statuses = [301, 302, 303, 307, 308];
         for (collection, status) in COLLECTIONS.into_iter().zip(statuses) {
             let redirect = Fault::Answer {
@@ -100,7 +100,7 @@ async fn redirects_are_not_followed_to_another_origin() {
         }
         let before = upstream.counts().requests;
         let told = reason(&poller).await;
-        // What names no host is not even taken for a redirect.
+        // A location without a host does not count as a redirect.
         let names_a_host = !location.starts_with("file:") && !location.starts_with("data:");
         for (collection, status) in COLLECTIONS.into_iter().zip(statuses) {
             let expected = if names_a_host {
@@ -115,12 +115,12 @@ async fn redirects_are_not_followed_to_another_origin() {
             assert!(told.contains(&expected), "{location}: {told}");
         }
         assert!(!told.contains("secret"), "{told}");
-        // Five a cycle and nothing on top of them: one that was under way, the one that is meant,
+        // Five requests in each cycle and no more: for the cycle that was running, the checked one,
         // and one that may have begun since.
         let asked = upstream.counts().requests - before;
         assert!(asked <= 15, "{location}: {asked} requests");
     }
-    // Within the origin first, and away from it then.
+    // First a redirect within the origin, then one away from it.
     let away = format!("http://127.0.0.1:{}/people", canary.port);
     let redirect_away = Fault::RedirectTo(away.clone());
     for collection in COLLECTIONS {
@@ -136,7 +136,7 @@ async fn redirects_are_not_followed_to_another_origin() {
     canary.is_alive().await;
 }
 
-/// A loop ends after a few rounds, and an honest redirect within the origin is followed.
+/// A redirect loop ends after a few rounds; the poller follows an honest redirect in the origin.
 #[tokio::test(flavor = "multi_thread")]
 async fn redirects_within_the_origin_are_followed_a_few_times() {
     let upstream = Upstream::start(catalogue());
@@ -172,12 +172,12 @@ async fn redirects_within_the_origin_are_followed_a_few_times() {
     );
 }
 
-/// Text that names the canary, in each of the ways in which a URL is written in data.
+/// Text that names the canary, in each form in which data contains URLs.
 fn bait(canary: u16) -> impl Fn(&mut Value) {
     move |value| *value = format!("http://127.0.0.1:{canary}/{}", value.as_str().unwrap()).into()
 }
 
-/// Applies a change to every text below a value but the ids.
+/// Applies a change to every text in a value, except ids.
 fn each_text(value: &mut Value, change: &impl Fn(&mut Value)) {
     match value {
         Value::String(_) => change(value),
@@ -239,7 +239,7 @@ async fn urls_in_records_and_headers_are_never_fetched() {
         "none on top of five a sync"
     );
 
-    // And nothing that a client does makes a server fetch them.
+    // No request of a client makes a server fetch these URLs.
     let server = Server::new(&cache).start().await;
     let shown = async || get(&format!("{}/films", server.url())).await.text();
     eventually("the hostile films", Duration::from_secs(20), async || {

@@ -1,5 +1,5 @@
-//! Nobody is taken for the upstream who cannot prove it: no request is sent to a server whose
-//! certificate is not good, and operators are told why.
+//! An upstream must prove its identity: the poller sends no request to a server with a bad
+//! certificate, and its log says why.
 
 use testkit::catalogue;
 use testkit::process::{Process, binaries};
@@ -7,8 +7,8 @@ use testkit::redis::Certificates;
 use testkit::tls::Tls;
 use testkit::upstream::Upstream;
 
-/// Syncs once with a stand-in behind TLS. Returns whether it went well, what the poller said and
-/// how many requests arrived.
+/// Syncs once with a stand-in behind TLS. Returns whether the sync succeeded, the poller's output,
+/// and the number of requests that arrived.
 async fn sync(certificates: &Certificates, is_trusted: bool) -> (bool, String, u64) {
     let upstream = Upstream::start(catalogue());
     let tls = Tls::in_front_of(upstream.port(), certificates).await;
@@ -18,7 +18,7 @@ async fn sync(certificates: &Certificates, is_trusted: bool) -> (bool, String, u
         ("CACHE_URL", format!("file:{}", directory.path().display())),
     ];
     if is_trusted {
-        // Where the system's authorities are is for the operator to say.
+        // The operator sets where the system's authorities are.
         let authority = certificates.authority().display().to_string();
         environment.push(("SSL_CERT_FILE", authority));
     }

@@ -1,10 +1,10 @@
-//! Who knows how many films, and with which release log: the cache, and each poller's memory.
+//! How many films, and which release log, the cache and each poller's memory know.
 
 use crate::chaos::POLLERS;
 
 #[derive(Debug, Default)]
 pub(super) struct Copies {
-    /// `None` once it is lost, until a sync has certainly written it again.
+    /// `None` once the cache is lost, until a sync has certainly written it again.
     cache: Option<Copy>,
     pollers: [Poller; POLLERS],
 }
@@ -12,7 +12,8 @@ pub(super) struct Copies {
 #[derive(Debug, Default, Clone, Copy)]
 struct Copy {
     films: usize,
-    /// Whether it has the release log, and not one that was begun anew by who could not know of it.
+    /// Whether this copy has the release log, not a new log of a poller that did not know the old
+    /// one.
     has_log: bool,
 }
 
@@ -21,17 +22,17 @@ struct Poller {
     runs: bool,
     memory: Option<Copy>,
     away: bool,
-    /// Its last sync before the loss may be told of after it.
+    /// The model may learn of this poller's last sync before the loss only after the loss.
     may_tell_of_the_past: bool,
 }
 
-/// While the cache is lost: how many films will be known once it is restored, at the least.
+/// While the cache is lost: the least number of films that the restored cache will know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Left {
-    /// By whichever poller within reach remembers most.
+    /// If the poller in reach that remembers most restores the cache.
     pub(super) in_reach: usize,
-    /// By whichever restores it first; nothing if one within reach has just started, which cannot
-    /// tell that the cache has ever been filled.
+    /// If any poller in reach restores it first; zero if one of them has just started, because that
+    /// poller cannot know that the cache was ever filled.
     pub(super) for_sure: usize,
 }
 
@@ -41,7 +42,7 @@ impl Copies {
     }
 
     pub(super) fn committed(&mut self, poller: usize, films: usize) {
-        // Of several that might, nobody can tell which log will be the one.
+        // If several pollers may restore the cache, the model cannot know whose log will count.
         let mut others = (0..POLLERS).filter(|other| *other != poller);
         let begins_the_log = self.with_log().next().is_none()
             && others.all(|other| self.pollers[other].memory.is_none());
@@ -86,13 +87,13 @@ impl Copies {
         }
     }
 
-    /// The cache has so many films, and its release log is the one that counts.
+    /// The cache has this many films, and its release log counts.
     pub(super) fn settled(&mut self, films: usize) {
         let has_log = true;
         self.cache = Some(Copy { films, has_log });
     }
 
-    /// What is left of a lost cache; nothing while it is not lost.
+    /// What remains of a lost cache; `None` while the cache is not lost.
     pub(super) fn left(&self) -> Option<Left> {
         if self.cache.is_some() {
             return None;
@@ -109,8 +110,8 @@ impl Copies {
         Some(Left { in_reach, for_sure })
     }
 
-    /// How many films the release log knows of, wherever it is: in the cache, or in the memory of
-    /// any poller that lives, away or not.
+    /// How many films the release log contains, in the cache or in the memory of any living poller,
+    /// even one that is away.
     pub(super) fn logged(&self) -> usize {
         self.with_log().map(|copy| copy.films).max().unwrap_or(0)
     }

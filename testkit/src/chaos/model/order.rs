@@ -1,8 +1,8 @@
-//! What is wrong with a list that ought to be a beginning of what was released. Pure.
+//! What is wrong with a list that should be a prefix of the released films. Pure.
 
 use crate::chaos::promise::Promise;
 
-/// What is wrong with a list of films that is no beginning of the released ones.
+/// Explains what is wrong with a list of films that is not a prefix of the released ones.
 pub(super) fn explain(released: &[String], ids: &[String]) -> (Promise, String) {
     if let Some(twice) = first_twice(ids) {
         return (Promise::Once, format!("{twice} is served twice"));
@@ -28,7 +28,7 @@ pub(super) fn explain(released: &[String], ids: &[String]) -> (Promise, String) 
     )
 }
 
-/// The first of them that was there before.
+/// The first id that occurs a second time.
 pub(super) fn first_twice(ids: &[String]) -> Option<&String> {
     ids.iter()
         .enumerate()

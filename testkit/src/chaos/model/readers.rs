@@ -1,11 +1,11 @@
-//! What each reader has shown, and whether it is there.
+//! What each reader has shown, and whether it runs.
 
 use crate::chaos::READERS;
 
-/// What a question must be answered with at least; taken when it is asked.
+/// The least that a reader must return for a request; the client takes it before it asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expected {
-    /// So many films.
+    /// At least this many films.
     pub films: usize,
     /// This generation, or a later one.
     pub generation: u64,
@@ -14,14 +14,14 @@ pub struct Expected {
     era: u64,
 }
 
-/// Who could answer when a request began.
+/// The readers that could answer when a request began.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ticket([Option<u64>; READERS]);
 
 #[derive(Debug, Default)]
 pub(super) struct Readers {
     readers: [Reader; READERS],
-    /// Grows whenever something else is expected from now on.
+    /// Grows when the model's expectations change.
     era: u64,
 }
 
@@ -29,13 +29,13 @@ pub(super) struct Readers {
 struct Reader {
     films: usize,
     generation: u64,
-    /// Counts starts.
+    /// Counts the reader's starts.
     life: u64,
     /// Counts starts, interruptions and resumptions.
     presence: u64,
-    /// It has been killed or frozen, or is about to be.
+    /// The run has killed or frozen it, or is about to.
     away: bool,
-    /// It runs, and has answered since it started or resumed.
+    /// It runs, and has answered since its start or resumption.
     serves: bool,
 }
 
@@ -86,7 +86,7 @@ impl Readers {
         }
     }
 
-    /// The least of what the readers must be answered with.
+    /// The least that any reader must return.
     pub(super) fn expect_of_any(&self) -> Expected {
         let all = (0..READERS).map(|reader| self.expect(reader));
         all.min_by_key(|expected| expected.films)
@@ -103,8 +103,8 @@ impl Readers {
 
     pub(super) fn answered(&mut self, reader: usize, expected: Expected) {
         let reader = &mut self.readers[reader];
-        // An answer to a question from before an interruption says nothing of the time after it, nor
-        // does one that came between the word and the deed.
+        // An answer counts only if no interruption came between the request and the answer, and if
+        // the model does not expect an interruption now.
         reader.serves |= !reader.away && reader.presence == expected.presence;
     }
 
@@ -122,7 +122,8 @@ impl Readers {
         }
     }
 
-    /// From here on every reader shows so many films; zero when it may have lost them for a while.
+    /// From here on every reader shows this many films; zero when it may have lost them for a
+    /// while.
     pub(super) fn all_show(&mut self, films: usize) {
         self.era += 1;
         for reader in &mut self.readers {
@@ -137,14 +138,15 @@ impl Readers {
         )
     }
 
-    /// Whether a reader that was there when the ticket was taken has been away since, or is.
+    /// Whether a reader of this ticket has been away since the client took the ticket, or is away
+    /// now.
     pub(super) fn was_interrupted(&self, ticket: &Ticket) -> bool {
         (0..READERS).any(|reader| {
             ticket.0[reader].is_some_and(|presence| presence != self.readers[reader].presence)
         })
     }
 
-    /// A reader that was there when the ticket was taken and has been ever since.
+    /// A reader of this ticket that has run ever since.
     pub(super) fn survivor(&self, ticket: &Ticket) -> Option<usize> {
         (0..READERS).find(|&reader| {
             let Reader {

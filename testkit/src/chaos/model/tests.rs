@@ -1,4 +1,4 @@
-//! The checker finds nothing in any right history, and finds each kind of wrong in every one.
+//! The checker accepts every right history, and finds each kind of error in every wrong one.
 
 mod mirror;
 
@@ -10,7 +10,7 @@ use mirror::{BASELINE, Event, Mirror, event};
 /// A way to break a promise.
 type Sabotage = (Promise, fn(&mut Mirror));
 
-/// One or more for every promise that the model itself watches over.
+/// One or more for every promise that the model itself checks.
 const SABOTAGES: [Sabotage; 18] = [
     (Promise::Kept, |mirror| {
         shows(mirror, |films| films.truncate(BASELINE));
@@ -31,7 +31,7 @@ const SABOTAGES: [Sabotage; 18] = [
             .sync_finished(0, mirror.model.released().len() - 1);
     }),
     (Promise::Kept, |mirror| {
-        // Through an edge, so that it cannot be told which reader went back.
+        // Through an edge, so the client cannot see which reader went back.
         let (expected, mut films) = (mirror.model.expect_of_any(), mirror.shown(0));
         films.truncate(BASELINE);
         mirror.model.films_of_any(expected, &films);
@@ -76,7 +76,7 @@ const SABOTAGES: [Sabotage; 18] = [
         mirror.model.release_log(&log);
     }),
     (Promise::ReleaseLog, |mirror| {
-        // Seen by a sync, served, and never logged.
+        // A sync saw the film and readers served it, but it never entered the log.
         mirror.live(&Event::Release);
         let log = mirror.log();
         mirror.model.release_log(&log);
@@ -149,7 +149,7 @@ fn with_cache_and_every_memory_lost_releases_may_be_announced_again_and_films_re
     mirror.model.announced(sequence, &id);
     shows(&mut mirror, |films| films.truncate(BASELINE));
     assert_eq!(mirror.promises(), []);
-    // That lasts until all is well again.
+    // That lasts until the round settles.
     mirror.model.settled();
     shows(&mut mirror, |films| films.truncate(BASELINE));
     assert_eq!(mirror.promises(), [Promise::Kept]);
@@ -170,7 +170,7 @@ fn a_poller_that_begins_anew_over_a_lost_cache_is_no_excuse_for_the_release_log(
         assert_eq!(log.len(), 1, "a log of its own");
         assert!(mirror.model.wrong_in_log(&log).is_some());
         if sabotage {
-            // What one poller has told of, the other tells of again.
+            // The second poller announces again what the first has announced.
             let (sequence, id) = log[0].clone();
             mirror.model.announced(sequence + 2, &id);
             assert_eq!(mirror.promises(), [Promise::AnnouncedOnce]);
@@ -219,7 +219,7 @@ fn the_last_reader_is_never_interrupted_and_failures_without_any_are_nobodys_fau
     );
     mirror.look(0);
     assert!(mirror.model.interrupt_reader(2));
-    // Each reader was away at some time of this request.
+    // Each reader was away at some time during this request.
     assert!(mirror.model.was_interrupted(&before));
     mirror.model.request_failed(&before, "nobody answered");
     assert_eq!(mirror.promises(), []);

@@ -1,4 +1,4 @@
-//! A mirror that does as it should, in a few numbers, whatever happens to it.
+//! A correct mirror in a few numbers, whatever happens to it.
 
 use std::cmp::Reverse;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use crate::chaos::model::{Model, Promise};
 use crate::chaos::{POLLERS, READERS};
 
-/// What may happen to a mirror that does as it should.
+/// What may happen to a correct mirror.
 #[derive(Debug, Clone)]
 pub(super) enum Event {
     Release,
@@ -44,7 +44,7 @@ pub(super) fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// A mirror in a few numbers, told to a model as it goes.
+/// A correct mirror in a few numbers. It reports each event to a model.
 pub(super) struct Mirror {
     pub(super) model: Model,
     generation: u64,
@@ -56,7 +56,7 @@ pub(super) struct Mirror {
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Stored {
-    /// When what is known was begun: the first, the second, …; 0 when nothing is.
+    /// Counts the beginnings of knowledge: 1 for the first, 2 for the second; 0 for no knowledge.
     begun: u32,
     films: usize,
     generation: u64,
@@ -128,7 +128,8 @@ impl Mirror {
             Event::Flush => {
                 self.cache = Stored::default();
                 self.model.cache_lost();
-                // Who remembers most restores it, as standbys leave that to it.
+                // The poller that remembers most restores the cache, because standbys leave that to
+                // it.
                 let best = (0..POLLERS).max_by_key(|&poller| self.pollers[poller].films);
                 self.sync(best.unwrap());
             }
@@ -150,7 +151,8 @@ impl Mirror {
         }
     }
 
-    /// Of two beginnings the first counts, and what was learnt after the other is added to it.
+    /// Of two beginnings, the earlier one counts, and the mirror adds what it learnt after the
+    /// later one.
     pub(super) fn sync(&mut self, poller: usize) {
         let released = self.model.released().to_vec();
         let mut known = vec![self.pollers[poller].clone(), self.cache.clone()];
@@ -223,7 +225,7 @@ impl Mirror {
         (1..).zip(self.cache.log.iter().cloned()).collect()
     }
 
-    /// A settled mirror with two releases, so that there is something to get wrong.
+    /// A settled mirror with two releases, so that a sabotage can break something.
     pub(super) fn with_two_releases(mut self) -> Self {
         self.live(&Event::Release);
         self.live(&Event::Release);
