@@ -194,7 +194,9 @@ async fn addresses_are_shown_as_text_wherever_they_come_from() {
         snapshot["upstream"] = hostile.into();
         std::fs::write(&file, snapshot.to_string()).unwrap();
 
-        let server = mirror.server(&[("PUBLIC_URL", hostile)]).await;
+        // A fragment is refused at the start.
+        let public = hostile.replace("&#60;", "");
+        let server = mirror.server(&[("PUBLIC_URL", &public)]).await;
         let movies = format!("{}/movies", server.url());
         let shown = async || {
             browser.open(&movies).await;
@@ -202,11 +204,11 @@ async fn addresses_are_shown_as_text_wherever_they_come_from() {
             text.as_str().unwrap().contains(hostile)
         };
         eventually("the address on the page", PATIENCE, shown).await;
-        let below = "/it's&lt;&";
-        for path in ["/movies", "/docs"] {
+        let below = "/it's&lt;";
+        for (path, own_scripts) in [("/movies", 1), ("/docs", 0)] {
             browser.open(&format!("{}{path}", server.url())).await;
             let scripts = "return document.querySelectorAll('script').length;";
-            assert_eq!(browser.ask(scripts).await, 0, "{path}");
+            assert_eq!(browser.ask(scripts).await, own_scripts, "{path}");
             assert_eq!(
                 browser.ask("return window.ran;").await,
                 Value::Null,
