@@ -249,6 +249,7 @@ async fn tell(options: &Options, upstream: Option<&Upstream>) -> Result<()> {
     .context("no films within a minute; the lines above say why")?;
     let also = match options.readers {
         1 => String::new(),
+        2 => format!("   (and port {})", options.port + 1),
         readers => {
             let (second, last) = (options.port + 1, options.port + readers - 1);
             format!("   (and ports {second} to {last})")
