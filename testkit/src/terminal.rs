@@ -44,7 +44,10 @@ impl Terminal {
         let name = format!("{command:?}");
         let (terminal, inside) = pty_process::open().expect("the system has terminals");
         terminal.resize(Size::new(24, COLUMNS)).expect("a size");
-        let mut program = pty_process::Command::new(command.get_program())
+        // A test that runs under `nohup` ignores SIGHUP, and would hand that on.
+        let mut program = pty_process::Command::new("env")
+            .arg("--default-signal=HUP")
+            .arg(command.get_program())
             .args(command.get_args())
             .env_remove("NO_COLOR")
             .env("TERM", "xterm-256color")
