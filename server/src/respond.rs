@@ -412,9 +412,9 @@ mod tests {
         let ahead = now + chrono::Duration::hours(1);
         let body = Body::uncompressed("text/plain", "x").modified_at(ahead);
         let answer = with_body(StatusCode::OK, &body, &HeaderMap::new());
-        let told = answer.headers()[LAST_MODIFIED].to_str().unwrap();
-        let told = DateTime::parse_from_rfc2822(told).unwrap();
-        assert!(told <= Utc::now() && told.timestamp() >= now.timestamp());
+        let modified = answer.headers()[LAST_MODIFIED].to_str().unwrap();
+        let modified = DateTime::parse_from_rfc2822(modified).unwrap();
+        assert!(modified <= Utc::now() && modified.timestamp() >= now.timestamp());
 
         let age = |confirmed_at: &str| {
             let confirmed_at: DateTime<Utc> = confirmed_at.parse().unwrap();

@@ -33,8 +33,8 @@ fn rule_3_anything_but_an_array_is_rejected() {
         r#"[{"id":"\x"}]"#,
         "\u{feff}\u{feff}[]",
     ] {
-        let told = rejection(no_json.as_bytes());
-        assert!(told.starts_with("not JSON: "), "{no_json}: {told}");
+        let reason = rejection(no_json.as_bytes());
+        assert!(reason.starts_with("not JSON: "), "{no_json}: {reason}");
     }
     for blank in ["", " \r\n\t", "\u{feff}", "\u{feff} "] {
         assert_eq!(
@@ -99,23 +99,26 @@ fn rule_3_a_byte_order_mark_and_blanks_around_mean_nothing() {
 
 #[test]
 fn rule_3_a_record_that_cannot_be_used_is_set_aside_with_the_reason() {
-    let told = |item: &[u8]| set_aside(item).to_string();
-    assert_eq!(told(b"7"), "item 1 is a number, expected an object");
-    assert_eq!(told(b"[[{}]]"), "item 1 is an array, expected an object");
-    assert_eq!(told(br#""},{""#), "item 1 is a string, expected an object");
+    let reason = |item: &[u8]| set_aside(item).to_string();
+    assert_eq!(reason(b"7"), "item 1 is a number, expected an object");
+    assert_eq!(reason(b"[[{}]]"), "item 1 is an array, expected an object");
+    assert_eq!(
+        reason(br#""},{""#),
+        "item 1 is a string, expected an object"
+    );
     for id in ["null", "1.5", "\"\"", "[]", "{\"id\":\"a\"}", "true"] {
         assert_eq!(
-            told(format!(r#"{{"id":{id}}}"#).as_bytes()),
+            reason(format!(r#"{{"id":{id}}}"#).as_bytes()),
             "item 1 has no usable id: it must be a string or an integer"
         );
     }
-    assert_eq!(told(b"{}"), told(br#"{"id":null}"#));
+    assert_eq!(reason(b"{}"), reason(br#"{"id":null}"#));
     assert_eq!(
-        told(b"{\"id\":\"a\",\"name\":\"caf\xe9\"}"),
+        reason(b"{\"id\":\"a\",\"name\":\"caf\xe9\"}"),
         "item 1 holds bytes that are not UTF-8"
     );
     assert_eq!(
-        told(b"{\"id\":\"a\",\n\"name\":\"\\ud83d\"}"),
+        reason(b"{\"id\":\"a\",\n\"name\":\"\\ud83d\"}"),
         "item 1 holds text that cannot be stored, such as half of an emoji, at line 2 column 15 of it"
     );
 }
