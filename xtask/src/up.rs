@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -173,6 +174,12 @@ async fn build(release: bool, stop: &mut Stop) -> Result<Option<PathBuf>> {
         end(vec![Process { name, child }], stop).await;
         return Ok(None);
     };
+    // Ctrl-C reaches the build as well, and may end it before this process hears of it.
+    let stopped = [Signal::INT, Signal::HUP].map(|signal| Some(signal.as_raw()));
+    if stopped.contains(&status.signal()) {
+        say("stopping");
+        return Ok(None);
+    }
     ensure!(status.success(), "the build failed");
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or("target".into(), PathBuf::from);
     let profile = if release { "release" } else { "debug" };
