@@ -8,13 +8,13 @@ use humantime_serde::re::humantime;
 use serde::de::{Deserialize, Deserializer, Error};
 use shared::cache::CacheUrl;
 use shared::catalogue::Collection;
-use shared::config::{self, BaseUrl, Mistakes, Variable};
-use shared::telemetry::{Format, Level};
-use shared::tls::Authorities;
+use shared::service::config::{self, BaseUrl, Mistakes, Variable};
+use shared::service::telemetry::{Format, Level};
+use shared::service::tls::Authorities;
 
+use crate::cycle::FETCH_TIME;
 use crate::proxies;
 use crate::schedule::Schedule;
-use crate::sync::FETCH_TIME;
 
 /// The shortest time in which an upstream can answer.
 const SHORTEST_TIMEOUT: Duration = Duration::from_millis(10);

@@ -11,17 +11,17 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use futures_util::FutureExt;
-use shared::admin::{self, Order};
+use shared::service::admin::{self, Order};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
-use crate::advance::Trust;
+use crate::backoff::Backoff;
+use crate::commands::{self, Command};
+use crate::cycle::step::Trust;
+use crate::cycle::{Cycle, Heard, RENEWAL, Syncer};
 use crate::due::{Due, Moment};
-use crate::orders::{self, Command};
-use crate::patience::Patience;
 use crate::schedule::Schedule;
-use crate::sync::{Cycle, Heard, RENEWAL, Syncer};
 
 /// The time limit for a whole sync; fetching ends long before.
 const SYNC_TIME: Duration = Duration::from_secs(40);
@@ -87,7 +87,7 @@ pub async fn run(
 struct Daemon {
     syncer: Syncer,
     schedule: Schedule,
-    patience: Patience,
+    backoff: Backoff,
     /// The daemon ignores triggers before this time.
     due: Due,
     /// When to try again even if no trigger is due.
@@ -111,7 +111,7 @@ impl Daemon {
         Self {
             syncer,
             schedule,
-            patience: Patience::default(),
+            backoff: Backoff::default(),
             due: Due::at_once(Moment::now()),
             retry: None,
             cache_failures: 0,
@@ -184,7 +184,7 @@ impl Daemon {
         let Self {
             syncer,
             schedule,
-            patience,
+            backoff,
             due,
             ..
         } = self;
@@ -195,7 +195,7 @@ impl Daemon {
             last_heard = Some(heard);
             let (answered, asked_for) = (heard.answered, heard.asked_for);
             let now = Moment::now();
-            let attempt = patience.next_attempt(schedule, now.wall, answered, asked_for);
+            let attempt = backoff.next_attempt(schedule, now.wall, answered, asked_for);
             due.attempt(now, attempt);
             Some(attempt.at)
         });
@@ -245,7 +245,7 @@ impl Daemon {
             Ok(Ok(ids)) => {
                 let records: usize = ids.iter().map(|(_, ids)| ids.len()).sum();
                 tracing::info!(records, "withdrawn records removed by order");
-                Ok(orders::pruned(&ids))
+                Ok(commands::pruned(&ids))
             }
             Ok(Err(error)) => Err(format!("{error:#}")),
             Err(_) => Err(format!("no end within {SYNC_TIME:?}")),

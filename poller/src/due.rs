@@ -13,7 +13,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
-use crate::patience::Attempt;
+use crate::backoff::Attempt;
 
 /// How late a trigger may be by the steady clock before the daemon syncs without it. The scheduler
 /// can stop for ever after its process was suspended, and after a step back it waits for the old
@@ -104,7 +104,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::patience::Patience;
+    use crate::backoff::Backoff;
     use crate::schedule::Schedule;
 
     const HOUR: i64 = 3600;
@@ -186,7 +186,7 @@ mod tests {
         let mut clocks = Clocks::at("2026-11-23T20:00:00Z");
         let mut due = Due::at_once(clocks.now);
         let asked_for = Some(Duration::from_mins(10));
-        let attempt = Patience::default().next_attempt(&schedule, clocks.now.wall, true, asked_for);
+        let attempt = Backoff::default().next_attempt(&schedule, clocks.now.wall, true, asked_for);
         due.attempt(clocks.now, attempt);
         for step in [2 * HOUR, -5 * HOUR, 20 * HOUR] {
             clocks.step(step);
@@ -221,7 +221,7 @@ mod tests {
             let schedule: Schedule = "0 */10 * * * *".parse().unwrap();
             let mut clocks = Clocks::at("2026-11-23T20:00:00Z");
             let (start, mut due) = (clocks.now, Due::at_once(clocks.now));
-            let attempt = Patience::default().next_attempt(
+            let attempt = Backoff::default().next_attempt(
                 &schedule,
                 start.wall,
                 true,

@@ -7,13 +7,14 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use poller::advance::Trust;
 use poller::config::{Config, VARIABLES};
-use poller::sync::{Cycle, Syncer};
+use poller::cycle::report;
+use poller::cycle::step::Trust;
+use poller::cycle::{Cycle, Syncer};
 use poller::upstream::Upstream;
-use poller::{daemon, orders, report};
+use poller::{commands, daemon};
 use shared::cache::write::Writer;
-use shared::{admin, config, console, http, shutdown, telemetry, tls};
+use shared::service::{admin, config, console, http, shutdown, telemetry, tls};
 
 /// Syncs the Ghibli API into the cache, every minute, for ever.
 #[derive(Parser)]
@@ -71,8 +72,8 @@ async fn dispatch(command: &Command, config: Config) -> Result<ExitCode> {
         Command::Health => admin::check(config.admin_addr).map(|()| ExitCode::SUCCESS),
         Command::Run => Box::pin(run(config)).await.map(|()| ExitCode::SUCCESS),
         Command::Sync => Box::pin(sync(config, Trust::Suspicious)).await,
-        Command::Accept => Box::pin(order(config, orders::Command::Accept)).await,
-        Command::Prune => Box::pin(order(config, orders::Command::Prune)).await,
+        Command::Accept => Box::pin(order(config, commands::Command::Accept)).await,
+        Command::Prune => Box::pin(order(config, commands::Command::Prune)).await,
     }
 }
 
@@ -92,18 +93,21 @@ async fn run(config: Config) -> Result<()> {
 }
 
 /// Sends an order to the running poller, or carries it out here if no poller runs.
-async fn order(config: Config, command: orders::Command) -> Result<ExitCode> {
+async fn order(config: Config, command: commands::Command) -> Result<ExitCode> {
     if admin::is_answering(config.admin_addr) {
-        let done = orders::ask(config.admin_addr, command)?;
+        let done = commands::ask(config.admin_addr, command)?;
         return Ok(console::finish(done, ExitCode::SUCCESS));
     }
-    if command == orders::Command::Accept {
+    if command == commands::Command::Accept {
         return Box::pin(sync(config, Trust::Accepting)).await;
     }
     let mut syncer = syncer(&config)?;
     let pruned = syncer.prune().await;
     syncer.release().await;
-    Ok(console::finish(orders::pruned(&pruned?), ExitCode::SUCCESS))
+    Ok(console::finish(
+        commands::pruned(&pruned?),
+        ExitCode::SUCCESS,
+    ))
 }
 
 async fn sync(config: Config, trust: Trust) -> Result<ExitCode> {

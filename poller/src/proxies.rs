@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 
 use hyper_util::client::proxy::matcher::Matcher;
-use shared::config::Contradiction;
+use shared::service::config::Contradiction;
 use url::Url;
 
 const EXPECTED: &str = "expected http://, https://, socks5:// (names resolved here) or socks5h:// \

@@ -4,8 +4,9 @@
 //! found in data. Does not know snapshots or the cache.
 
 mod coding;
+mod excerpt;
 mod failure;
-mod seen;
+pub mod limits;
 
 use std::time::{Duration, SystemTime};
 
@@ -14,16 +15,15 @@ use bytes::Bytes;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, ETAG, HeaderMap, IF_NONE_MATCH, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, redirect};
 use shared::catalogue::{Answer, Collection};
-use shared::config::BaseUrl;
+use shared::service::config::BaseUrl;
 use tokio::time::timeout;
 
+pub use excerpt::Excerpt;
 pub use failure::{Failure, FetchError};
-pub use seen::Seen;
 
-use crate::limits;
 use coding::Decoder;
+use excerpt::EXCERPT_BYTES;
 use failure::NotFollowed;
-use seen::EXCERPT_BYTES;
 
 /// How long making a connection may take, name resolution and TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -57,7 +57,7 @@ pub enum Fetched {
         /// The validator for the next request.
         etag: Option<String>,
         /// What the answer looked like, for the report if it is rejected.
-        seen: Seen,
+        seen: Excerpt,
     },
 }
 
@@ -91,7 +91,7 @@ impl Upstream {
             // Longer than the minute between syncs, so that the next sync needs no handshake.
             .pool_idle_timeout(Duration::from_secs(90))
             .build()?;
-        let may_quote = seen::may_quote(&base);
+        let may_quote = excerpt::may_quote(&base);
         Ok(Self {
             client,
             base,
@@ -113,12 +113,12 @@ impl Upstream {
         collection: Collection,
         etag: Option<&str>,
     ) -> Result<Fetched, FetchError> {
-        let patience = ExponentialBuilder::default()
+        let backoff = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(200))
             .with_max_times(RETRIES)
             .with_jitter();
         (|| self.fetch_once(collection, etag))
-            .retry(patience)
+            .retry(backoff)
             .when(FetchError::is_retryable)
             .await
     }
@@ -141,7 +141,7 @@ impl Upstream {
         }
         let response = request.send().await;
         let response = response.map_err(|error| FetchError::of_request(&error, self.may_quote))?;
-        let seen = Seen::head(&response, &url, self.may_quote);
+        let seen = Excerpt::head(&response, &url, self.may_quote);
         let failure = match response.status() {
             StatusCode::OK => return read(response, seen).await,
             StatusCode::NOT_MODIFIED if etag.is_some() => return Ok(Fetched::NotModified),
@@ -159,7 +159,7 @@ impl Upstream {
 
 /// Reads a collection. Counts its decompressed bytes, because the declared length does not include
 /// them.
-async fn read(mut response: Response, seen: Seen) -> Result<Fetched, FetchError> {
+async fn read(mut response: Response, seen: Excerpt) -> Result<Fetched, FetchError> {
     let etag = text_of(response.headers(), &ETAG);
     let mut decoder = match Decoder::of(response.headers(), limits::MAX_BYTES) {
         Ok(decoder) => decoder,

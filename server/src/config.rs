@@ -8,9 +8,9 @@ use std::num::NonZeroU16;
 
 use serde::de::{Deserialize, Deserializer, Error};
 use shared::cache::CacheUrl;
-use shared::config::{self, BaseUrl, Contradiction, Mistakes, Variable};
-use shared::telemetry::{Format, Level};
-use shared::tls::Authorities;
+use shared::service::config::{self, BaseUrl, Contradiction, Mistakes, Variable};
+use shared::service::telemetry::{Format, Level};
+use shared::service::tls::Authorities;
 
 pub use cache_control::CacheControl;
 

@@ -20,7 +20,7 @@ use hyper::body::Body;
 use hyper::service::{Service, service_fn};
 use warp::reply::Reply;
 
-use crate::respond;
+use crate::http::respond;
 
 /// The service that answers in place of the readers.
 pub fn service<B: Body + Send + 'static>()

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use shared::cache::CacheError;
 use shared::cache::read::Reader;
-use shared::snapshot::Snapshot;
-use shared::status::Status;
+use shared::catalogue::snapshot::Snapshot;
+use shared::catalogue::status::Status;
 use tokio::sync::watch;
 
 /// What this reader knows.

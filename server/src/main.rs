@@ -10,11 +10,11 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use server::config::{Config, VARIABLES};
 use server::fallback;
 use server::follow::{self, Known};
+use server::http::routes::{self, Setup};
 use server::publish::{self, Published};
-use server::routes::{self, Setup};
 use shared::cache::read::Reader;
-use shared::http::Limits;
-use shared::{admin, config, console, http, shutdown, telemetry, tls};
+use shared::service::http::Limits;
+use shared::service::{admin, config, console, http, shutdown, telemetry, tls};
 use tokio::sync::watch;
 
 /// Serves the films and people of the Ghibli API from the cache, and nothing else.

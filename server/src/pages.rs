@@ -6,11 +6,11 @@
 use askama::Template;
 use chrono::SecondsFormat;
 use serde_json::Value;
+use shared::catalogue::snapshot::{Snapshot, Source};
 use shared::catalogue::{Collection, Record};
-use shared::snapshot::{Snapshot, Source};
 
-use crate::relations::{Party, are_related};
 use crate::render::Body;
+use crate::render::relations::{Party, are_related};
 
 /// The only stylesheet.
 pub const STYLE: &str = include_str!("../templates/style.css");

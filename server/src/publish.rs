@@ -5,19 +5,19 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use arc_swap::ArcSwapOption;
-use shared::status::Status;
+use shared::catalogue::status::Status;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
 use crate::follow::Known;
 use crate::pages;
-use crate::render::{Body, Links, Site};
+use crate::render::{Body, Links, RenderedCatalogue};
 
 /// Everything that the answer to a request may need.
 #[derive(Clone, Debug)]
 pub struct View {
     /// The JSON bodies.
-    pub site: Arc<Site>,
+    pub site: Arc<RenderedCatalogue>,
     /// `/movies`.
     pub movies: Body,
     /// What the last syncs did.
@@ -56,7 +56,7 @@ pub async fn run(
             earlier => {
                 let (links, prefix) = (links.clone(), prefix.clone());
                 let rendered = spawn_blocking(move || View {
-                    site: Arc::new(Site::render(
+                    site: Arc::new(RenderedCatalogue::render(
                         &snapshot,
                         &links,
                         earlier.as_ref().map(|view| &*view.site),

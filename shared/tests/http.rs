@@ -14,7 +14,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming};
 use hyper::service::service_fn;
-use shared::http::{Limits, listen, serve};
+use shared::service::http::{Limits, listen, serve};
 use testkit::attack::usage::unsent;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

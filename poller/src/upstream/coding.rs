@@ -6,7 +6,7 @@ use brotli::DecompressorWriter;
 use flate2::write::GzDecoder;
 use reqwest::header::{CONTENT_ENCODING, HeaderMap};
 
-use crate::limits::Exceeded;
+use crate::upstream::limits::Exceeded;
 
 /// The codings to ask for, as in `Accept-Encoding`.
 pub(super) const ACCEPTED: &str = "gzip, br";

@@ -7,9 +7,9 @@ use std::time::Duration;
 use reqwest::Url;
 use shared::catalogue::Rejection;
 
-use super::seen::Seen;
-use crate::limits::Exceeded;
+use super::excerpt::Excerpt;
 use crate::printable::printable;
+use crate::upstream::limits::Exceeded;
 
 /// How many characters of a library's message to show. Certificates contain names that anybody may
 /// have chosen.
@@ -21,7 +21,7 @@ pub struct FetchError {
     /// What happened.
     pub failure: Failure,
     /// The answer, if there was one.
-    pub seen: Option<Seen>,
+    pub seen: Option<Excerpt>,
 }
 
 /// What happened instead of a usable answer.
@@ -76,7 +76,7 @@ pub(super) struct NotFollowed {
 
 impl Failure {
     /// Adds what the answer looked like.
-    pub(super) const fn in_answer(self, seen: Seen) -> FetchError {
+    pub(super) const fn in_answer(self, seen: Excerpt) -> FetchError {
         FetchError {
             failure: self,
             seen: Some(seen),
@@ -135,7 +135,7 @@ impl FetchError {
             } else {
                 Failure::RedirectedTooOften
             };
-            return failure.in_answer(Seen::redirect(redirect.status, &redirect.to, may_quote));
+            return failure.in_answer(Excerpt::redirect(redirect.status, &redirect.to, may_quote));
         }
         let failure = if error.is_redirect() {
             Failure::RedirectedAway

@@ -35,12 +35,13 @@
 mod condition;
 mod error;
 mod js;
+mod meaning;
 mod order;
 mod page;
 mod params;
 mod path;
 mod pattern;
-mod read;
+pub(crate) mod pool;
 mod relation;
 mod tree;
 mod units;
@@ -90,10 +91,10 @@ impl Plan {
     pub fn parse(raw: &str) -> Result<Self, BadQuery> {
         let mut plan = Self::default();
         let params = plan.read_common(raw)?;
-        plan.limit = read::limit(raw)?;
-        plan.text = read::full_text(params.get("q"))?;
-        plan.conditions = read::conditions(&params)?;
-        plan.order = read::order(&params)?;
+        plan.limit = meaning::limit(raw)?;
+        plan.text = meaning::full_text(params.get("q"))?;
+        plan.conditions = meaning::conditions(&params)?;
+        plan.order = meaning::order(&params)?;
         plan.slice = Slice::parse(&params)?;
         Ok(plan)
     }
@@ -118,9 +119,9 @@ impl Plan {
         }
         raw.clone_into(&mut self.raw);
         let params = params::parse(raw);
-        self.fields = read::fields(raw)?;
-        self.callback = read::callback(params.get("callback"))?;
-        self.embeds = read::embeds(&params);
+        self.fields = meaning::fields(raw)?;
+        self.callback = meaning::callback(params.get("callback"))?;
+        self.embeds = meaning::embeds(&params);
         Ok(params)
     }
 

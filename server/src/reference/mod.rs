@@ -3,12 +3,12 @@
 //!
 //! Pure. Knows the document's structure, not its content.
 
-mod read;
+mod openapi;
 
 use askama::Template;
 use serde_json::Value;
 
-use self::read::{Reader, entries, prose, text};
+use self::openapi::{Reader, entries, prose, text};
 use crate::render::{Body, JSON, pretty};
 
 /// `testkit/tests/reference` checks it against running servers.

@@ -1,8 +1,8 @@
 //! Where links in the data point (serving rule 7).
 
 use serde_json::{Map, Value};
+use shared::catalogue::snapshot::Snapshot;
 use shared::catalogue::{Collection, Record};
-use shared::snapshot::Snapshot;
 
 /// The hosts that the API has had over the years. Existing data contains all of them.
 const KNOWN_HOSTS: [&str; 4] = [

@@ -5,14 +5,15 @@
 
 mod body;
 mod links;
+pub(crate) mod relations;
 
 use std::collections::HashMap;
 
 use serde_json::{Map, Value};
+use shared::catalogue::snapshot::Snapshot;
 use shared::catalogue::{Collection, PerCollection};
-use shared::snapshot::Snapshot;
 
-use crate::relations::{Party, are_related, target};
+use relations::{Party, are_related, target};
 
 use links::Rewriting;
 
@@ -24,28 +25,28 @@ pub const JSON: &str = "application/json; charset=utf-8";
 
 /// The JSON side of the mirror for one generation.
 #[derive(Debug)]
-pub struct Site {
+pub struct RenderedCatalogue {
     /// The snapshot's generation.
     pub generation: u64,
     /// The five collections.
-    pub shelves: PerCollection<Shelf>,
+    pub shelves: PerCollection<RenderedCollection>,
     /// All five as one object.
     pub db: Body,
 }
 
 /// One collection.
 #[derive(Debug)]
-pub struct Shelf {
+pub struct RenderedCollection {
     /// All its records as one array.
     pub body: Body,
     /// The records in order.
-    pub items: Vec<Item>,
+    pub items: Vec<RenderedRecord>,
     positions: HashMap<String, usize>,
 }
 
 /// One record, with its links rewritten.
 #[derive(Debug)]
-pub struct Item {
+pub struct RenderedRecord {
     /// The record's id.
     pub id: String,
     /// The record's fields.
@@ -54,14 +55,14 @@ pub struct Item {
     pub body: Body,
 }
 
-impl Site {
+impl RenderedCatalogue {
     /// Renders a snapshot. Reuses unchanged bodies of an earlier site, because compressing all of
     /// them takes a fifth of a second. Do not call it on the request path.
     pub fn render(snapshot: &Snapshot, links: &Links, earlier: Option<&Self>) -> Self {
         let links = links.of(snapshot);
         let shelves = PerCollection::from_fn(|collection| {
             let earlier = earlier.map(|site| &site.shelves[collection]);
-            Shelf::render(snapshot, collection, &links, earlier)
+            RenderedCollection::render(snapshot, collection, &links, earlier)
         });
         let all: Map<_, _> = shelves
             .iter()
@@ -92,7 +93,7 @@ impl Site {
     pub fn related<'a>(
         &'a self,
         from: Collection,
-        item: &'a Item,
+        item: &'a RenderedRecord,
         to: Collection,
     ) -> impl Iterator<Item = &'a Map<String, Value>> {
         let item = item.party(from);
@@ -103,7 +104,7 @@ impl Site {
     }
 }
 
-impl Shelf {
+impl RenderedCollection {
     fn render(
         snapshot: &Snapshot,
         collection: Collection,
@@ -120,7 +121,7 @@ impl Shelf {
                 let body = json(&fields, earlier.map(|item| &item.body));
                 let changed_at = held.known.changed_at(record.id()).unwrap_or(held.as_of);
                 let body = body.modified_at(changed_at);
-                Item {
+                RenderedRecord {
                     id: record.id().to_owned(),
                     fields,
                     body,
@@ -138,7 +139,7 @@ impl Shelf {
     }
 
     /// A record by its id.
-    pub fn item(&self, id: &str) -> Option<&Item> {
+    pub fn item(&self, id: &str) -> Option<&RenderedRecord> {
         self.positions
             .get(id)
             .map(|position| &self.items[*position])
@@ -150,7 +151,7 @@ impl Shelf {
     }
 }
 
-impl Item {
+impl RenderedRecord {
     fn party(&self, collection: Collection) -> Party<'_> {
         Party {
             collection,

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::CacheError;
-use crate::snapshot::MAX_BYTES;
+use crate::catalogue::snapshot::MAX_BYTES;
 
 /// How long an operation may take, including the wait for an earlier one that hangs. A working disk
 /// needs milliseconds; a busy one sometimes needs a second for an fsync.

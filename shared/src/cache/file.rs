@@ -12,8 +12,8 @@ use std::time::Duration;
 use super::disk::{Disk, load, lock, replace};
 use super::write::Commit;
 use super::{CacheError, Stored, snapshot_from, snapshot_to, status_from};
-use crate::snapshot::Snapshot;
-use crate::status::Status;
+use crate::catalogue::snapshot::Snapshot;
+use crate::catalogue::status::Status;
 
 const SNAPSHOT: &str = "snapshot.json";
 const STATUS: &str = "status.json";

@@ -26,8 +26,8 @@ pub mod write;
 )]
 mod write;
 
-use crate::snapshot::{MAX_BYTES, Snapshot, Unreadable};
-use crate::status::Status;
+use crate::catalogue::snapshot::{MAX_BYTES, Snapshot, Unreadable};
+use crate::catalogue::status::Status;
 
 pub use self::url::{CacheUrl, RedisUrl};
 

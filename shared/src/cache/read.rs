@@ -3,8 +3,8 @@
 //! Never writes, whatever the cache. On Redis it needs `GET`, `SUBSCRIBE` and `PING`.
 
 use super::{CacheError, CacheUrl, file, redis};
-use crate::snapshot::Snapshot;
-use crate::status::Status;
+use crate::catalogue::snapshot::Snapshot;
+use crate::catalogue::status::Status;
 
 /// A reader of one cache.
 #[derive(Debug)]

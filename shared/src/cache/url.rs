@@ -21,8 +21,8 @@ use serde::Deserialize;
 use tokio::sync::Semaphore;
 use url::Host;
 
-use crate::config::{self, Contradiction};
-use crate::tls::Authorities;
+use crate::service::config::{self, Contradiction};
+use crate::service::tls::Authorities;
 
 const REDIS_PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;

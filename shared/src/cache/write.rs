@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use super::{CacheError, CacheUrl, Stored, file, redis};
-use crate::snapshot::Snapshot;
-use crate::status::Status;
+use crate::catalogue::snapshot::Snapshot;
+use crate::catalogue::status::Status;
 
 /// A writer to one cache.
 #[derive(Debug)]

@@ -1,10 +1,22 @@
-//! The catalogue's terms: collections, records, and which upstream answers are acceptable.
+//! The domain: what the mirror knows.
+//!
+//! | module | owns |
+//! |---|---|
+//! | this one | collections and records |
+//! | `parse` | which upstream answers and records are acceptable |
+//! | `merge` | what an accepted answer changes; what is suspicious |
+//! | [`snapshot`] | everything the mirror knows, as one immutable document |
+//! | [`lineage`] | which commits a snapshot builds on |
+//! | [`status`] | what the last syncs did |
 //!
 //! Pure: no I/O, no clock, no globals. Interprets nothing of a record but its `id`; everything else
 //! leaves the mirror as the upstream sent it.
 
-mod answer;
+pub mod lineage;
 mod merge;
+mod parse;
+pub mod snapshot;
+pub mod status;
 
 use std::fmt;
 use std::ops::{Index, IndexMut};
@@ -13,8 +25,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use answer::{Answer, Flaw, Rejection, SetAside};
 pub use merge::{Changes, Records, Suspicion, Update};
+pub use parse::{Answer, Flaw, Rejection, SetAside};
 
 /// One of the upstream's five collections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -10,10 +10,10 @@ use chrono::{DateTime, Utc};
 use shared::cache::read::Reader;
 use shared::cache::write::{Commit, Writer};
 use shared::cache::{CacheError, CacheUrl};
+use shared::catalogue::lineage::Lineage;
+use shared::catalogue::snapshot::{FORMAT, Held, MAX_BYTES, Snapshot, Source};
+use shared::catalogue::status::{Confirmation, Status};
 use shared::catalogue::{Answer, Collection, PerCollection, Records};
-use shared::lineage::Lineage;
-use shared::snapshot::{FORMAT, Held, MAX_BYTES, Snapshot, Source};
-use shared::status::{Confirmation, Status};
 
 const LEASE: Duration = Duration::from_secs(30);
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use shared::cache::CacheError;
 use shared::cache::CacheUrl;
 use shared::cache::read::Reader;
-use shared::tls::{Authorities, install_provider};
+use shared::service::tls::{Authorities, install_provider};
 use testkit::proxy::Proxy;
 use testkit::redis::{Certificates, Cluster, Failover, Redis};
 use testkit::{eventually, free_port};

@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use poller::advance::{Outcome, Result, Step, Trust, advance};
+use poller::cycle::step::{Outcome, Result, Step, Trust, advance};
 use serde_json::Value;
+use shared::catalogue::lineage::Lineage;
+use shared::catalogue::snapshot::{FORMAT, Held, Snapshot, Source};
 use shared::catalogue::{Answer, Collection, PerCollection, Record, Records};
-use shared::lineage::Lineage;
-use shared::snapshot::{FORMAT, Held, Snapshot, Source};
 
 const UPSTREAM: &str = "https://upstream.example";
 

@@ -14,12 +14,12 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::service::Service;
-use poller::advance::{Outcome, Trust, advance, built_in};
+use poller::cycle::step::{Outcome, Trust, advance, built_in};
 use serde_json::Value;
 use server::follow::Known;
+use server::http::routes::{self, Setup};
 use server::publish::{self, Published};
 use server::render::Links;
-use server::routes::{self, Setup};
 use shared::catalogue::{Answer, PerCollection};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;

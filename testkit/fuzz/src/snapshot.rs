@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 
-use poller::advance::{Outcome, Trust, advance};
-use poller::restore::{knows, restore};
+use poller::cycle::restore::{knows, restore};
+use poller::cycle::step::{Outcome, Trust, advance};
 use server::pages;
-use server::render::{Links, Site};
+use server::render::{Links, RenderedCatalogue};
+use shared::catalogue::snapshot::{FORMAT, LAST_GENERATION, Snapshot, Source, Unreadable};
+use shared::catalogue::status::Status;
 use shared::catalogue::{Answer, Collection, PerCollection, Record};
-use shared::snapshot::{FORMAT, LAST_GENERATION, Snapshot, Source, Unreadable};
-use shared::status::Status;
 
 /// The check ignores longer inputs: they take longer to render and show nothing new.
 const LONGEST: usize = 64 << 10;
@@ -110,8 +110,8 @@ fn is_joined(one: &Snapshot, two: &Snapshot) {
 /// Renders without a panic, each record under its id, and a second time to the same bytes.
 fn renders(snapshot: &Snapshot) {
     let links = Links::To("https://mirror.example".into());
-    let site = Site::render(snapshot, &links, None);
-    let again = Site::render(snapshot, &Links::Verbatim, Some(&site));
+    let site = RenderedCatalogue::render(snapshot, &links, None);
+    let again = RenderedCatalogue::render(snapshot, &Links::Verbatim, Some(&site));
     for collection in Collection::ALL {
         for record in snapshot.records(collection) {
             let item = site.shelves[collection].item(record.id());

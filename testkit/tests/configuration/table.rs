@@ -400,7 +400,7 @@ fn every_variable_stands_in_the_table_above() {
 #[test]
 fn help_has_every_variable_within_eighty_columns() {
     for table in [poller::config::VARIABLES, server::config::VARIABLES] {
-        let help = shared::config::help(table);
+        let help = shared::service::config::help(table);
         for line in help.lines() {
             assert!(line.chars().count() <= 80, "{line}");
         }

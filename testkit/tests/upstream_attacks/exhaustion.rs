@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use poller::limits::{MAX_BYTES, MAX_VALUES};
+use poller::upstream::limits::{MAX_BYTES, MAX_VALUES};
 use serde_json::{Value, json};
 use testkit::client::get;
 use testkit::process::{Process, Server};

@@ -9,8 +9,8 @@ use tokio::time::{sleep, timeout};
 
 use super::{CHANGED, COMMAND_TIMEOUT, CONNECT_TIMEOUT, Link, SNAPSHOT, STATUS, within};
 use crate::cache::{CacheError, RedisUrl, snapshot_from, status_from};
-use crate::snapshot::Snapshot;
-use crate::status::Status;
+use crate::catalogue::snapshot::Snapshot;
+use crate::catalogue::status::Status;
 
 /// Notices can get lost; a reader reads this often without one.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);

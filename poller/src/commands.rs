@@ -5,8 +5,8 @@
 
 use std::fmt::Write as _;
 
-use shared::admin::{self, Order};
 use shared::catalogue::PerCollection;
+use shared::service::admin::{self, Order};
 
 /// Something that only a person may decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use shared::catalogue::{Collection, PerCollection};
 use tokio::time::timeout;
 
-use crate::advance;
+use crate::cycle::step;
 use crate::upstream::{Failure, FetchError, Fetched, Upstream};
 
 /// How long fetching may take, retries included.
@@ -63,12 +63,12 @@ pub struct Heard {
 }
 
 /// What one collection's answer means for the snapshot.
-pub(super) fn outcome(fetched: Result<Fetched, FetchError>) -> advance::Outcome {
+pub(super) fn outcome(fetched: Result<Fetched, FetchError>) -> step::Outcome {
     match fetched {
-        Ok(Fetched::NotModified) => advance::Outcome::NotModified,
-        Ok(Fetched::Sent { answer, etag, .. }) => advance::Outcome::Sent { answer, etag },
-        Err(error) if error.is_rejection() => advance::Outcome::Rejected(error.to_string()),
-        Err(error) => advance::Outcome::Failed(error.to_string()),
+        Ok(Fetched::NotModified) => step::Outcome::NotModified,
+        Ok(Fetched::Sent { answer, etag, .. }) => step::Outcome::Sent { answer, etag },
+        Err(error) if error.is_rejection() => step::Outcome::Rejected(error.to_string()),
+        Err(error) => step::Outcome::Failed(error.to_string()),
     }
 }
 

@@ -9,7 +9,7 @@ use shared::catalogue::Collection;
 
 /// What the relations need to know of a record.
 #[derive(Clone, Copy, Debug)]
-pub struct Party<'a> {
+pub(crate) struct Party<'a> {
     /// The record's collection.
     pub collection: Collection,
     /// The record's id.
@@ -19,7 +19,7 @@ pub struct Party<'a> {
 }
 
 /// The record that a link in the data points to: `https://any.host/any/path/people/{id}`.
-pub fn target(link: &str) -> Option<(Collection, &str)> {
+pub(crate) fn target(link: &str) -> Option<(Collection, &str)> {
     let (_scheme, rest) = link.split_once("://")?;
     let (_host, path) = rest.split_once('/')?;
     let (parents, id) = path.strip_suffix('/').unwrap_or(path).rsplit_once('/')?;
@@ -28,7 +28,7 @@ pub fn target(link: &str) -> Option<(Collection, &str)> {
 }
 
 /// Whether either of two records links to the other.
-pub fn are_related(one: Party<'_>, other: Party<'_>) -> bool {
+pub(crate) fn are_related(one: Party<'_>, other: Party<'_>) -> bool {
     links_to(one, other) || links_to(other, one)
 }
 

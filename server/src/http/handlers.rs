@@ -11,12 +11,12 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 use shared::catalogue::Collection;
 
+use crate::http::respond;
+use crate::http::routes::Setup;
 use crate::publish::View;
 use crate::query::{BadQuery, Pages, Plan, Selection};
 use crate::reference::Reference;
-use crate::render::{Body, Item, JSON, pretty};
-use crate::respond;
-use crate::routes::Setup;
+use crate::render::{Body, JSON, RenderedRecord, pretty};
 
 /// The content type of JSONP (`?callback=`), as the upstream sends it.
 const JSONP: &str = "text/javascript; charset=utf-8";
@@ -118,7 +118,7 @@ impl Context {
         &self,
         collection: Collection,
         id: &str,
-        answer: impl FnOnce(&View, &Item) -> Result<Response<Bytes>, BadQuery>,
+        answer: impl FnOnce(&View, &RenderedRecord) -> Result<Response<Bytes>, BadQuery>,
     ) -> Response<Bytes> {
         let id = match decode(id) {
             Ok(id) => id,

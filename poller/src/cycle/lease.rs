@@ -6,11 +6,11 @@ use std::time::Duration;
 use shared::cache::write::Writer;
 use shared::cache::{CacheError, Stored};
 use shared::catalogue::Collection;
-use shared::snapshot::Snapshot;
+use shared::catalogue::snapshot::Snapshot;
 use tokio::time::{Instant, sleep};
 
 use super::Syncer;
-use crate::restore::knows;
+use crate::cycle::restore::knows;
 
 /// How long the lease lasts without renewal, and so how long a standby waits for a dead leader.
 pub const LEASE_TIME: Duration = Duration::from_secs(15);

@@ -4,10 +4,10 @@
 //! collection in several forms. Pure: no I/O and no clock.
 
 use chrono::{DateTime, Utc};
+use shared::catalogue::snapshot::Snapshot;
 use shared::catalogue::{Collection, PerCollection};
-use shared::snapshot::Snapshot;
 
-use crate::advance::{Outcome, Result as Taken, Step, Trust, advance};
+use crate::cycle::step::{Outcome, Result as Taken, Step, Trust, advance};
 
 /// The largest collection, in bytes of JSON after decompression: thirty times the upstream's
 /// largest.
@@ -99,7 +99,7 @@ mod tests {
     use shared::catalogue::Answer;
 
     use super::*;
-    use crate::advance::built_in;
+    use crate::cycle::step::built_in;
 
     #[test]
     fn values_are_counted_outside_of_texts() {
@@ -165,7 +165,7 @@ mod tests {
         );
 
         // After the withdrawn records are removed, there is room again.
-        let pruned = crate::advance::prune(&snapshot, DateTime::UNIX_EPOCH)
+        let pruned = crate::cycle::step::prune(&snapshot, DateTime::UNIX_EPOCH)
             .unwrap()
             .0;
         assert_eq!(step_from(&pruned, sync).results.films.reason(), None);

@@ -29,21 +29,21 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Body as RequestBody;
 use hyper::service::Service;
 use shared::catalogue::Collection;
-use shared::http::Malformed;
+use shared::service::http::Malformed;
 use tower_service::Service as _;
 use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::path::FullPath;
 use warp::reply::Reply;
 
-use crate::answer::Context;
 use crate::config::prefix;
-use crate::desk::{Busy, Desk};
+use crate::http::handlers::Context;
+use crate::http::respond;
 use crate::pages::{ICON, STYLE};
 use crate::publish::Published;
+use crate::query::pool::{Busy, QueryPool};
 use crate::reference::Reference;
 use crate::render::Body;
-use crate::respond;
 
 /// The settings of this server that every answer needs.
 #[derive(Clone, Debug)]
@@ -194,7 +194,7 @@ fn table(context: &BoxedFilter<(Context,)>, setup: &Setup) -> Vec<Route> {
     let param = || warp::path::param::<String>();
     let collection = || warp::path::param::<Collection>();
 
-    let desk = Desk::new();
+    let desk = QueryPool::new();
     let all = collection().and(end()).and(context()).then({
         let desk = desk.clone();
         move |from, context: Context| answer(desk.clone(), context, move |it| it.collection(from))
@@ -247,7 +247,7 @@ fn table(context: &BoxedFilter<(Context,)>, setup: &Setup) -> Vec<Route> {
 
 /// Answers at once from a rendered body, or computes the answer to a query at the desk.
 async fn answer(
-    desk: Desk,
+    desk: QueryPool,
     context: Context,
     answer: impl FnOnce(&Context) -> Response<Bytes> + Send + 'static,
 ) -> Response<Bytes> {
@@ -327,7 +327,7 @@ mod tests {
         let table = table(&context, &setup).into_iter().map(|(path, _)| path);
         let mut served: Vec<_> = table.filter(|path| !UNDOCUMENTED.contains(path)).collect();
         let document: serde_json::Value =
-            serde_json::from_str(include_str!("../openapi.json")).unwrap();
+            serde_json::from_str(include_str!("../../openapi.json")).unwrap();
         let paths = document["paths"].as_object().unwrap();
         let mut documented: Vec<_> = paths.keys().map(String::as_str).collect();
         served.sort_unstable();

@@ -17,7 +17,7 @@ const MOST_ASKED_FOR: Duration = Duration::from_hours(1);
 
 /// What the last cycles show about the upstream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Patience {
+pub struct Backoff {
     silent_cycles: u32,
 }
 
@@ -30,7 +30,7 @@ pub struct Attempt {
     pub wait: Duration,
 }
 
-impl Patience {
+impl Backoff {
     /// Notes the result of a cycle: whether anything answered, and how long the upstream asked to
     /// be left alone. Returns when the next cycle is due: by the schedule, but not before the wait
     /// is over.
@@ -83,10 +83,10 @@ mod tests {
 
     /// The waits, in seconds, between cycles with the given results.
     fn waits(cycles: &[(bool, Option<u64>)]) -> Vec<i64> {
-        let (schedule, mut patience, mut now) = (Schedule::default(), Patience::default(), at(0));
+        let (schedule, mut backoff, mut now) = (Schedule::default(), Backoff::default(), at(0));
         let wait = |&(answered, asked_for): &(bool, Option<u64>)| {
             let asked_for = asked_for.map(Duration::from_secs);
-            let next = patience.next_attempt(&schedule, now, answered, asked_for);
+            let next = backoff.next_attempt(&schedule, now, answered, asked_for);
             assert!(now + next.wait <= next.at, "{next:?}");
             let wait = (next.at - now).num_seconds();
             now = next.at;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use reqwest::Response;
 use reqwest::header::{CONTENT_TYPE, HeaderValue, LOCATION};
-use shared::config::BaseUrl;
+use shared::service::config::BaseUrl;
 use url::Url;
 
 use crate::printable::printable;
@@ -22,12 +22,12 @@ pub(super) const EXCERPT_BYTES: usize = 4 << 10;
 /// upstream's own text. It is left out if the request carried a password, because an upstream may
 /// repeat the password in forms that the poller could not recognise.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct Excerpt {
     status: u16,
     quotes: Option<Vec<String>>,
 }
 
-impl Seen {
+impl Excerpt {
     /// What is known before the body arrives.
     pub(super) fn head(response: &Response, asked: &Url, may_quote: bool) -> Self {
         let header = |name| {
@@ -75,7 +75,7 @@ impl Seen {
     }
 }
 
-impl fmt::Display for Seen {
+impl fmt::Display for Excerpt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "status {}, {}", self.status, self.quotes())
     }

@@ -1,10 +1,10 @@
 use proptest::prelude::*;
 use serde_json::json;
 use shared::catalogue::Answer;
-use shared::lineage::Lineage;
+use shared::catalogue::lineage::Lineage;
 
 use super::*;
-use crate::advance::{Outcome, Trust, advance, built_in, prune};
+use crate::cycle::step::{Outcome, Trust, advance, built_in, prune};
 
 const UPSTREAM: &str = "https://ghibliapi.example";
 

@@ -6,8 +6,8 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
+use shared::catalogue::snapshot::{Held, Release, Snapshot, Source};
 use shared::catalogue::{Collection, PerCollection, Record};
-use shared::snapshot::{Held, Release, Snapshot, Source};
 
 /// Whether a cache has everything that a poller remembers.
 pub fn knows(stored: Option<&Snapshot>, memory: Option<&Snapshot>) -> bool {

@@ -28,7 +28,7 @@ use hyper::service::service_fn;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::http::{Limits, Malformed, serve};
+use crate::service::http::{Limits, Malformed, serve};
 
 /// The answer to `/readyz`: `Ok`, or what is missing.
 pub type Readiness = Result<(), String>;

@@ -4,10 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use shared::catalogue::snapshot::{Release, Source};
 use shared::catalogue::{Collection, PerCollection, SetAside};
-use shared::snapshot::{Release, Source};
 
-use crate::advance::Result;
+use crate::cycle::step::Result;
 use crate::printable::printable;
 
 /// How many unusable records the log names, per collection and cycle.

@@ -10,9 +10,9 @@ use http::header::{
     IF_NONE_MATCH, LAST_MODIFIED, LOCATION, RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
-use shared::status::Status;
+use shared::catalogue::status::Status;
 
-use crate::policy;
+use crate::http::security_headers;
 use crate::query::BadQuery;
 use crate::render::Body;
 
@@ -50,7 +50,7 @@ pub fn with_body(status: StatusCode, body: &Body, request: &HeaderMap) -> Respon
         // from this machine's clock (RFC 9110, section 8.8.2.1).
         headers.insert(LAST_MODIFIED, http_date(moment.min(Utc::now())));
     }
-    policy::protect(headers, body.content_type);
+    security_headers::protect(headers, body.content_type);
     if known {
         return response;
     }
@@ -301,8 +301,8 @@ fn list<'a>(
 #[cfg(test)]
 mod tests {
     use shared::catalogue::PerCollection;
-    use shared::snapshot::FORMAT;
-    use shared::status::Confirmation;
+    use shared::catalogue::snapshot::FORMAT;
+    use shared::catalogue::status::Confirmation;
 
     use super::*;
 

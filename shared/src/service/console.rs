@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
-use crate::telemetry;
+use crate::service::telemetry;
 
 /// The exit status of a program that `SIGPIPE` ends, as for every Unix tool.
 const BROKEN_PIPE: u8 = 128 + 13;

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::PerCollection;
-use crate::snapshot::{FORMAT, Unreadable, read};
+use crate::catalogue::snapshot::{FORMAT, Unreadable, read};
 
 /// The results of the last syncs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// Runs computations on half of the cores at most; the other half stays free for everything else.
 #[derive(Clone, Debug)]
-pub(crate) struct Desk {
+pub(crate) struct QueryPool {
     seats: Arc<Semaphore>,
     /// How long a caller waits for its turn.
     patience: Duration,
@@ -28,7 +28,7 @@ pub(crate) struct Desk {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Busy;
 
-impl Desk {
+impl QueryPool {
     pub(crate) fn new() -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
         Self {
@@ -74,7 +74,7 @@ mod tests {
 
     #[tokio::test]
     async fn computations_wait_for_each_other_and_not_for_ever_nor_for_who_went_away() {
-        let desk = Desk {
+        let desk = QueryPool {
             seats: Arc::new(Semaphore::new(1)),
             patience: Duration::from_millis(100),
         };

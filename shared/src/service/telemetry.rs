@@ -21,7 +21,7 @@ use tracing_subscriber::fmt::time::ChronoUtc;
 pub use level::Level;
 use queue::Queue;
 
-use crate::console;
+use crate::service::console;
 
 /// How long a process waits at its end for its last lines to be written.
 const LAST_LINES: Duration = Duration::from_secs(1);

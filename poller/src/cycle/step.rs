@@ -5,9 +5,9 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
+use shared::catalogue::lineage::Lineage;
+use shared::catalogue::snapshot::{FORMAT, Held, Release, Snapshot, Source};
 use shared::catalogue::{Answer, Changes, Collection, PerCollection, Records, SetAside};
-use shared::lineage::Lineage;
-use shared::snapshot::{FORMAT, Held, Release, Snapshot, Source};
 
 use crate::builtin;
 

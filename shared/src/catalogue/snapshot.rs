@@ -6,8 +6,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::catalogue::lineage::Lineage;
 use crate::catalogue::{Collection, PerCollection, Record, Records};
-use crate::lineage::Lineage;
 
 /// The version of the format that this build writes, and the newest it can read.
 pub const FORMAT: u32 = 1;

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
+use shared::catalogue::status::Status;
 use shared::catalogue::{PerCollection, SetAside};
-use shared::status::Status;
 
 use super::{Found, Syncer};
-use crate::advance::Step;
+use crate::cycle::step::Step;
 
 impl Syncer {
     /// The validators to send. None for a collection with unusable records that this poller has

@@ -1,32 +1,35 @@
 //! One cycle: take the lease, read the cache, fetch five collections, advance, commit.
 //!
-//! [`Syncer::sync_once`] does one and reports on it. The daemon decides when to do the next; `lead`
+//! [`Syncer::sync_once`] does one and reports on it. The daemon decides when to do the next; `lease`
 //! decides which poller may do it.
 
-mod aside;
-mod ask;
-mod lead;
+mod fetch;
+mod lease;
+pub mod report;
+pub mod restore;
+mod set_aside;
+pub mod step;
 
 use std::time::Duration;
 
 use anyhow::{Context, Result as Anyhow, bail};
 use chrono::{DateTime, SubsecRound, Utc};
 use shared::cache::write::{Commit, Writer};
+use shared::catalogue::snapshot::{FORMAT, Release, Snapshot};
+use shared::catalogue::status::{Confirmation, Status};
 use shared::catalogue::{Collection, PerCollection, SetAside};
-use shared::snapshot::{FORMAT, Release, Snapshot};
-use shared::status::{Confirmation, Status};
 use tokio::time::Instant;
 
-pub use ask::{FETCH_TIME, Heard};
-pub use lead::{LEASE_TIME, RENEWAL};
+pub use fetch::{FETCH_TIME, Heard};
+pub use lease::{LEASE_TIME, RENEWAL};
 
-use crate::advance::{self, Step, Trust};
-use crate::limits;
-use crate::report::{Outcome, Report};
-use crate::restore::{knows, restore, without_validators};
+use crate::cycle::report::{Outcome, Report};
+use crate::cycle::restore::{knows, restore, without_validators};
 use crate::upstream::Upstream;
-use ask::{fetch, outcome, seen};
-use lead::hold;
+use crate::upstream::limits;
+use fetch::{fetch, outcome, seen};
+use lease::hold;
+use step::{Step, Trust};
 
 /// Does syncs, and remembers what the last one committed.
 #[derive(Debug)]
@@ -85,7 +88,7 @@ impl Syncer {
             .status
             .filter(|_| found.is_stored)
             .context("nothing has been synced yet, so there is nothing to prune")?;
-        let Some((mut after, pruned)) = advance::prune(&found.snapshot, at) else {
+        let Some((mut after, pruned)) = step::prune(&found.snapshot, at) else {
             return Ok(PerCollection::default());
         };
         after.lineage.sign(self.writer.holder(), after.generation);
@@ -140,7 +143,7 @@ impl Syncer {
         let outcomes = fetched.map(outcome);
         let mut step = limits::advance_within(before, &upstream, outcomes, trust, finished_at);
         for collection in Collection::ALL {
-            if let (advance::Result::Rejected(reason), Some(seen)) =
+            if let (step::Result::Rejected(reason), Some(seen)) =
                 (&mut step.results[collection], &seen[collection])
             {
                 *reason = format!("{reason} ({seen})");
@@ -205,7 +208,7 @@ impl Syncer {
             (stored, true)
         } else {
             // Remember it only after the commit, or the cache would seem to have lost it.
-            let built_in = advance::built_in(&self.upstream.base().to_string(), at);
+            let built_in = step::built_in(&self.upstream.base().to_string(), at);
             (built_in, false)
         };
         if snapshot.upstream != self.upstream.base().to_string() {

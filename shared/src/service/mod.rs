@@ -1,0 +1,19 @@
+//! What makes a process a good service.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`config`] | typed configuration from the environment |
+//! | [`http`] | the accept loop, with a limit on everything |
+//! | [`admin`] | `/livez` and `/readyz`, and the health check that calls them |
+//! | [`telemetry`], [`console`] | log lines; the output of commands |
+//! | [`shutdown`], [`tls`] | signals; the cryptography provider |
+//!
+//! Knows nothing of films.
+
+pub mod admin;
+pub mod config;
+pub mod console;
+pub mod http;
+pub mod shutdown;
+pub mod telemetry;
+pub mod tls;
