@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use futures_util::FutureExt;
+use shared::cache::write::Lease;
 use shared::service::admin::{self, Order};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -164,9 +165,9 @@ impl Daemon {
                 }
                 () = sleep_until(overdue) => tracing::debug!("the scheduler missed a trigger"),
                 _ = heartbeat.tick() => {
-                    let held = timeout(RENEWAL, self.syncer.renew()).await;
+                    let lease = timeout(RENEWAL, self.syncer.lead()).await;
                     // A standby that gets the lease does not wait for the schedule.
-                    let leads = self.standby && matches!(held, Ok(Ok(true)));
+                    let leads = self.standby && matches!(lease, Ok(Ok(Lease::Held)));
                     if leads && self.due.may_ask(Moment::now()) {
                         return Work::Sync;
                     }

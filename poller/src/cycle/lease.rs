@@ -3,46 +3,57 @@
 
 use std::time::Duration;
 
-use shared::cache::write::Writer;
+use shared::cache::write::{Lease, Writer};
 use shared::cache::{CacheError, Stored};
 use shared::catalogue::Collection;
 use shared::catalogue::snapshot::Snapshot;
 use tokio::time::{Instant, sleep};
 
-use super::Syncer;
 use crate::cycle::restore::knows;
 
 /// How long the lease lasts without renewal, and so how long a standby waits for a dead leader.
-pub const LEASE_TIME: Duration = Duration::from_secs(15);
+const LEASE_TIME: Duration = Duration::from_secs(15);
 
 /// How often the poller renews the lease, during and between syncs; one renewal may fail.
 pub const RENEWAL: Duration = Duration::from_secs(LEASE_TIME.as_secs() / 3);
 
-impl Syncer {
-    /// Takes or renews the lease. Returns whether this poller has it.
-    ///
-    /// # Errors
-    /// When the cache cannot be reached.
-    pub async fn renew(&mut self) -> Result<bool, CacheError> {
-        Ok(self.lead().await?.is_ok())
+/// One poller's place among those that share a cache.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) writer: Writer,
+    /// What this poller last committed or found; it survives the loss of the cache.
+    pub(super) memory: Option<Snapshot>,
+    /// The last poller that had the lease while the cache was complete, and when that was seen.
+    leader: Option<(String, Instant)>,
+}
+
+impl Candidate {
+    pub(super) const fn new(writer: Writer) -> Self {
+        Self {
+            writer,
+            memory: None,
+            leader: None,
+        }
     }
 
-    /// Takes or renews the lease. Returns the other poller's name when that poller has it or should
-    /// have it.
+    /// Takes or renews the lease. Returns which poller has it or should have it.
     ///
     /// A lost cache has lost the lease too. The last leader knows most, so for the time of one
     /// lease a standby leaves the restoring to it. But if a new poller has taken the lease and
     /// started anew, a poller that remembers the lost data takes the lease from it.
-    pub(super) async fn lead(&mut self) -> Result<Result<(), String>, CacheError> {
-        let recent = |(_, seen): &&(String, Instant)| seen.elapsed() < LEASE_TIME;
-        let leader = self.leader.as_ref().filter(recent);
-        let leader = leader.map(|(leader, _)| leader.clone());
+    ///
+    /// # Errors
+    /// When the cache cannot be reached.
+    pub(super) async fn lead(&mut self) -> Result<Lease, CacheError> {
+        let recent = self.leader.clone();
+        let recent = recent.filter(|(_, seen)| seen.elapsed() < LEASE_TIME);
+        let leader = recent.map(|(leader, _)| leader);
         if let Some(leader) = &leader
             && is_lost(&self.writer.load().await, self.memory.as_ref())
         {
-            return Ok(Err(leader.clone()));
+            return Ok(Lease::HeldBy(leader.clone()));
         }
-        let Err(holder) = self.writer.lease(LEASE_TIME).await? else {
+        let Lease::HeldBy(holder) = self.writer.lease(LEASE_TIME).await? else {
             return self.keep(leader).await;
         };
         let stored = self.writer.load().await;
@@ -53,32 +64,32 @@ impl Syncer {
         } else if let Ok(stored) = stored {
             self.follow(&holder, stored);
         }
-        Ok(Err(holder))
+        Ok(Lease::HeldBy(holder))
     }
 
     /// Takes the lease from a poller that has started anew.
-    async fn claim(&mut self, holder: String) -> Result<Result<(), String>, CacheError> {
-        let taken = self.writer.claim(LEASE_TIME).await?;
-        if taken.is_ok() {
+    async fn claim(&mut self, holder: String) -> Result<Lease, CacheError> {
+        let lease = self.writer.claim(LEASE_TIME).await?;
+        if lease == Lease::Held {
             tracing::warn!(
                 holder,
                 "took the lease, its holder does not know what was lost"
             );
             self.leader = None;
         }
-        Ok(taken)
+        Ok(lease)
     }
 
     /// Keeps the lease that was free, unless it was free because the cache was just lost.
-    async fn keep(&mut self, leader: Option<String>) -> Result<Result<(), String>, CacheError> {
+    async fn keep(&mut self, leader: Option<String>) -> Result<Lease, CacheError> {
         if let Some(leader) = leader
             && is_lost(&self.writer.load().await, self.memory.as_ref())
         {
             self.writer.release().await?;
-            return Ok(Err(leader));
+            return Ok(Lease::HeldBy(leader));
         }
         self.leader = None;
-        Ok(Ok(()))
+        Ok(Lease::Held)
     }
 
     /// Remembers the leader's commit, so that this poller can restore it if both the leader and the
@@ -97,21 +108,21 @@ impl Syncer {
             self.memory = Some(snapshot);
         }
     }
+
+    /// Renews the lease until another poller has it. Returns the name of that poller.
+    pub(super) async fn hold(&mut self) -> String {
+        loop {
+            sleep(RENEWAL).await;
+            // A cache that fails now may be back for the commit, which checks the lease itself.
+            if let Ok(Lease::HeldBy(holder)) = self.writer.lease(LEASE_TIME).await {
+                return holder;
+            }
+        }
+    }
 }
 
 /// Whether it is certain that the cache lacks what a poller remembers.
 fn is_lost(found: &Result<Stored, CacheError>, memory: Option<&Snapshot>) -> bool {
-    let is_less = |stored: &Stored| !knows(stored.snapshot.as_ref(), memory);
-    found.as_ref().is_ok_and(is_less)
-}
-
-/// Renews the lease until another poller has it. Returns the name of that poller.
-pub(super) async fn hold(writer: &mut Writer) -> String {
-    loop {
-        sleep(RENEWAL).await;
-        // A cache that fails now may be back for the commit, which checks the lease itself.
-        if let Ok(Err(holder)) = writer.lease(LEASE_TIME).await {
-            return holder;
-        }
-    }
+    let knows_less = |stored: &Stored| !knows(stored.snapshot.as_ref(), memory);
+    found.as_ref().is_ok_and(knows_less)
 }

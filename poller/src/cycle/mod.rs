@@ -14,32 +14,29 @@ use std::time::Duration;
 
 use anyhow::{Context, Result as Anyhow, bail};
 use chrono::{DateTime, SubsecRound, Utc};
-use shared::cache::write::{Commit, Writer};
+use shared::cache::CacheError;
+use shared::cache::write::{Commit, Lease, Writer};
 use shared::catalogue::snapshot::{FORMAT, Release, Snapshot};
 use shared::catalogue::status::{Confirmation, Status};
 use shared::catalogue::{Collection, PerCollection, SetAside};
 use tokio::time::Instant;
 
 pub use fetch::{FETCH_TIME, Heard};
-pub use lease::{LEASE_TIME, RENEWAL};
+pub use lease::RENEWAL;
 
 use crate::cycle::report::{Outcome, Report};
 use crate::cycle::restore::{knows, restore, without_validators};
 use crate::upstream::Upstream;
 use crate::upstream::limits;
 use fetch::{fetch, outcome, seen};
-use lease::hold;
+use lease::Candidate;
 use step::{Step, Trust};
 
 /// Does syncs, and remembers what the last one committed.
 #[derive(Debug)]
 pub struct Syncer {
     upstream: Upstream,
-    writer: Writer,
-    /// What this poller last committed or found; it survives the loss of the cache.
-    memory: Option<Snapshot>,
-    /// The last poller that had the lease while the cache was complete, and when that was seen.
-    leader: Option<(String, Instant)>,
+    cache: Candidate,
     /// The unusable records of the last answer that this poller read; all are reported.
     set_aside: PerCollection<Option<Vec<SetAside>>>,
 }
@@ -61,16 +58,17 @@ impl Syncer {
     pub fn new(upstream: Upstream, writer: Writer) -> Self {
         Self {
             upstream,
-            writer,
-            memory: None,
-            leader: None,
+            cache: Candidate::new(writer),
             set_aside: PerCollection::default(),
         }
     }
 
-    /// The snapshot that this poller last saw or committed.
-    pub const fn memory(&self) -> Option<&Snapshot> {
-        self.memory.as_ref()
+    /// Takes or renews the lease. Returns which poller has it or should have it.
+    ///
+    /// # Errors
+    /// When the cache cannot be reached.
+    pub async fn lead(&mut self) -> Result<Lease, CacheError> {
+        self.cache.lead().await
     }
 
     /// Removes the withdrawn records and commits. Returns their ids, by collection.
@@ -79,7 +77,7 @@ impl Syncer {
     /// When another poller has the lease, or the cache cannot be read or written.
     pub async fn prune(&mut self) -> Anyhow<PerCollection<Vec<String>>> {
         let lease = self.lead().await.context("cannot take the lease")?;
-        if let Err(holder) = lease {
+        if let Lease::HeldBy(holder) = lease {
             bail!("{holder} is syncing this cache");
         }
         let at = Utc::now().trunc_subsecs(3);
@@ -91,7 +89,9 @@ impl Syncer {
         let Some((mut after, pruned)) = step::prune(&found.snapshot, at) else {
             return Ok(PerCollection::default());
         };
-        after.lineage.sign(self.writer.holder(), after.generation);
+        after
+            .lineage
+            .sign(self.cache.writer.holder(), after.generation);
         let status = Status {
             generation: after.generation,
             ..status
@@ -101,14 +101,18 @@ impl Syncer {
             snapshot: Some(&after),
             status: &status,
         };
-        self.writer.commit(commit).await.context("cannot commit")?;
-        self.memory = Some(after);
+        self.cache
+            .writer
+            .commit(commit)
+            .await
+            .context("cannot commit")?;
+        self.cache.memory = Some(after);
         Ok(pruned)
     }
 
     /// Gives the lease back, so that a standby can take over at once.
     pub async fn release(&mut self) {
-        if let Err(error) = self.writer.release().await {
+        if let Err(error) = self.cache.writer.release().await {
             tracing::debug!(%error, "lease not given back; it will run out");
         }
     }
@@ -126,14 +130,14 @@ impl Syncer {
     ) -> Anyhow<Cycle> {
         let (started, started_at) = (Instant::now(), Utc::now().trunc_subsecs(3));
         let lease = self.lead().await.context("cannot take the lease")?;
-        if let Err(holder) = lease {
+        if let Lease::HeldBy(holder) = lease {
             return Ok(Cycle::Standby { holder });
         }
         let found = self.look(started_at).await?;
         let validators = self.validators(&found);
         let (fetched, heard) = tokio::select! {
             fetched = Box::pin(fetch(&self.upstream, &validators)) => fetched,
-            holder = hold(&mut self.writer) => return Ok(Cycle::Standby { holder }),
+            holder = self.cache.hold() => return Ok(Cycle::Standby { holder }),
         };
         let next_attempt_at = next_attempt(heard);
         let finished_at = Utc::now().trunc_subsecs(3);
@@ -165,14 +169,18 @@ impl Syncer {
                 generation,
                 ..
             } = &mut step.snapshot;
-            lineage.sign(self.writer.holder(), *generation);
+            lineage.sign(self.cache.writer.holder(), *generation);
         }
         let commit = Commit {
             expected: found.generation,
             snapshot: must_store.then_some(&step.snapshot),
             status: &status,
         };
-        self.writer.commit(commit).await.context("cannot commit")?;
+        self.cache
+            .writer
+            .commit(commit)
+            .await
+            .context("cannot commit")?;
         step.released.splice(0..0, found.unannounced);
         let mut report = report(&step, started.elapsed(), next_attempt_at);
         report.set_aside = set_aside;
@@ -181,18 +189,23 @@ impl Syncer {
             // The upstream has nothing new, but the cache has to be restored.
             report.outcome = Outcome::Committed;
         }
-        self.memory = Some(step.snapshot);
+        self.cache.memory = Some(step.snapshot);
         Ok(Cycle::Finished(Box::new(report)))
     }
 
     /// Finds the snapshot to continue from: the stored one; or what this poller remembers, when the
     /// cache has lost that (sync rule 12); or the built-in catalogue.
     async fn look(&mut self, at: DateTime<Utc>) -> Anyhow<Found> {
-        let stored = self.writer.load().await.context("cannot read the cache")?;
+        let stored = self
+            .cache
+            .writer
+            .load()
+            .await
+            .context("cannot read the cache")?;
         let stored_snapshot = stored.snapshot.as_ref();
         let generation = stored_snapshot.map_or(0, |snapshot| snapshot.generation);
         let mut unannounced = Vec::new();
-        let lost = self.memory.as_ref();
+        let lost = self.cache.memory.as_ref();
         let lost = lost.filter(|memory| !knows(stored_snapshot, Some(memory)));
         let (mut snapshot, is_stored) = if let Some(memory) = lost {
             tracing::warn!(
@@ -204,7 +217,7 @@ impl Syncer {
             unannounced = restored.unannounced;
             (restored.snapshot, false)
         } else if let Some(stored) = stored.snapshot {
-            self.memory = Some(stored.clone());
+            self.cache.memory = Some(stored.clone());
             (stored, true)
         } else {
             // Remember it only after the commit, or the cache would seem to have lost it.

@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::CacheError;
+use super::commit::Lease;
 use crate::catalogue::snapshot::MAX_BYTES;
 
 /// How long an operation may take, including the wait for an earlier one that hangs. A working disk
@@ -138,9 +139,9 @@ fn say_unconfirmed(error: &io::Error) {
     }
 }
 
-/// Locks a file and writes the holder's name into it. If another process has the lock, returns the
-/// name of that holder.
-pub(super) fn lock(path: &Path, holder: &str) -> Result<Result<File, String>, CacheError> {
+/// Locks a file, writes the holder's name into it, and returns the file. The lock lasts until the
+/// file is closed. If another process has the lock, returns only the name that it wrote.
+pub(super) fn lock(path: &Path, holder: &str) -> Result<(Lease, Option<File>), CacheError> {
     let directory = path.parent().unwrap_or(path);
     fs::create_dir_all(directory).map_err(|error| trouble("create", directory, &error))?;
     let wrong = |error: io::Error| trouble("lock", path, &error);
@@ -158,12 +159,12 @@ pub(super) fn lock(path: &Path, holder: &str) -> Result<Result<File, String>, Ca
                 .and_then(|()| file.rewind())
                 .and_then(|()| file.write_all(holder.as_bytes()));
             written.map_err(wrong)?;
-            Ok(Ok(file))
+            Ok((Lease::Held, Some(file)))
         }
         Err(TryLockError::WouldBlock) => {
             let mut other = String::new();
             file.take(256).read_to_string(&mut other).map_err(wrong)?;
-            Ok(Err(other))
+            Ok((Lease::HeldBy(other), None))
         }
         Err(TryLockError::Error(error)) => Err(wrong(error)),
     }

@@ -9,8 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::commit::{Commit, Lease};
 use super::disk::{Disk, load, lock, replace};
-use super::write::Commit;
 use super::{CacheError, Stored, snapshot_from, snapshot_to, status_from};
 use crate::catalogue::snapshot::Snapshot;
 use crate::catalogue::status::Status;
@@ -104,16 +104,19 @@ impl Writer {
         &self.holder
     }
 
-    pub(super) async fn lease(&mut self) -> Result<Result<(), String>, CacheError> {
+    pub(super) async fn lease(&mut self) -> Result<Lease, CacheError> {
         let (held, holder) = (self.lease.clone(), self.holder.clone());
         let take = move |directory: &Path| {
-            if let Some(held) = held.filter(|held| is_the_lock(held, directory)) {
-                return Ok(Ok(held));
+            if held.is_some_and(|held| is_the_lock(&held, directory)) {
+                return Ok((Lease::Held, None));
             }
-            Ok(lock(&directory.join(LEASE), &holder)?.map(Arc::new))
+            lock(&directory.join(LEASE), &holder)
         };
-        let taken = self.disk.run(take).await?;
-        Ok(taken.map(|file| self.lease = Some(file)))
+        let (lease, locked) = self.disk.run(take).await?;
+        if let Some(file) = locked {
+            self.lease = Some(Arc::new(file));
+        }
+        Ok(lease)
     }
 
     pub(super) async fn load(&mut self) -> Result<Stored, CacheError> {

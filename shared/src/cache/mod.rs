@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`read`] | the readers' half: read, and wait for something new |
 //! | [`mod@write`] | the poller's half: the lease and the commit; the feature `write` |
+//! | `commit` | the lease and the content of a commit |
 //! | `redis`, `file` | the two kinds of cache, each with both halves |
 //! | `disk` | the file cache's operations on its file system |
 //! | `url` | the forms of `CACHE_URL` |
@@ -11,6 +12,7 @@
 //! A commit replaces everything at once; a reader sees the old snapshot or the new one. Every
 //! operation has a time limit.
 
+mod commit;
 mod disk;
 mod file;
 pub mod read;

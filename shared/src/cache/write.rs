@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use super::{CacheError, CacheUrl, Stored, file, redis};
-use crate::catalogue::snapshot::Snapshot;
-use crate::catalogue::status::Status;
+
+pub use super::commit::{Commit, Lease};
 
 /// A writer to one cache.
 #[derive(Debug)]
@@ -16,17 +16,6 @@ pub struct Writer(Kind);
 enum Kind {
     File(file::Writer),
     Redis(Box<redis::Writer>),
-}
-
-/// The content of a commit.
-#[derive(Clone, Copy, Debug)]
-pub struct Commit<'a> {
-    /// The generation that the cache should hold before the commit; 0 for an empty cache.
-    pub expected: u64,
-    /// The new snapshot, if there is one.
-    pub snapshot: Option<&'a Snapshot>,
-    /// The new status.
-    pub status: &'a Status,
 }
 
 impl Writer {
@@ -50,17 +39,14 @@ impl Writer {
         }
     }
 
-    /// Takes the lease, or renews it for another `time_to_live`. Returns the other poller's name
-    /// when another poller has it.
+    /// Takes the lease if it is free, or renews it for another `time_to_live`. Returns which poller
+    /// has it now.
     ///
     /// A file cache's lease is a lock that ends with the process; it needs no renewal.
     ///
     /// # Errors
     /// [`CacheError`] when the cache cannot be reached.
-    pub async fn lease(
-        &mut self,
-        time_to_live: Duration,
-    ) -> Result<Result<(), String>, CacheError> {
+    pub async fn lease(&mut self, time_to_live: Duration) -> Result<Lease, CacheError> {
         match &mut self.0 {
             Kind::File(writer) => writer.lease().await,
             Kind::Redis(writer) => writer.lease(time_to_live).await,
@@ -68,18 +54,15 @@ impl Writer {
     }
 
     /// Takes the lease from any other poller, for a poller that knows more. The cache then refuses
-    /// the other poller's commit. Returns the other poller's name if its lease cannot be taken: a
-    /// file cache's lock stays with its process.
+    /// the other poller's commit. In a file cache the other poller keeps the lease: a lock stays
+    /// with its process.
     ///
     /// # Errors
     /// [`CacheError`] when the cache cannot be reached.
-    pub async fn claim(
-        &mut self,
-        time_to_live: Duration,
-    ) -> Result<Result<(), String>, CacheError> {
+    pub async fn claim(&mut self, time_to_live: Duration) -> Result<Lease, CacheError> {
         match &mut self.0 {
             Kind::File(writer) => writer.lease().await,
-            Kind::Redis(writer) => writer.claim(time_to_live).await.map(Ok),
+            Kind::Redis(writer) => writer.claim(time_to_live).await,
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use shared::cache::read::Reader;
-use shared::cache::write::{Commit, Writer};
+use shared::cache::write::{Commit, Lease, Writer};
 use shared::cache::{CacheError, CacheUrl};
 use shared::catalogue::lineage::Lineage;
 use shared::catalogue::snapshot::{FORMAT, Held, MAX_BYTES, Snapshot, Source};
@@ -88,13 +88,16 @@ async fn keeps_its_promises(url: CacheUrl) {
         commit(&mut one, 0, 1).await,
         Err(CacheError::LeaseLost)
     ));
-    assert_eq!(one.lease(LEASE).await.unwrap(), Ok(()));
+    assert_eq!(one.lease(LEASE).await.unwrap(), Lease::Held);
     assert_eq!(
         one.lease(LEASE).await.unwrap(),
-        Ok(()),
+        Lease::Held,
         "a lease can be renewed"
     );
-    assert_eq!(other.lease(LEASE).await.unwrap(), Err("one".to_owned()));
+    assert_eq!(
+        other.lease(LEASE).await.unwrap(),
+        Lease::HeldBy("one".to_owned())
+    );
     assert!(matches!(
         commit(&mut other, 0, 1).await,
         Err(CacheError::LeaseLost)
@@ -128,7 +131,7 @@ async fn keeps_its_promises(url: CacheUrl) {
 
     // One poller can pass the lease to another; then the cache refuses the first one's commits.
     one.release().await.unwrap();
-    assert_eq!(other.lease(LEASE).await.unwrap(), Ok(()));
+    assert_eq!(other.lease(LEASE).await.unwrap(), Lease::Held);
     assert!(matches!(
         commit(&mut one, 2, 3).await,
         Err(CacheError::LeaseLost)
@@ -139,7 +142,7 @@ async fn keeps_its_promises(url: CacheUrl) {
 /// A waiting reader notices a commit within half a second.
 async fn tells_readers(write_to: CacheUrl, url: CacheUrl) {
     let mut writer = writer(&write_to, "one");
-    writer.lease(LEASE).await.unwrap().unwrap();
+    assert_eq!(writer.lease(LEASE).await.unwrap(), Lease::Held);
     commit(&mut writer, 0, 1).await.unwrap();
     let mut reader = Reader::new(&url).unwrap();
     // The first read of a new reader is due when it has subscribed.
@@ -192,8 +195,11 @@ async fn a_directory_tells_readers_of_commits() {
 async fn a_directorys_lock_stays_with_the_process_that_has_it() {
     let (_directory, url) = directory();
     let (mut one, mut other) = (writer(&url, "one"), writer(&url, "other"));
-    assert_eq!(one.lease(LEASE).await.unwrap(), Ok(()));
-    assert_eq!(other.claim(LEASE).await.unwrap(), Err("one".to_owned()));
+    assert_eq!(one.lease(LEASE).await.unwrap(), Lease::Held);
+    assert_eq!(
+        other.claim(LEASE).await.unwrap(),
+        Lease::HeldBy("one".to_owned())
+    );
     commit(&mut one, 0, 1).await.unwrap();
 }
 
@@ -202,7 +208,7 @@ async fn a_directorys_lock_stays_with_the_process_that_has_it() {
 async fn a_snapshot_that_no_reader_would_take_is_not_stored() {
     let (_directory, url) = directory();
     let mut writer = writer(&url, "one");
-    writer.lease(LEASE).await.unwrap().unwrap();
+    assert_eq!(writer.lease(LEASE).await.unwrap(), Lease::Held);
     commit(&mut writer, 0, 1).await.unwrap();
     let mut large = snapshot(2, 3);
     large.upstream = "x".repeat(MAX_BYTES);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use shared::cache::CacheError;
 use shared::cache::CacheUrl;
 use shared::cache::read::Reader;
+use shared::cache::write::Lease;
 use shared::service::tls::{Authorities, install_provider};
 use testkit::proxy::Proxy;
 use testkit::redis::{Certificates, Cluster, Failover, Redis};
@@ -31,7 +32,7 @@ async fn the_snapshot_in_redis_can_be_read_by_people() {
     let redis = Redis::start().await;
     let url = redis.url().parse().unwrap();
     let mut writer = writer(&url, "one");
-    writer.lease(LEASE).await.unwrap().unwrap();
+    assert_eq!(writer.lease(LEASE).await.unwrap(), Lease::Held);
     commit(&mut writer, 0, 1).await.unwrap();
     let shown = redis.cli(&["--raw", "GET", "{ghibli}:snapshot"]).await;
     assert!(shown.contains("\n  \"generation\": 1,\n"), "{shown}");
@@ -54,7 +55,7 @@ async fn a_redis_that_comes_back_is_used_again() {
     let url = redis.url().parse().unwrap();
     let mut writer = writer(&url, "one");
     let mut reader = Reader::new(&url).unwrap();
-    writer.lease(LEASE).await.unwrap().unwrap();
+    assert_eq!(writer.lease(LEASE).await.unwrap(), Lease::Held);
     commit(&mut writer, 0, 1).await.unwrap();
     reader.look_due().await;
     redis.kill().await;
@@ -92,7 +93,7 @@ async fn a_connection_that_falls_silent_is_replaced() {
         .parse()
         .unwrap();
     let (mut writer, mut reader) = (writer(&url, "one"), Reader::new(&url).unwrap());
-    writer.lease(LEASE).await.unwrap().unwrap();
+    assert_eq!(writer.lease(LEASE).await.unwrap(), Lease::Held);
     reader.look_due().await;
     assert!(reader.status().await.unwrap().is_none());
 
@@ -124,16 +125,16 @@ async fn rule_13_a_lease_that_ran_out_fences_its_holder_out() {
     let url = redis.url().parse().unwrap();
     let (mut sleeper, mut other) = (writer(&url, "sleeper"), writer(&url, "other"));
     let short = Duration::from_millis(300);
-    assert_eq!(sleeper.lease(LEASE).await.unwrap(), Ok(()));
+    assert_eq!(sleeper.lease(LEASE).await.unwrap(), Lease::Held);
     commit(&mut sleeper, 0, 1).await.unwrap();
-    assert_eq!(sleeper.lease(short).await.unwrap(), Ok(()));
+    assert_eq!(sleeper.lease(short).await.unwrap(), Lease::Held);
     let ran_out = async || redis.cli(&["EXISTS", "{ghibli}:lease"]).await == "0";
     eventually("the lease runs out", LEASE, ran_out).await;
     for _ in 0..2 {
         let error = commit(&mut sleeper, 1, 2).await.unwrap_err();
         assert_eq!(error.to_string(), "the lease was lost before the commit");
         // It makes no difference whether another poller has the lease.
-        assert_eq!(other.lease(LEASE).await.unwrap(), Ok(()));
+        assert_eq!(other.lease(LEASE).await.unwrap(), Lease::Held);
     }
     commit(&mut other, 1, 2).await.unwrap();
 }
@@ -143,13 +144,13 @@ async fn rule_12_a_claimed_lease_fences_its_holder_out_at_once() {
     let redis = Redis::start().await;
     let url = redis.url().parse().unwrap();
     let (mut anew, mut knowing) = (writer(&url, "anew"), writer(&url, "knowing"));
-    assert_eq!(anew.lease(LEASE).await.unwrap(), Ok(()));
-    assert_eq!(knowing.claim(LEASE).await.unwrap(), Ok(()));
+    assert_eq!(anew.lease(LEASE).await.unwrap(), Lease::Held);
+    assert_eq!(knowing.claim(LEASE).await.unwrap(), Lease::Held);
     assert!(matches!(
         commit(&mut anew, 0, 1).await,
         Err(CacheError::LeaseLost)
     ));
-    let holder = Err("knowing".to_owned());
+    let holder = Lease::HeldBy("knowing".to_owned());
     assert_eq!(anew.lease(LEASE).await.unwrap(), holder);
     commit(&mut knowing, 0, 1).await.unwrap();
 }

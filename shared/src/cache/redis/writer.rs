@@ -6,7 +6,7 @@ use std::time::Duration;
 use ::redis::{Script, cmd};
 
 use super::{CHANGED, LEASE, Link, Request, SNAPSHOT, STATUS};
-use crate::cache::write::Commit;
+use crate::cache::commit::{Commit, Lease};
 use crate::cache::{CacheError, RedisUrl, Stored, snapshot_from, snapshot_to, status_from};
 
 /// Takes the lease if it is free or ours. Returns the name of the poller that has it now.
@@ -67,22 +67,27 @@ impl Writer {
     pub(in crate::cache) async fn lease(
         &mut self,
         time_to_live: Duration,
-    ) -> Result<Result<(), String>, CacheError> {
+    ) -> Result<Lease, CacheError> {
         self.wake().await?;
         let mut take = TAKE.key(LEASE);
         take.arg(&self.holder).arg(milliseconds(time_to_live));
-        let now: String = self.link.run(Request::Script(&take)).await?;
-        Ok(if now == self.holder { Ok(()) } else { Err(now) })
+        let holder: String = self.link.run(Request::Script(&take)).await?;
+        Ok(if holder == self.holder {
+            Lease::Held
+        } else {
+            Lease::HeldBy(holder)
+        })
     }
 
     pub(in crate::cache) async fn claim(
         &mut self,
         time_to_live: Duration,
-    ) -> Result<(), CacheError> {
+    ) -> Result<Lease, CacheError> {
         let mut claim = cmd("SET");
         claim.arg(LEASE).arg(&self.holder);
         claim.arg("PX").arg(milliseconds(time_to_live));
-        self.link.ask(&claim).await
+        let () = self.link.ask(&claim).await?;
+        Ok(Lease::Held)
     }
 
     pub(in crate::cache) async fn load(&mut self) -> Result<Stored, CacheError> {
