@@ -113,7 +113,7 @@ proptest! {
     }
 
     #[test]
-    fn what_comes_back_was_there_once(raw in queries()) {
+    fn every_selected_record_is_a_known_one_and_selected_once(raw in queries()) {
         let records = records();
         if let Ok(plan) = Plan::parse(&raw) {
             let selection = plan.apply(&records, &|link| records.iter().find(|_| link == "l/1"));
@@ -139,7 +139,7 @@ proptest! {
 }
 
 #[test]
-fn what_cannot_change_the_answer_is_plain() {
+fn a_query_that_cannot_change_the_answer_is_plain() {
     let plain = |query: &str| Plan::parse(query).unwrap().is_plain();
     for query in [
         "",
@@ -168,7 +168,7 @@ fn what_cannot_change_the_answer_is_plain() {
 }
 
 #[test]
-fn values_mean_what_the_caller_meant() {
+fn values_are_decoded_as_the_client_encoded_them() {
     assert_eq!(titles("year=1986"), ["1"]);
     assert_eq!(titles("year=1988"), ["2"]);
     assert_eq!(titles("year_ne=1986"), ["2", "3", "-", "-"]);
@@ -212,7 +212,7 @@ fn mixed_values_sort_without_an_order_among_them() {
 }
 
 #[test]
-fn links_give_way_to_records() {
+fn embedding_replaces_links_with_records() {
     let film =
         json!({"people": ["p/1", "p/", "TODO"], "species": "s/", "pilot": "p/1", "title": "p/1"});
     let rin = json!({"id": "1", "name": "Rin"});
@@ -242,7 +242,7 @@ fn callbacks_are_reduced_to_names() {
 }
 
 #[test]
-fn problems_name_the_parameter_and_the_way_out() {
+fn problems_name_the_parameter_and_a_valid_value() {
     for (query, expected) in [
         (
             "limit=-1",
@@ -269,7 +269,7 @@ fn problems_name_the_parameter_and_the_way_out() {
 }
 
 #[test]
-fn everything_has_a_longest_size() {
+fn every_part_of_a_query_has_a_limit() {
     let many = |count| vec!["title=a"; count].join("&");
     assert!(Plan::parse(&many(64)).is_ok());
     assert!(problem(&many(65)).starts_with("`title` goes beyond 64 conditions"));

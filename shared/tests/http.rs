@@ -374,7 +374,7 @@ async fn pipelined_requests_are_answered_in_order_and_bodies_of_requests_are_ign
 }
 
 #[tokio::test]
-async fn draining_ends_even_with_clients_that_do_not_let_go() {
+async fn draining_ends_even_if_clients_keep_their_connections() {
     let bound = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = bound.local_addr().unwrap();
     let asked = Arc::new(Notify::new());

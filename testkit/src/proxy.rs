@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_falls_silent_for_those_that_are_there() {
+    async fn it_silences_the_open_connections_only() {
         let proxy = Proxy::start(echo().await).await;
         let connect = || TcpStream::connect(("127.0.0.1", proxy.port()));
         let mut old = connect().await.unwrap();
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_ends_in_the_middle_of_what_is_sent() {
+    async fn it_cuts_a_connection_after_the_set_number_of_bytes() {
         let proxy = Proxy::start(echo().await).await;
         proxy.send_at_most(2);
         let mut stream = TcpStream::connect(("127.0.0.1", proxy.port()))

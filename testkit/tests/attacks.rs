@@ -18,7 +18,7 @@ use testkit::{PATIENCE, eventually};
 /// How many connections the server accepts at most.
 const MOST_CONNECTIONS: usize = 4096;
 
-/// The memory that one connection may cost: a head of 16 KiB, which a growing buffer may hold
+/// The memory of one connection at most: a head of 16 KiB, which a growing buffer may hold
 /// twice, and as much again for everything else.
 const CONNECTION_BYTES: usize = 48 << 10;
 
@@ -110,10 +110,10 @@ async fn few_files_are_few_connections_and_no_trouble() {
     ];
     let process = Process::spawn("the server", "/bin/sh", &["-c", &script], &environment);
     let server = RunningServer::ready(process).await;
-    let told = server
+    let warning = server
         .process
         .wait_for_log("few files may be open", |_| true);
-    assert_eq!(told.await["connections"], 72);
+    assert_eq!(warning.await["connections"], 72);
     let mark = server.process.mark();
 
     let address: SocketAddr = server.address.parse().unwrap();
@@ -209,7 +209,7 @@ async fn nothing_is_smuggled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_is_nobodys_proxy() {
+async fn the_server_is_no_proxy() {
     let mirror = Mirror::of(testkit::sample::catalogue()).await;
     let server = &mirror.server(&[]).await;
     for (line, expected) in [

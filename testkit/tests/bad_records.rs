@@ -80,7 +80,7 @@ fn reports(process: &Process) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_others_go_on_and_it_is_reported_once_and_counted() {
+async fn a_bad_record_is_reported_once_and_the_others_are_synced() {
     let syncing = Syncing::begin();
     let mut poller = syncing.poller().await;
     let committed = |line: &Value| line["outcome"] == "committed";
@@ -174,7 +174,7 @@ async fn the_others_go_on_and_it_is_reported_once_and_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_is_wrong_with_it() {
+async fn a_bad_record_is_set_aside_whatever_its_mistake() {
     let syncing = Syncing::begin();
     assert_eq!(syncing.run("sync").await.0, Some(0));
     let id = catalogue()["films"][0]["id"].as_str().unwrap().to_owned();
@@ -214,12 +214,15 @@ async fn whatever_is_wrong_with_it() {
             body,
         };
         syncing.upstream.misbehave_on("films", fault);
-        let (code, told) = syncing.run("sync").await;
+        let (code, output) = syncing.run("sync").await;
         let shown = String::from_utf8_lossy(&record[..record.len().min(80)]);
-        assert_eq!(code, Some(0), "{shown}: {told}");
-        let line = told.lines().next().unwrap();
-        assert!(line.ends_with(expected), "{shown}: {told}");
-        assert!(told.contains("\n  set aside: item 0 "), "{shown}: {told}");
+        assert_eq!(code, Some(0), "{shown}: {output}");
+        let line = output.lines().next().unwrap();
+        assert!(line.ends_with(expected), "{shown}: {output}");
+        assert!(
+            output.contains("\n  set aside: item 0 "),
+            "{shown}: {output}"
+        );
         let kept = syncing.known();
         assert_eq!(
             kept["records"][5]["rt_score"],
@@ -230,16 +233,16 @@ async fn whatever_is_wrong_with_it() {
         assert_eq!(kept["records"].as_array().unwrap().len(), 22, "{shown}");
     }
     syncing.upstream.behave();
-    let (_, told) = syncing.run("sync").await;
+    let (_, output) = syncing.run("sync").await;
     assert!(
-        told.contains("0 appended, 1 updated, 0 withdrawn, 1 returned"),
-        "{told}"
+        output.contains("0 appended, 1 updated, 0 withdrawn, 1 returned"),
+        "{output}"
     );
 }
 
 /// Rule 7, and what `accept` does with it.
 #[tokio::test(flavor = "multi_thread")]
-async fn many_are_suspicious_and_even_an_accepted_answer_takes_no_good_form_away() {
+async fn many_bad_records_are_suspicious_and_accept_keeps_their_good_forms() {
     let syncing = Syncing::begin();
     syncing.run("sync").await;
     let mut films = catalogue()["films"].clone();
@@ -249,16 +252,16 @@ async fn many_are_suspicious_and_even_an_accepted_answer_takes_no_good_form_away
     films[7]["rt_score"] = json!("1");
     let broken = films.to_string().replace("BAD", r"\ud83d");
     syncing.upstream.misbehave_on("films", Fault::Sends(broken));
-    let (code, told) = syncing.run("sync").await;
+    let (code, output) = syncing.run("sync").await;
     assert_eq!(code, Some(1));
     let suspicious = "rejected: suspicious: 6 of 22 known records are gone, and 6 that cannot be \
                       used are set aside; run `ghibli-poller accept`";
-    assert!(told.contains(suspicious), "{told}");
+    assert!(output.contains(suspicious), "{output}");
     assert_eq!(syncing.known()["records"], catalogue()["films"]);
     assert_eq!(syncing.set_aside(), 6);
 
-    let (code, told) = syncing.run("accept").await;
-    assert_eq!(code, Some(0), "{told}");
+    let (code, output) = syncing.run("accept").await;
+    assert_eq!(code, Some(0), "{output}");
     let mut expected = catalogue()["films"].clone();
     expected[7]["rt_score"] = json!("1");
     assert_eq!(syncing.known()["records"], expected);
@@ -266,11 +269,11 @@ async fn many_are_suspicious_and_even_an_accepted_answer_takes_no_good_form_away
     // Only bad records are as suspicious as no records.
     let nothing = Fault::Sends(r#"[{"id": "x", "y": "\ud83d"}, null]"#.to_owned());
     syncing.upstream.misbehave_on("films", nothing);
-    let (code, told) = syncing.run("sync").await;
+    let (code, output) = syncing.run("sync").await;
     assert_eq!(code, Some(1));
     assert!(
-        told.contains("suspicious: 22 of 22 known records"),
-        "{told}"
+        output.contains("suspicious: 22 of 22 known records"),
+        "{output}"
     );
 }
 
@@ -282,11 +285,11 @@ async fn in_the_first_answer_the_built_in_form_takes_its_place() {
     let films = catalogue()["films"].clone();
     let broken = Fault::Sends(with_half_an_emoji(&films, 2));
     syncing.upstream.misbehave_on("films", broken);
-    let (code, told) = syncing.run("sync").await;
+    let (code, output) = syncing.run("sync").await;
     assert_eq!(code, Some(0));
     assert!(
-        told.starts_with("films         22 records   baseline, 1 set aside\n"),
-        "{told}"
+        output.starts_with("films         22 records   baseline, 1 set aside\n"),
+        "{output}"
     );
     let known = syncing.known();
     assert_eq!(known["records"][1], films[1]);
@@ -294,14 +297,14 @@ async fn in_the_first_answer_the_built_in_form_takes_its_place() {
     assert_eq!(known["records"][3], films[3]);
 
     syncing.upstream.behave();
-    let (_, told) = syncing.run("sync").await;
-    assert!(!told.contains("new release"), "{told}");
+    let (_, output) = syncing.run("sync").await;
+    assert!(!output.contains("new release"), "{output}");
     assert_eq!(syncing.known()["records"], films);
 }
 
 /// The number of log lines in a cycle is limited, however many bad records there are.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_of_them_is_not_a_flood_of_lines() {
+async fn many_bad_records_are_logged_in_few_lines() {
     let syncing = Syncing::begin();
     let mut films = catalogue()["films"].clone();
     let bad = (0..5_000).map(|_| json!({}));

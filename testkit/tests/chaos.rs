@@ -11,7 +11,7 @@ const SEED: u64 = 1;
 /// Runs a short time unless `GHIBLI_CHAOS_MINUTES` sets another; `GHIBLI_CHAOS_SEED` chooses the
 /// troubles.
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_goes_wrong_promises_are_kept() {
+async fn the_mirror_keeps_its_promises_under_random_troubles() {
     let variable = |name| Some(std::env::var_os(name)?.into_string().unwrap());
     let minutes = variable("GHIBLI_CHAOS_MINUTES").map_or(0.5, |text| text.parse().unwrap());
     let seed = variable("GHIBLI_CHAOS_SEED").map_or(SEED, |text| text.parse().unwrap());

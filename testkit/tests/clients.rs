@@ -56,8 +56,8 @@ fn python(name: &str, arguments: &[&str]) -> Output {
         .env("PYTHONWARNINGS", "ignore")
         .output()
         .unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{name}: {told}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name}: {stderr}");
     output
 }
 
@@ -109,7 +109,7 @@ async fn clients_get_the_same_from_the_mirror_as_from_the_upstream() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_that_ask_with_queries_get_what_the_upstreams_software_gives() {
+async fn clients_with_queries_get_the_answers_of_the_upstreams_software() {
     if installed().is_none() {
         return;
     }

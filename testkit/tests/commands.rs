@@ -47,7 +47,7 @@ async fn help_lists_every_variable() {
 }
 
 #[tokio::test]
-async fn every_mistake_is_told_in_one_start_and_no_secret_with_it() {
+async fn one_start_reports_every_mistake_and_no_secret() {
     let wrong = [
         ("CACHE_URL", "memcached://user:s3cret@cache"),
         ("ADMIN_ADDR", "nine thousand"),
@@ -69,20 +69,20 @@ async fn every_mistake_is_told_in_one_start_and_no_secret_with_it() {
     ] {
         let mut process = run(program, &[], &[&wrong[..], &more[..]].concat());
         assert_eq!(process.wait().await.code(), Some(64));
-        let told = process.stderr().join("\n");
+        let stderr = process.stderr().join("\n");
         for (variable, _) in wrong.iter().chain(&more) {
             assert_eq!(
-                told.matches(&format!("  {variable}: ")).count(),
+                stderr.matches(&format!("  {variable}: ")).count(),
                 1,
-                "{variable} in {told}"
+                "{variable} in {stderr}"
             );
         }
-        assert!(!told.contains("s3cret"), "{told}");
+        assert!(!stderr.contains("s3cret"), "{stderr}");
     }
 }
 
 #[tokio::test]
-async fn sync_tells_what_it_did_and_exits_with_what_came_of_it() {
+async fn sync_prints_what_it_did_and_its_exit_code_says_whether_it_succeeded() {
     let directory = tempfile::tempdir().unwrap();
     let cache = format!("file:{}", directory.path().display());
     let upstream = Upstream::start(catalogue());
@@ -96,43 +96,44 @@ async fn sync_tells_what_it_did_and_exits_with_what_came_of_it() {
         let code = process.wait().await.code().unwrap();
         (code, process.stdout().join("\n"))
     };
-    let (code, told) = sync().await;
+    let (code, output) = sync().await;
     assert_eq!(code, 0);
     assert!(
-        told.starts_with("films         22 records   baseline\n"),
-        "{told}"
+        output.starts_with("films         22 records   baseline\n"),
+        "{output}"
     );
     assert!(
-        told.lines()
+        output
+            .lines()
             .last()
             .unwrap()
             .starts_with("committed: generation "),
-        "{told}"
+        "{output}"
     );
 
-    let (code, told) = sync().await;
+    let (code, output) = sync().await;
     assert_eq!(code, 0);
     assert!(
-        told.starts_with("films         22 records   not modified\n"),
-        "{told}"
+        output.starts_with("films         22 records   not modified\n"),
+        "{output}"
     );
 
     upstream.release("The Boy and the Heron");
-    let (code, told) = sync().await;
+    let (code, output) = sync().await;
     assert_eq!(code, 0);
     assert!(
-        told.contains("changed: 1 appended, 0 updated, 0 withdrawn, 0 returned"),
-        "{told}"
+        output.contains("changed: 1 appended, 0 updated, 0 withdrawn, 0 returned"),
+        "{output}"
     );
     assert!(
-        told.contains("\nnew release: The Boy and the Heron\n"),
-        "{told}"
+        output.contains("\nnew release: The Boy and the Heron\n"),
+        "{output}"
     );
 
     upstream.go_down();
-    let (code, told) = sync().await;
+    let (code, output) = sync().await;
     assert_eq!(code, 1);
-    assert!(told.contains("failed: unreachable"), "{told}");
+    assert!(output.contains("failed: unreachable"), "{output}");
 }
 
 #[tokio::test]
@@ -243,7 +244,7 @@ async fn both_stop_when_asked() {
 }
 
 #[tokio::test]
-async fn an_address_in_use_is_told_with_the_variable_to_change() {
+async fn the_error_for_an_address_in_use_names_the_variable_to_change() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let mut server = run(
@@ -256,10 +257,10 @@ async fn an_address_in_use_is_told_with_the_variable_to_change() {
         ],
     );
     assert_eq!(server.wait().await.code(), Some(1));
-    let told = server.stderr().join("\n");
+    let stderr = server.stderr().join("\n");
     assert!(
-        told.contains(&format!("cannot listen on {address}")),
-        "{told}"
+        stderr.contains(&format!("cannot listen on {address}")),
+        "{stderr}"
     );
-    assert!(told.contains("LISTEN_ADDR sets the address"), "{told}");
+    assert!(stderr.contains("LISTEN_ADDR sets the address"), "{stderr}");
 }

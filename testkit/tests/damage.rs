@@ -67,7 +67,7 @@ async fn damaged_documents_are_refused_with_a_reason_and_the_last_good_ones_kept
     let mirror = Mirror::of(sample::catalogue()).await;
     let server = mirror.server(&[]).await;
     let known = films(&server).await;
-    let mut told = 0;
+    let mut damaged = 0;
     for document in ["status", "snapshot"] {
         let path = file(&mirror, &format!("{document}.json"));
         let intact = fs::read_to_string(&path).unwrap();
@@ -85,10 +85,14 @@ async fn damaged_documents_are_refused_with_a_reason_and_the_last_good_ones_kept
             let expected = format!("stored {document} is unreadable: {reason}");
             assert!(said.starts_with(&expected), "{kind}: {said}");
             assert_eq!(line["level"], "WARN");
-            told += 1;
+            damaged += 1;
 
             tokio::time::sleep(SEVERAL_LOOKS).await;
-            assert_eq!(warnings(&server).len(), told, "{kind}: told once");
+            assert_eq!(
+                warnings(&server).len(),
+                damaged,
+                "{kind}: the server warns once"
+            );
             assert_eq!(films(&server).await, known, "{kind}");
             let ready = get(&format!("{}/readyz", server.admin_url())).await;
             assert_eq!(ready.status, 200, "{kind}");

@@ -22,7 +22,7 @@ fn list(value: &Value) -> &[Value] {
 }
 
 #[tokio::test]
-async fn what_makes_the_upstream_fail_is_a_problem_that_names_the_parameter() {
+async fn a_query_that_makes_the_upstream_fail_gets_a_problem_that_names_the_parameter() {
     let mirror = Mirror::of(catalogue()).await;
     let server = mirror.server(&[]).await;
     let queries = [
@@ -74,7 +74,7 @@ async fn what_makes_the_upstream_fail_is_a_problem_that_names_the_parameter() {
 
 /// The upstream fails on a fraction only when it cuts something off, so the mistake shows late.
 #[tokio::test]
-async fn a_fraction_as_limit_is_refused_whatever_it_would_cut() {
+async fn a_fraction_as_limit_is_always_refused() {
     let mirror = Mirror::of(catalogue()).await;
     let server = mirror.server(&[]).await;
     for query in [
@@ -94,7 +94,7 @@ async fn a_fraction_as_limit_is_refused_whatever_it_would_cut() {
 /// The upstream makes a link by replacing this page's number in the query. After `_page=0`, which
 /// is the first page, it finds no number, and the next page is always the same page.
 #[tokio::test]
-async fn a_link_to_another_page_leads_there_or_is_not_given() {
+async fn a_link_to_another_page_works_or_is_absent() {
     let mirror = Mirror::of(catalogue()).await;
     let server = mirror.server(&[]).await;
     let first = ask(&server, "GET", "/films?_page=1&fields=id").await.json();

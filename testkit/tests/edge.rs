@@ -29,7 +29,7 @@ fn is_ours(answer: &Response, status: u16) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_no_reader_everything_is_to_be_asked_again_later() {
+async fn with_no_reader_every_answer_names_a_time_to_try_again() {
     if is_skipped() {
         return;
     }
@@ -56,7 +56,7 @@ async fn with_no_reader_everything_is_to_be_asked_again_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_edge_answers_for_readers_has_the_form_of_their_errors() {
+async fn the_edges_own_answers_have_the_form_of_the_readers_errors() {
     if is_skipped() {
         return;
     }

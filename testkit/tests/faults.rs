@@ -166,7 +166,7 @@ async fn a_gzip_bomb_is_small_until_it_is_unpacked() {
 }
 
 #[tokio::test]
-async fn a_brotli_bomb_is_one_as_well() {
+async fn a_brotli_bomb_is_small_until_it_is_unpacked() {
     for size in [0, 2, 50_000_000] {
         let (_upstream, url) = misbehaving(Fault::BrotliBomb {
             decompressed_bytes: size,

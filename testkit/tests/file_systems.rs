@@ -44,7 +44,7 @@ async fn committed(poller: &RunningPoller) {
 }
 
 #[tokio::test]
-async fn a_file_system_that_confirms_nothing_has_the_commit_all_the_same() {
+async fn a_commit_succeeds_on_a_file_system_without_fsync() {
     for (variable, errno) in [
         ("DISK_FSYNC_DIRECTORY", EINVAL),
         ("DISK_FSYNC_DIRECTORY", EOPNOTSUPP),
@@ -88,7 +88,7 @@ async fn a_disk_that_really_fails_fails_the_commit_with_its_path() {
 }
 
 #[tokio::test]
-async fn a_directory_that_cannot_be_used_is_named_with_what_would_be_right() {
+async fn the_error_for_an_unusable_directory_names_it_and_a_way_out() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let below_a_file = file.path().join("cache");
     for (directory, errno, advice) in [

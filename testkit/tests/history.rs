@@ -12,7 +12,7 @@ use testkit::upstream::{Fault, Upstream};
 struct Years {
     upstream: Upstream,
     directory: tempfile::TempDir,
-    told: String,
+    transcript: String,
 }
 
 impl Years {
@@ -41,7 +41,7 @@ impl Years {
         Self {
             upstream,
             directory,
-            told: String::new(),
+            transcript: String::new(),
         }
     }
 
@@ -61,7 +61,7 @@ impl Years {
         ];
         let mut poller = Process::spawn(command, &binaries().poller, &[command], &environment);
         let code = poller.wait().await.code().unwrap();
-        writeln!(self.told, "## {what_happened}: exit {code}").unwrap();
+        writeln!(self.transcript, "## {what_happened}: exit {code}").unwrap();
         for mut line in poller.logs() {
             if line["message"] == "sync finished" {
                 line = json!({"outcome": line["outcome"], "reason": line["reason"]});
@@ -69,7 +69,7 @@ impl Years {
             for noise in ["timestamp", "level", "target"] {
                 line.as_object_mut().unwrap().remove(noise);
             }
-            writeln!(self.told, "{line}").unwrap();
+            writeln!(self.transcript, "{line}").unwrap();
         }
         let kept = std::fs::read(self.directory.path().join("snapshot.json")).unwrap();
         let kept: Value = serde_json::from_slice(&kept).unwrap();
@@ -89,9 +89,9 @@ impl Years {
                     format!("{id}{mark}")
                 })
                 .collect();
-            writeln!(self.told, "{collection}: {}", ids.join(", ")).unwrap();
+            writeln!(self.transcript, "{collection}: {}", ids.join(", ")).unwrap();
         }
-        writeln!(self.told).unwrap();
+        writeln!(self.transcript).unwrap();
     }
 
     /// Changes every record of a collection.
@@ -184,5 +184,5 @@ async fn years_of_changes_give_the_expected_catalogue_and_log() {
     years.run("and a person accepted it", "accept").await;
     years.day("the day after").await;
 
-    insta::assert_snapshot!(years.told);
+    insta::assert_snapshot!(years.transcript);
 }

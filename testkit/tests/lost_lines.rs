@@ -124,7 +124,7 @@ async fn goes_on(name: &str, log: OwnedFd) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn syncs_and_requests_go_on_whatever_becomes_of_log_lines() {
+async fn syncs_and_requests_go_on_when_log_lines_are_lost() {
     let (_nobody_reads, unread) = std::io::pipe().unwrap();
     tokio::join!(
         goes_on("a full device", full_device()),
@@ -136,7 +136,7 @@ async fn syncs_and_requests_go_on_whatever_becomes_of_log_lines() {
 
 /// A printed line that cannot be written changes the exit status, but not the result.
 #[tokio::test]
-async fn commands_do_their_work_whatever_becomes_of_their_output() {
+async fn commands_do_their_work_when_their_output_is_lost() {
     let upstream = Upstream::start(catalogue());
     let api = upstream.url();
     for (name, output, status) in [
@@ -185,7 +185,7 @@ fn full_pipe() -> (OwnedFd, OwnedFd) {
 
 /// After a moment, a program also gives up on its last lines.
 #[tokio::test]
-async fn programs_end_whoever_reads_their_last_words() {
+async fn programs_end_even_if_nobody_reads_their_last_lines() {
     let upstream = Upstream::start(catalogue());
     let api = upstream.url();
     let folder = tempfile::tempdir().unwrap();

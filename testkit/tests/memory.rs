@@ -122,7 +122,7 @@ async fn rule_12_readers_follow_a_poller_that_restores_less_than_they_have_seen(
 /// A poller that starts on a lost cache cannot know of an earlier release log. A poller that knows
 /// it takes the lease from the new one. No announced release is lost or announced again.
 #[tokio::test(flavor = "multi_thread")]
-async fn rule_12_a_poller_that_remembers_takes_over_from_one_that_began_anew() {
+async fn rule_12_a_poller_that_remembers_takes_the_lease_from_one_that_started_empty() {
     let redis = Redis::start().await;
     let upstream = Upstream::start(catalogue());
     let old = poller(&upstream, &redis).await;
@@ -153,14 +153,14 @@ async fn rule_12_a_poller_that_remembers_takes_over_from_one_that_began_anew() {
     old.process.wait_for_log("film released", is_last).await;
     let standing_by = "standing by, another poller syncs";
     new.process.wait_for_log(standing_by, |_| true).await;
-    let told = |poller: &RunningPoller| {
+    let announced = |poller: &RunningPoller| {
         let mut lines = poller.process.logs();
         lines.retain(|line| line["message"] == "film released");
         let title = |line: &Value| line["title"].as_str().unwrap().to_owned();
         lines.iter().map(title).collect::<Vec<_>>()
     };
-    assert_eq!(told(&old), ["Known to the old", "Taken for old"]);
-    assert_eq!(told(&new), ["Known to the new"]);
+    assert_eq!(announced(&old), ["Known to the old", "Taken for old"]);
+    assert_eq!(announced(&new), ["Known to the new"]);
     for title in ["Known to the old", "Taken for old", "Known to the new"] {
         shows(&reader, title).await;
         let films = get(&format!("{}/films", reader.url())).await.text();

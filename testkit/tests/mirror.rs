@@ -307,7 +307,7 @@ async fn an_upstream_that_withdraws_and_misbehaves_takes_nothing_away() {
             .wait_for_log_since(mark, "sync finished", |line| {
                 line["reason"]
                     .as_str()
-                    .is_some_and(|told| told.contains(reason))
+                    .is_some_and(|text| text.contains(reason))
             })
             .await;
         assert!(

@@ -33,7 +33,7 @@ fn renumber(upstream: &Upstream) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rule_7_a_running_poller_accepts_what_a_person_has_looked_at() {
+async fn rule_7_a_running_poller_accepts_on_command() {
     let directory = tempfile::tempdir().unwrap();
     let cache = format!("file:{}", directory.path().display());
     let upstream = Upstream::start(catalogue());
@@ -55,7 +55,7 @@ async fn rule_7_a_running_poller_accepts_what_a_person_has_looked_at() {
     let suspicious = |line: &serde_json::Value| {
         line["reason"]
             .as_str()
-            .is_some_and(|told| told.contains("22 of 22 known records are gone"))
+            .is_some_and(|reason| reason.contains("22 of 22 known records are gone"))
     };
     log.wait_for_log("collection rejected", suspicious).await;
     // The poller logs this in every cycle.
@@ -67,11 +67,11 @@ async fn rule_7_a_running_poller_accepts_what_a_person_has_looked_at() {
         ("ADMIN_ADDR", poller.admin_address.clone()),
         ("CACHE_URL", cache.clone()),
     ];
-    let (code, told) = order("accept", &environment).await;
-    assert_eq!(code, Some(0), "{told}");
+    let (code, output) = order("accept", &environment).await;
+    assert_eq!(code, Some(0), "{output}");
     assert!(
-        told.contains("films         22 records   baseline"),
-        "{told}"
+        output.contains("films         22 records   baseline"),
+        "{output}"
     );
     eventually("the new ids", PATIENCE, async || {
         let films = films().await;
@@ -84,11 +84,14 @@ async fn rule_7_a_running_poller_accepts_what_a_person_has_looked_at() {
         .iter()
         .filter(|line| line["message"] == "film released")
         .count();
-    assert_eq!(released, 0, "nobody is told of 22 films that they know");
+    assert_eq!(
+        released, 0,
+        "the poller announces none of the 22 known films"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rule_6_a_running_poller_prunes_when_told() {
+async fn rule_6_a_running_poller_prunes_on_command() {
     let directory = tempfile::tempdir().unwrap();
     let cache = format!("file:{}", directory.path().display());
     let upstream = Upstream::start(catalogue());
@@ -112,10 +115,10 @@ async fn rule_6_a_running_poller_prunes_when_told() {
         ("ADMIN_ADDR", poller.admin_address.clone()),
         ("CACHE_URL", cache.clone()),
     ];
-    let (code, told) = order("prune", &environment).await;
-    assert_eq!(code, Some(0), "{told}");
+    let (code, output) = order("prune", &environment).await;
+    assert_eq!(code, Some(0), "{output}");
     assert_eq!(
-        told,
+        output,
         format!("pruned from films: {id}\n1 withdrawn records removed")
     );
     let reader = Server::new(&cache).start().await;
@@ -137,25 +140,28 @@ async fn without_a_running_poller_the_commands_do_the_work_themselves() {
         ("CACHE_URL", cache),
         ("ADMIN_ADDR", format!("127.0.0.1:{}", testkit::free_port())),
     ];
-    let (code, told) = order("prune", &environment).await;
+    let (code, output) = order("prune", &environment).await;
     assert_eq!(code, Some(1));
-    assert!(told.contains("nothing has been synced yet"), "{told}");
+    assert!(output.contains("nothing has been synced yet"), "{output}");
     assert_eq!(order("sync", &environment).await.0, Some(0));
-    let (code, told) = order("prune", &environment).await;
+    let (code, output) = order("prune", &environment).await;
     assert_eq!(
-        (code, told.as_str()),
+        (code, output.as_str()),
         (Some(0), "0 withdrawn records removed")
     );
 
     renumber(&upstream);
-    let (code, told) = order("sync", &environment).await;
+    let (code, output) = order("sync", &environment).await;
     assert_eq!(code, Some(1));
-    assert!(told.contains("rejected: suspicious: 22 of 22"), "{told}");
-    let (code, told) = order("accept", &environment).await;
-    assert_eq!(code, Some(0), "{told}");
     assert!(
-        told.contains("films         22 records   baseline"),
-        "{told}"
+        output.contains("rejected: suspicious: 22 of 22"),
+        "{output}"
+    );
+    let (code, output) = order("accept", &environment).await;
+    assert_eq!(code, Some(0), "{output}");
+    assert!(
+        output.contains("films         22 records   baseline"),
+        "{output}"
     );
 }
 

@@ -97,7 +97,7 @@ async fn kill_needs_no_consent() {
 }
 
 #[tokio::test]
-async fn dropping_kills_even_the_frozen() {
+async fn dropping_kills_a_frozen_process() {
     let process = shell("exec sleep 60");
     let pid = process.pid();
     process.signal(Signal::Stop);

@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// What one sync reports.
-struct Told {
+struct SyncReport {
     /// The line about the films, without its beginning.
     films: String,
     /// All printed and logged lines, and the stored status.
@@ -25,11 +25,11 @@ struct Told {
 }
 
 /// Syncs once into a new cache.
-async fn sync(api: &str, environment: &[(&str, &str)]) -> Told {
+async fn sync(api: &str, environment: &[(&str, &str)]) -> SyncReport {
     sync_into(&tempfile::tempdir().unwrap(), api, environment).await
 }
 
-async fn sync_into(directory: &TempDir, api: &str, environment: &[(&str, &str)]) -> Told {
+async fn sync_into(directory: &TempDir, api: &str, environment: &[(&str, &str)]) -> SyncReport {
     let cache = format!("file:{}", directory.path().display());
     let given = [("GHIBLI_API", api), ("CACHE_URL", &cache)];
     let pairs = given.iter().chain(environment);
@@ -42,7 +42,7 @@ async fn sync_into(directory: &TempDir, api: &str, environment: &[(&str, &str)])
     let (_, films) = stdout[0].split_once("records   ").unwrap();
     let status = std::fs::read_to_string(directory.path().join("status.json")).unwrap();
     let stored: Value = serde_json::from_str(&status).unwrap();
-    Told {
+    SyncReport {
         films: films.to_owned(),
         failure: stored["collections"]["films"]["failure"].clone(),
         all: [stdout.join("\n"), sync.stderr().join("\n"), status].join("\n"),
@@ -204,15 +204,15 @@ fn reasons_of_transfers() -> Vec<(Fault, String)> {
 }
 
 /// Whether a text matches the expected one, in which an ellipsis stands for anything.
-fn reads_like(told: &str, expected: &str) -> bool {
+fn reads_like(actual: &str, expected: &str) -> bool {
     let (begin, rest) = expected.split_once('…').unwrap_or((expected, ""));
     let is_whole = expected.ends_with(')');
-    let reads = told.starts_with(begin) && told[begin.len()..].contains(rest);
-    reads && (!is_whole || told.ends_with(')') && (rest.is_empty() || told.ends_with(rest)))
+    let reads = actual.starts_with(begin) && actual[begin.len()..].contains(rest);
+    reads && (!is_whole || actual.ends_with(')') && (rest.is_empty() || actual.ends_with(rest)))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_failure_has_words_of_its_own_and_says_what_was_seen() {
+async fn every_failure_has_a_reason_of_its_own_that_quotes_the_answer() {
     let upstream = Upstream::start(catalogue());
     for (fault, expected) in reasons(upstream.port())
         .into_iter()
@@ -220,17 +220,17 @@ async fn every_failure_has_words_of_its_own_and_says_what_was_seen() {
     {
         upstream.behave();
         upstream.misbehave_on("films", fault.clone());
-        let told = sync(&upstream.url(), &[("UPSTREAM_TIMEOUT", "2s")]).await;
+        let report = sync(&upstream.url(), &[("UPSTREAM_TIMEOUT", "2s")]).await;
         let fault = format!("{fault:?}").chars().take(200).collect::<String>();
         assert!(
-            reads_like(&told.films, &expected),
+            reads_like(&report.films, &expected),
             "{fault}\n  said: {}\nwanted: {expected}",
-            told.films
+            report.films
         );
-        let reason = told.films.split_once(": ").unwrap().1;
-        assert_eq!(told.failure, reason, "{fault}");
+        let reason = report.films.split_once(": ").unwrap().1;
+        assert_eq!(report.failure, reason, "{fault}");
         assert!(reason.len() < 1_000, "{fault}: {reason}");
-        assert!(!told.all.contains("s3cret"), "{fault}: {}", told.all);
+        assert!(!report.all.contains("s3cret"), "{fault}: {}", report.all);
     }
 }
 
@@ -264,8 +264,8 @@ async fn an_answer_that_can_be_understood_is_no_failure() {
     ] {
         let fault = exactly(200, &[JSON, ("content-encoding", coding)], body);
         upstream.misbehave_on("films", fault);
-        let told = sync(&upstream.url(), &[]).await;
-        assert_eq!(told.films, "baseline", "{coding}");
+        let report = sync(&upstream.url(), &[]).await;
+        assert_eq!(report.films, "baseline", "{coding}");
     }
     let asked = upstream.requests();
     let encodings = asked
@@ -276,19 +276,19 @@ async fn an_answer_that_can_be_understood_is_no_failure() {
 
 /// `unreachable` means only that the poller did not reach the upstream.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_not_reached_is_unreachable() {
+async fn an_upstream_that_cannot_be_reached_is_unreachable() {
     let port = testkit::free_port();
-    let told = sync(&format!("http://127.0.0.1:{port}"), &[]).await;
+    let report = sync(&format!("http://127.0.0.1:{port}"), &[]).await;
     assert!(
-        told.films.starts_with("failed: unreachable: "),
+        report.films.starts_with("failed: unreachable: "),
         "{}",
-        told.films
+        report.films
     );
-    let told = sync("http://ghibli.invalid", &[]).await;
+    let report = sync("http://ghibli.invalid", &[]).await;
     assert!(
-        told.films.starts_with("failed: unreachable: "),
+        report.films.starts_with("failed: unreachable: "),
         "{}",
-        told.films
+        report.films
     );
 
     // A listener with a full queue, so that no connection is made.
@@ -302,8 +302,8 @@ async fn what_was_not_reached_is_unreachable() {
     {
         queue.push(stream);
     }
-    let told = sync(&format!("http://{address}"), &[]).await;
-    assert_eq!(told.films, "failed: unreachable: no connection in time");
+    let report = sync(&format!("http://{address}"), &[]).await;
+    assert_eq!(report.films, "failed: unreachable: no connection in time");
 }
 
 /// The poller reads only the beginning of an error's body, and does not wait for more.
@@ -326,8 +326,8 @@ async fn the_body_of_an_error_costs_no_time_and_no_memory() {
     };
     let serving = tokio::spawn(serve);
     let asked = Instant::now();
-    let told = sync(&url, &[("UPSTREAM_TIMEOUT", "30s")]).await;
-    assert_eq!(told.films, "failed: status 404 (\"for ever\")");
+    let report = sync(&url, &[("UPSTREAM_TIMEOUT", "30s")]).await;
+    assert_eq!(report.films, "failed: status 404 (\"for ever\")");
     assert!(
         asked.elapsed() < Duration::from_secs(20),
         "{:?}",
@@ -337,9 +337,9 @@ async fn the_body_of_an_error_costs_no_time_and_no_memory() {
 
     let upstream = Upstream::start(catalogue());
     upstream.misbehave(exactly(500, &[], &vec![b'x'; 8 << 20]));
-    let told = sync(&upstream.url(), &[]).await;
+    let report = sync(&upstream.url(), &[]).await;
     let words = "x".repeat(80);
-    assert_eq!(told.films, format!("failed: status 500 (\"{words}…\")"));
+    assert_eq!(report.films, format!("failed: status 500 (\"{words}…\")"));
 }
 
 /// An upstream cannot insert lines, colours or text directions.
@@ -377,9 +377,9 @@ async fn an_upstream_writes_no_lines_into_the_log() {
         for fault in &faults {
             upstream.misbehave_on("films", fault.clone());
             let environment = [("LOG_FORMAT", format)];
-            let told = sync_into(&directory, &upstream.url(), &environment).await;
+            let report = sync_into(&directory, &upstream.url(), &environment).await;
             // Leaves out the stored status, which terminals do not show.
-            let shown = told.all.split("\"format\": 1").next().unwrap();
+            let shown = report.all.split("\"format\": 1").next().unwrap();
             let surprises = |character: &char| {
                 let hides = ['\u{202e}', '\u{2066}', '\u{200b}', '\u{7f}'];
                 *character != '\n' && character.is_control() || hides.contains(character)

@@ -24,7 +24,7 @@ async fn it_forgets_when_it_is_killed() {
 }
 
 #[tokio::test]
-async fn the_persistent_one_remembers() {
+async fn a_persistent_redis_keeps_its_data() {
     let mut redis = Redis::start_persistent().await;
     redis.cli(&["SET", "title", "Ponyo"]).await;
     redis.kill().await;

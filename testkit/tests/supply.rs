@@ -84,7 +84,7 @@ fn every_foreign_image_is_named_once_and_explicitly() {
 
 /// Without `--locked`, Cargo would silently update a lock file that does not match the manifest.
 #[test]
-fn whatever_is_built_is_built_from_the_lock_file() {
+fn every_build_uses_the_lock_file() {
     let calls = Regex::new(r"cargo (\+\S+ )?(build|install|run|test|clippy|doc)\b.*").unwrap();
     // Package managers also have an `install` command, and no lock file.
     let arguments = Regex::new(

@@ -59,7 +59,7 @@ fn assert_fits(lines: &[String]) {
     }
 }
 
-async fn nobody_answers(port: &str) {
+async fn port_is_closed(port: &str) {
     let url = format!("http://127.0.0.1:{port}/films");
     let gone = async || try_get(&url).await.is_err();
     eventually("the server to be gone", PATIENCE, gone).await;
@@ -96,11 +96,11 @@ async fn up_offline_releases_what_is_typed_and_ends_with_ctrl_c() {
     assert_eq!(up.wait().await.code(), Some(0));
     up.shows("stopping").await;
     assert_is_orderly(&up);
-    nobody_answers(&port).await;
+    port_is_closed(&port).await;
 }
 
 #[tokio::test]
-async fn up_with_several_readers_still_says_it_in_two_lines() {
+async fn up_with_several_readers_prints_two_lines() {
     let redis = Redis::start().await;
     let port = two_free_ports().to_string();
     let mut up = up(&port, &["--readers", "2", "--redis", &redis.url()]);
@@ -123,7 +123,7 @@ async fn up_ends_in_order_when_its_terminal_is_closed() {
     up.shows("Ctrl-C stops everything").await;
     up.close();
     assert_eq!(up.wait().await.code(), Some(0));
-    nobody_answers(&port).await;
+    port_is_closed(&port).await;
 }
 
 #[tokio::test]
@@ -181,7 +181,7 @@ async fn up_does_not_wait_for_a_program_that_hangs_when_ctrl_c_comes_twice() {
     assert!(asked.elapsed() < std::time::Duration::from_secs(10));
     up.shows("the poller does not stop; killing it").await;
     assert_is_orderly(&up);
-    nobody_answers(&port).await;
+    port_is_closed(&port).await;
 }
 
 /// Uses a stand-in for Cargo whose build never ends.

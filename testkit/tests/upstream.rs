@@ -118,7 +118,7 @@ async fn known_validators_cost_no_body() {
 }
 
 #[tokio::test]
-async fn large_bodies_are_compressed_for_who_accepts_it() {
+async fn large_bodies_are_compressed_for_clients_that_accept_it() {
     let upstream = Upstream::start(sample::catalogue());
     let url = format!("{}/films", upstream.url());
     let plain = get(&url).await;

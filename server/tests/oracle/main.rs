@@ -115,7 +115,7 @@ fn record() {
     let oracle =
         Oracle::start(&beside("catalogue.json")).expect("node, and `npm ci` in testkit/oracle");
     let mirror = Mirror::start();
-    let telling = questions(400, 20_000).into_iter().filter(|question| {
+    let revealing = questions(400, 20_000).into_iter().filter(|question| {
         let Some((path, _)) = question.split_once('?') else {
             return false;
         };
@@ -124,5 +124,5 @@ fn record() {
             && answer.body != ask(&oracle.base, path).body
             && matches!(judge(&mirror.base, &oracle.base, question), Verdict::Same)
     });
-    recorded::write(&oracle.base, telling.take(400));
+    recorded::write(&oracle.base, revealing.take(400));
 }

@@ -140,7 +140,7 @@ async fn keeps_its_promises(url: CacheUrl) {
 }
 
 /// A waiting reader notices a commit within half a second.
-async fn tells_readers(write_to: CacheUrl, url: CacheUrl) {
+async fn readers_notice_commits(write_to: CacheUrl, url: CacheUrl) {
     let mut writer = writer(&write_to, "one");
     assert_eq!(writer.lease(LEASE).await.unwrap(), Lease::Held);
     commit(&mut writer, 0, 1).await.unwrap();
@@ -159,14 +159,14 @@ async fn tells_readers(write_to: CacheUrl, url: CacheUrl) {
             Instant::now()
         };
         // The notice may come before the commit call returns, but never before its effect.
-        let telling = async {
+        let noticing = async {
             while reader.status().await.unwrap().unwrap().generation < generation {
                 reader.look_due().await;
             }
             Instant::now()
         };
-        let (committed, told) = tokio::join!(committing, telling);
-        let late = told.saturating_duration_since(committed);
+        let (committed, noticed) = tokio::join!(committing, noticing);
+        let late = noticed.saturating_duration_since(committed);
         assert!(late < Duration::from_millis(500), "{late:?}");
     }
 }
@@ -186,9 +186,9 @@ async fn a_directory_keeps_the_promises() {
 }
 
 #[tokio::test]
-async fn a_directory_tells_readers_of_commits() {
+async fn a_directory_notifies_readers_of_commits() {
     let (_directory, url) = directory();
-    tells_readers(url.clone(), url).await;
+    readers_notice_commits(url.clone(), url).await;
 }
 
 #[tokio::test]
@@ -205,7 +205,7 @@ async fn a_directorys_lock_stays_with_the_process_that_has_it() {
 
 /// A snapshot that is too large to read must not replace one that can be read.
 #[tokio::test]
-async fn a_snapshot_that_no_reader_would_take_is_not_stored() {
+async fn a_snapshot_too_large_to_read_is_not_stored() {
     let (_directory, url) = directory();
     let mut writer = writer(&url, "one");
     assert_eq!(writer.lease(LEASE).await.unwrap(), Lease::Held);

@@ -12,7 +12,7 @@ use testkit::proxy::Proxy;
 use testkit::redis::{Certificates, Cluster, Failover, Redis};
 use testkit::{eventually, free_port};
 
-use super::{LEASE, commit, keeps_its_promises, tells_readers, writer};
+use super::{LEASE, commit, keeps_its_promises, readers_notice_commits, writer};
 
 #[tokio::test]
 async fn redis_keeps_the_promises() {
@@ -21,10 +21,10 @@ async fn redis_keeps_the_promises() {
 }
 
 #[tokio::test]
-async fn redis_tells_readers_of_commits() {
+async fn redis_notifies_readers_of_commits() {
     let redis = Redis::start().await;
     let url: CacheUrl = redis.url().parse().unwrap();
-    tells_readers(url.clone(), url).await;
+    readers_notice_commits(url.clone(), url).await;
 }
 
 #[tokio::test]
@@ -73,7 +73,7 @@ async fn a_redis_that_comes_back_is_used_again() {
 }
 
 #[tokio::test]
-async fn a_redis_that_hangs_is_given_up_on() {
+async fn a_call_to_a_redis_that_hangs_times_out() {
     let redis = Redis::start().await;
     let url = redis.url().parse().unwrap();
     let mut reader = Reader::new(&url).unwrap();
@@ -113,10 +113,10 @@ async fn a_connection_that_falls_silent_is_replaced() {
         reader.look_due().await;
     });
     renewed.await.expect("bounded in time");
-    let told = tokio::time::timeout(Duration::from_millis(500), reader.look_due());
-    let (told, committed) = tokio::join!(told, commit(&mut writer, 1, 2));
+    let notified = tokio::time::timeout(Duration::from_millis(500), reader.look_due());
+    let (notified, committed) = tokio::join!(notified, commit(&mut writer, 1, 2));
     committed.unwrap();
-    told.expect("told within half a second");
+    notified.expect("notified within half a second");
 }
 
 #[tokio::test]
@@ -156,7 +156,7 @@ async fn rule_12_a_claimed_lease_fences_its_holder_out_at_once() {
 }
 
 #[tokio::test]
-async fn a_replica_tells_readers_of_commits_and_refuses_writers() {
+async fn a_replica_notifies_readers_of_commits_and_refuses_writers() {
     let master = Redis::start_with(&["--repl-diskless-sync-delay", "0"]).await;
     let port = master.port().to_string();
     let replica = Redis::start_with(&["--replicaof", "127.0.0.1", &port]).await;
@@ -171,7 +171,7 @@ async fn a_replica_tells_readers_of_commits_and_refuses_writers() {
         refused.to_string().to_lowercase().contains("read only"),
         "{refused}"
     );
-    tells_readers(master.url().parse().unwrap(), url).await;
+    readers_notice_commits(master.url().parse().unwrap(), url).await;
 }
 
 #[tokio::test]
@@ -206,7 +206,7 @@ async fn sentinels_may_want_the_password_and_the_database_may_be_another() {
 }
 
 #[tokio::test]
-async fn a_cluster_keeps_the_promises_whichever_node_is_named() {
+async fn a_cluster_keeps_the_promises_from_any_named_node() {
     let cluster = Cluster::start().await;
     let owner = cluster.owner("{ghibli}:snapshot").await;
     for key in ["{ghibli}:status", "{ghibli}:lease"] {
@@ -215,7 +215,7 @@ async fn a_cluster_keeps_the_promises_whichever_node_is_named() {
     let [owner, other, third] = [0, 1, 2].map(|offset| &cluster.nodes()[(owner + offset) % 3]);
     keeps_its_promises(other.url().parse().unwrap()).await;
     owner.cli(&["FLUSHALL"]).await;
-    tells_readers(other.url().parse().unwrap(), third.url().parse().unwrap()).await;
+    readers_notice_commits(other.url().parse().unwrap(), third.url().parse().unwrap()).await;
 
     // A dead node does not matter if the URL names another node too.
     let dead = format!(
@@ -275,7 +275,7 @@ async fn sentinels_with_tls_lead_to_a_master_with_tls() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_told_and_not_repeated() {
+async fn a_wrong_password_is_reported_and_not_repeated() {
     let redis = Redis::start_with(&["--requirepass", "s3cret"]).await;
     let with = |credentials: &str| redis.url().replace("://", credentials).parse().unwrap();
     for (credentials, expected) in [
@@ -288,8 +288,8 @@ async fn a_wrong_password_is_told_and_not_repeated() {
         let error = reader.status().await.unwrap_err().to_string();
         assert!(error.starts_with("refused: "), "{error}");
         assert!(error.contains(expected), "{error}");
-        let told = format!("{error} {reader:?} {url} {url:?}");
-        assert!(!told.contains("wr0ng"), "{told}");
+        let shown = format!("{error} {reader:?} {url} {url:?}");
+        assert!(!shown.contains("wr0ng"), "{shown}");
     }
     Reader::new(&with("://:s3cret@"))
         .unwrap()

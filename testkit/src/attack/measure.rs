@@ -88,7 +88,7 @@ pub async fn measure(mirror: &Mirror, attack: Option<&Attack>, time: Duration) -
     let server = mirror.server(&[]).await;
     let expected = client::get(&format!("{}/films", server.url())).await.body;
     let pid = server.process.pid();
-    let address: SocketAddr = server.address.parse().expect("servers tell addresses");
+    let address: SocketAddr = server.address.parse().expect("the server logs its address");
     let before = Usage::of(pid);
     let force =
         attack.map(|attack| Force::start(address, attack.connections, attack.manner.clone()));

@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_is_seen_to_use_what_it_uses() {
+    fn the_measured_usage_of_a_process_grows_with_its_usage() {
         let me = std::process::id();
         let before = Usage::of(me);
         // A margin for sockets that other tests of this process close at the same time.
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_nobody_reads_are_unsent() {
+    fn unread_bytes_count_as_unsent() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
         let _client = TcpStream::connect(address).expect("a connection");

@@ -160,7 +160,7 @@ impl Client {
             if let Some(films) = films(path, &answer) {
                 known.model.films(reader, expected, &films);
             } else {
-                let generation = generation(&answer).expect("the page tells its generation");
+                let generation = generation(&answer).expect("the page shows its generation");
                 known.model.generation(reader, expected, generation);
             }
         });

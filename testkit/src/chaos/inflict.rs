@@ -25,7 +25,7 @@ pub(super) async fn inflict(stack: &Stack, record: &Record, planned: Planned) {
         && !record.with(|known| known.model.interrupt_reader(reader))
     {
         record.with(|known| known.figures.held_back += 1);
-        record.tell(&format!(
+        record.log_event(&format!(
             "held back, no other reader could answer: {trouble}"
         ));
         return;
@@ -39,7 +39,7 @@ pub(super) async fn inflict(stack: &Stack, record: &Record, planned: Planned) {
         Duration::ZERO => String::new(),
         lasts => format!(", for {:.1} s", lasts.as_secs_f64()),
     };
-    record.tell(&format!("{trouble}{time}"));
+    record.log_event(&format!("{trouble}{time}"));
     match trouble {
         Trouble::Kill(node) => {
             stack.slot(node).kill(record).await;

@@ -147,7 +147,7 @@ fn background(running: &mut JoinSet<()>, stack: &Arc<Stack>, record: &Arc<Record
                     figures.announced
                 )
             });
-            record.tell(&line);
+            record.log_event(&line);
         }
     });
 }
@@ -158,9 +158,9 @@ async fn rounds(stack: &Stack, record: &Record, schedule: Schedule, time: Durati
         if record.now() >= end {
             break;
         }
-        record.tell(&format!("== round {}", number + 1));
+        record.log_event(&format!("== round {}", number + 1));
         troubles(stack, record, round).await;
-        record.tell("quiet");
+        record.log_event("quiet");
         let forgetting = settle::settle(stack, record).await;
         record.with(|known| {
             known.figures.rounds += 1;

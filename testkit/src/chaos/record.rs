@@ -75,7 +75,7 @@ impl Record {
     }
 
     /// Adds a line to the story.
-    pub(super) fn tell(&self, line: &str) {
+    pub(super) fn log_event(&self, line: &str) {
         let line = format!("{:6.1} s  {line}", self.now().as_secs_f64());
         (self.progress)(&line);
         let mut known = self.known();

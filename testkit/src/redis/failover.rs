@@ -139,8 +139,8 @@ impl Failover {
     pub async fn fail_over(&self) {
         let before = self.index_of_master().await;
         let order = ["SENTINEL", "FAILOVER", NAME];
-        let told = self.ask(&self.sentinels[0], &order).await;
-        assert_eq!(told, "OK", "no failover");
+        let reply = self.ask(&self.sentinels[0], &order).await;
+        assert_eq!(reply, "OK", "no failover");
         eventually("another master", PATIENCE, async || {
             self.index_of_master().await != before
         })

@@ -15,7 +15,7 @@ const STYLE: &str = "const style = getComputedStyle(document.body);
     return [style.backgroundColor, style.color, style.maxWidth];";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_load_whole_and_styled_without_a_complaint() {
+async fn pages_load_whole_and_styled_without_an_error() {
     let Some(browser) = Browser::start().await else {
         return;
     };
@@ -66,7 +66,7 @@ async fn pages_fit_any_screen() {
 /// Even if text became markup, it would do nothing: the test puts each of these into the page by
 /// force.
 #[tokio::test(flavor = "multi_thread")]
-async fn policies_stop_what_gets_into_a_page() {
+async fn policies_stop_injected_content() {
     let Some(browser) = Browser::start().await else {
         return;
     };
@@ -227,7 +227,7 @@ async fn other_origins_can_neither_frame_a_page_nor_keep_hold_of_its_window() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_do_not_tell_where_people_come_from() {
+async fn pages_send_no_referrer() {
     let Some(browser) = Browser::start().await else {
         return;
     };

@@ -18,21 +18,21 @@ fn parsed(text: &str) -> String {
 
 /// What a row shows for a text in every field of a film and of its one person.
 fn row(text: &str) -> [String; 7] {
-    let told = text.trim();
-    let is_number = told.starts_with(|first: char| first.is_ascii_digit());
+    let trimmed = text.trim();
+    let is_number = trimmed.starts_with(|first: char| first.is_ascii_digit());
     let age = if is_number {
-        format!("age {told}")
+        format!("age {trimmed}")
     } else {
-        told.to_owned()
+        trimmed.to_owned()
     };
     let cells = [
         text.to_owned(),
-        format!("({told})"),
+        format!("({trimmed})"),
         format!("{text} ~"),
-        told.to_owned(),
-        told.to_owned(),
+        trimmed.to_owned(),
+        trimmed.to_owned(),
         format!("{text}, {text}"),
-        format!("{text} ({age}) with {told} eyes, {told} hair"),
+        format!("{text} ({age}) with {trimmed} eyes, {trimmed} hair"),
     ];
     cells.map(|cell| parsed(&cell))
 }

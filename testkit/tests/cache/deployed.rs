@@ -117,7 +117,7 @@ async fn a_node_without_a_name_is_on_the_host_that_was_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_that_are_moving_are_asked_for_where_they_are() {
+async fn keys_that_are_moving_are_read_from_their_present_node() {
     let cluster = Cluster::start().await;
     let owner = cluster.owner("{ghibli}:snapshot").await;
     let (old, new) = (&cluster.nodes()[owner], &cluster.nodes()[(owner + 1) % 3]);

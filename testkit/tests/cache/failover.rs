@@ -50,7 +50,7 @@ async fn with_the_master_killed_no_request_fails_and_releases_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_master_that_is_replaced_in_good_health_is_left_at_once() {
+async fn a_healthy_master_that_is_replaced_is_left_at_once() {
     let group = Failover::start().await;
     let mirror = Mirror::on(&group.url(), 2).await;
     let load = mirror.load();
@@ -102,7 +102,11 @@ async fn rule_12_a_commit_that_a_failover_lost_is_restored_from_memory() {
         (&releases[0]["sequence"], &releases[0]["title"]),
         (&1.into(), &FILM.into())
     );
-    assert_eq!(times(log, "film released"), 1, "nobody is told twice");
+    assert_eq!(
+        times(log, "film released"),
+        1,
+        "the poller announces each film once"
+    );
     mirror.upstream.release("Earwig and the Witch");
     mirror.shows("Earwig and the Witch").await;
 }

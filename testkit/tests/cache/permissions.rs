@@ -19,19 +19,19 @@ pub(crate) async fn redis_with_users() -> Redis {
     for (user, permissions) in [("poller", POLLER), ("server", SERVER)] {
         let user = ["ACL", "SETUSER", user, "on", ">s3cret"];
         let permissions: Vec<_> = permissions.split(' ').collect();
-        let told = redis.cli(&[&user, &permissions[..]].concat()).await;
-        assert_eq!(told, "OK");
+        let reply = redis.cli(&[&user, &permissions[..]].concat()).await;
+        assert_eq!(reply, "OK");
     }
     redis
 }
 
 #[test]
-fn people_are_told_these_permissions_and_the_stack_uses_them() {
+fn the_readme_shows_these_permissions_and_the_stack_uses_them() {
     let readme = include_str!("../../../README.md");
     let stack = include_str!("../../../deploy/redis/make-keys.sh");
     for (user, permissions) in [("poller", POLLER), ("server", SERVER)] {
-        let told = format!("\nuser {user} on >PASSWORD {permissions}\n");
-        assert!(readme.contains(&told), "{told}");
+        let line = format!("\nuser {user} on >PASSWORD {permissions}\n");
+        assert!(readme.contains(&line), "{line}");
         assert!(
             stack.contains(&format!(" {permissions}\n")),
             "{permissions}"
@@ -40,7 +40,7 @@ fn people_are_told_these_permissions_and_the_stack_uses_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn these_permissions_are_enough_and_nothing_else_is_tried() {
+async fn these_permissions_are_enough_and_no_command_is_refused() {
     let redis = redis_with_users().await;
     let upstream = Upstream::start(catalogue());
     let of = |user: &str| redis.url().replace("://", user);
@@ -73,8 +73,8 @@ async fn a_reader_that_may_not_subscribe_says_so_once_and_looks_instead() {
     let mirror = Mirror::of(upstream, poller, &server, 1).await;
     let reader = &mirror.readers[0].process;
     let warning = "cannot subscribe to notices, looking at short intervals instead";
-    let told = reader.wait_for_log(warning, |_| true).await;
-    let reason = told["reason"].as_str().expect("a reason");
+    let line = reader.wait_for_log(warning, |_| true).await;
+    let reason = line["reason"].as_str().expect("a reason");
     assert!(reason.contains("subscribe"), "{reason}");
     mirror.upstream.release(FILM);
     mirror.shows(FILM).await;
@@ -122,9 +122,9 @@ async fn the_servers_user_cannot_write() {
     }
     script += "GET {ghibli}:snapshot\r\nQUIT\r\n";
     let address = ("127.0.0.1", redis.port());
-    let told = raw(address, script.as_bytes(), Duration::from_secs(10)).await;
-    let told = String::from_utf8(told).unwrap();
-    let answers: Vec<_> = told.lines().collect();
+    let replies = raw(address, script.as_bytes(), Duration::from_secs(10)).await;
+    let replies = String::from_utf8(replies).unwrap();
+    let answers: Vec<_> = replies.lines().collect();
     assert_eq!(answers[0], "+OK");
     for (command, answer) in commands.iter().zip(&answers[1..]) {
         assert!(answer.starts_with("-NOPERM"), "{command}: {answer}");

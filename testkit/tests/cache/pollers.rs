@@ -52,7 +52,11 @@ async fn rule_13_two_pollers_cost_the_upstream_one_and_a_standby_takes_over() {
         killed.elapsed()
     );
     mirror.shows(FILM).await;
-    assert_eq!(times(&standby.process, STANDBY), 1, "told once");
+    assert_eq!(
+        times(&standby.process, STANDBY),
+        1,
+        "the standby logs it once"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

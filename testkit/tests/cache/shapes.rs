@@ -39,16 +39,16 @@ async fn with_tls_a_private_authority_is_trusted_when_it_is_named_and_not_otherw
     ] {
         let mut mistaken = Server::new(&url).env("CACHE_CA_FILE", file).spawn();
         assert_eq!(mistaken.wait().await.code(), Some(64));
-        let told = mistaken.stderr().join("\n");
+        let stderr = mistaken.stderr().join("\n");
         assert!(
-            told.contains(&format!("CACHE_CA_FILE: {mistake}")),
-            "{told}"
+            stderr.contains(&format!("CACHE_CA_FILE: {mistake}")),
+            "{stderr}"
         );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_carries_releases_whichever_nodes_are_named() {
+async fn a_cluster_carries_releases_from_any_named_node() {
     let cluster = Cluster::start().await;
     let slot = async |key| cluster.nodes()[0].cli(&["CLUSTER", "KEYSLOT", key]).await;
     let ours = slot("{ghibli}:snapshot").await;

@@ -59,7 +59,7 @@ async fn connections_that_fall_silent_are_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_poller_looks_for_its_cache_again_within_seconds_whatever_the_schedule() {
+async fn a_poller_tries_its_cache_again_within_seconds_on_any_schedule() {
     let mut redis = Redis::start().await;
     redis.kill().await;
     let upstream = Upstream::start(catalogue());
@@ -136,14 +136,14 @@ async fn rule_12_a_flushed_cache_is_rebuilt_within_a_cycle_with_its_release_log(
     mirror.upstream.release("Earwig and the Witch");
     mirror.shows("Earwig and the Witch").await;
     load.stop().await;
-    let told = |line: &Value| line["sequence"] == 2;
+    let is_second = |line: &Value| line["sequence"] == 2;
     let log = &mirror.poller.process;
-    log.wait_for_log("film released", told).await;
+    log.wait_for_log("film released", is_second).await;
     assert_eq!(times(log, "film released"), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_password_is_told_by_both_and_repeated_by_neither() {
+async fn both_processes_report_a_wrong_password_and_neither_repeats_it() {
     let redis = Redis::start_with(&["--requirepass", "s3cret"]).await;
     let upstream = Upstream::start(catalogue());
     let url = redis.url().replace("://", "://:wr0ng@");
@@ -164,7 +164,7 @@ async fn a_wrong_password_is_told_by_both_and_repeated_by_neither() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replica_serves_readers_and_tells_a_poller_that_it_cannot_be_written() {
+async fn a_replica_serves_readers_and_refuses_a_poller_as_read_only() {
     let master = Redis::start_with(&["--repl-diskless-sync-delay", "0"]).await;
     let port = master.port().to_string();
     let replica = Redis::start_with(&["--replicaof", "127.0.0.1", &port]).await;

@@ -181,7 +181,7 @@ fn is_so_for_the_kernel(service: &str, container: &Value) {
 }
 
 /// Readers can read what they serve. Only the poller can do anything else.
-pub(crate) async fn redis_knows_who_may_do_what(stack: &Stack) {
+pub(crate) async fn redis_gives_each_user_only_its_permissions(stack: &Stack) {
     let redis = stack.container("redis").await;
     let ask = async |who: &str, command: &str| {
         let log_in = match who {

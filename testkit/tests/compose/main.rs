@@ -47,7 +47,7 @@ async fn the_whole_mirror_runs_on_one_machine() {
     }
     confinement::holds_for_every_container(&stack).await;
     confinement::nothing_can_be_written_outside_of_volumes(&stack).await;
-    confinement::redis_knows_who_may_do_what(&stack).await;
+    confinement::redis_gives_each_user_only_its_permissions(&stack).await;
     confinement::started_in_order(&stack).await;
     the_edge_serves_the_mirror_and_nothing_else(&stack).await;
     every_reader_takes_its_turn(&stack).await;
@@ -84,7 +84,7 @@ async fn the_whole_mirror_runs_on_one_machine() {
 
     replace::a_roll_fails_no_request(&stack).await;
     replace::a_roll_to_a_broken_reader_changes_nothing(&stack).await;
-    replace::with_no_reader_clients_are_to_ask_again(&stack).await;
+    replace::with_no_reader_clients_get_a_time_to_try_again(&stack).await;
     settings::any_port_can_be_published(&stack).await;
     settings::proxies_reach_the_poller(&stack).await;
     a_second_up_changes_nothing(&stack).await;

@@ -52,7 +52,7 @@ pub(crate) async fn a_roll_to_a_broken_reader_changes_nothing(stack: &Stack) {
 
 /// Other usual commands stop all readers at once: then every answer says when to ask again, and
 /// none says that something does not exist.
-pub(crate) async fn with_no_reader_clients_are_to_ask_again(stack: &Stack) {
+pub(crate) async fn with_no_reader_clients_get_a_time_to_try_again(stack: &Stack) {
     asked_meanwhile(stack, "no reader", async {
         stack.composed(&["stop", "server"]).await;
         eventually(

@@ -65,7 +65,7 @@ async fn age_is_the_time_since_the_last_confirmed_sync() {
         .wait_for_log("sync finished", |line| line["outcome"] == "failed")
         .await;
     // A sync by hand does not set the time of the next one.
-    let is_known = async || ttl(&told(&server).await).is_some();
+    let is_known = async || ttl(&parameters_of(&server).await).is_some();
     eventually("word of the failed sync", PATIENCE, is_known).await;
     let least = confirmed.elapsed().as_secs();
     let age = age(&server).await.unwrap();
@@ -89,7 +89,7 @@ fn cache_status(field: &str) -> Vec<(String, String)> {
     parameters.collect()
 }
 
-async fn told(server: &RunningServer) -> Vec<(String, String)> {
+async fn parameters_of(server: &RunningServer) -> Vec<(String, String)> {
     let answer = get_with(server, "/films", &[]).await;
     cache_status(answer.header("cache-status").unwrap())
 }
@@ -101,14 +101,14 @@ fn ttl(parameters: &[(String, String)]) -> Option<i64> {
 }
 
 #[tokio::test]
-async fn cache_status_tells_when_the_next_sync_is_due() {
+async fn cache_status_says_when_the_next_sync_is_due() {
     let mirror = Mirror::of(catalogue()).await;
     let mut poller = Poller::new(&mirror.upstream.url(), &mirror.cache_url())
         .start()
         .await;
     poller.process.wait_for_log("sync finished", |_| true).await;
     let server = mirror.server(&[]).await;
-    let parameters = told(&server).await;
+    let parameters = parameters_of(&server).await;
     assert_eq!(parameters[0], ("hit".to_owned(), "?1".to_owned()));
     assert!(
         (-5..=60).contains(&ttl(&parameters).unwrap()),
@@ -122,24 +122,24 @@ async fn cache_status_tells_when_the_next_sync_is_due() {
         .schedule("* * * * * *")
         .start()
         .await;
-    let soon = async || ttl(&told(&server).await).is_some_and(|ttl| ttl <= 1);
+    let soon = async || ttl(&parameters_of(&server).await).is_some_and(|ttl| ttl <= 1);
     eventually("a sync every second", Duration::from_secs(90), soon).await;
     often.process.kill().await;
-    let overdue = async || ttl(&told(&server).await).is_some_and(|ttl| ttl < 0);
+    let overdue = async || ttl(&parameters_of(&server).await).is_some_and(|ttl| ttl < 0);
     eventually("an overdue sync", PATIENCE, overdue).await;
 }
 
 #[tokio::test]
-async fn the_built_in_catalogue_has_no_age_and_is_told_as_such() {
+async fn the_built_in_catalogue_has_no_age_and_is_marked_as_built_in() {
     let mirror = Mirror::built_in().await;
     let server = mirror.server(&[]).await;
     assert_eq!(age(&server).await, None);
     let detail = ("detail".to_owned(), "built-in".to_owned());
-    assert!(told(&server).await.contains(&detail));
+    assert!(parameters_of(&server).await.contains(&detail));
 
     mirror.upstream.come_back();
     mirror.sync().await;
     let young = async || age(&server).await.is_some();
     eventually("an age", PATIENCE, young).await;
-    assert!(!told(&server).await.contains(&detail));
+    assert!(!parameters_of(&server).await.contains(&detail));
 }

@@ -18,7 +18,7 @@ fn texts(value: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn links_lead_to_the_mirror_whatever_name_the_upstream_had() {
+async fn links_lead_to_the_mirror_from_every_known_name_of_the_upstream() {
     let mut data = sample::catalogue();
     let left_alone = json!([
         "htps://ghibliapi.vercel.app/films/1",
@@ -28,7 +28,7 @@ async fn links_lead_to_the_mirror_whatever_name_the_upstream_had() {
         "https://ghibliapi.dev/images/1.jpg",
         "https://ghibliapi.vercel.app.example/films/1",
         "https://example.org/?from=https://ghibliapi.vercel.app/films/1",
-        "told at https://ghibliapi.vercel.app/films/1 once",
+        "seen at https://ghibliapi.vercel.app/films/1 once",
         "",
         "TODO",
     ]);
@@ -101,7 +101,7 @@ async fn links_lead_to_the_mirror_whatever_name_the_upstream_had() {
 
 /// The upstream may move again, and its data may still name its old host.
 #[tokio::test]
-async fn links_lead_to_the_mirror_whatever_the_data_calls_itself() {
+async fn links_lead_to_the_mirror_from_any_name_in_a_records_own_url() {
     for name in ["https://moved.example", "http://host.example:8000/api/v2"] {
         let mut data = sample::catalogue();
         let film = Film::new("Moved");

@@ -81,7 +81,7 @@ async fn assert_pages_are_protected(server: &RunningServer) {
 }
 
 #[tokio::test]
-async fn every_page_has_every_policy_however_it_is_asked_for() {
+async fn every_page_has_every_policy_for_every_kind_of_request() {
     let mirror = Mirror::of(catalogue()).await;
     assert_pages_are_protected(&mirror.server(&[]).await).await;
     // Also with the built-in catalogue, and for clients that see the mirror below a path.
@@ -93,7 +93,7 @@ async fn every_page_has_every_policy_however_it_is_asked_for() {
 /// An HTML answer has the policies, any other has none, and no browser has to guess the type of a
 /// body.
 #[tokio::test]
-async fn no_body_of_any_kind_is_to_be_guessed_at_and_nothing_else_is_html() {
+async fn no_body_may_be_sniffed_and_only_pages_are_html() {
     let mirror = Mirror::of(catalogue()).await;
     let server = mirror.server(&[]).await;
     let mut kinds = std::collections::BTreeSet::new();
@@ -128,7 +128,7 @@ async fn no_body_of_any_kind_is_to_be_guessed_at_and_nothing_else_is_html() {
 }
 
 #[tokio::test]
-async fn before_anything_is_loaded_and_at_the_side_door_nothing_is_to_be_guessed_at() {
+async fn bodies_may_not_be_sniffed_before_the_first_load_and_on_the_admin_address() {
     let mirror = Mirror::empty(catalogue());
     let server = testkit::process::Server::new(&mirror.cache_url());
     let server = server.start().await;

@@ -38,18 +38,18 @@ async fn answers_from_the_catalogue_say_what_the_operator_chose() {
 }
 
 #[tokio::test]
-async fn answers_tell_how_long_they_took_where_the_operator_wants_it() {
+async fn answers_say_how_long_they_took_if_the_operator_wants_it() {
     let mirror = Mirror::of(catalogue()).await;
-    let silent = mirror.server(&[]).await;
-    let telling = mirror.server(&[("SERVER_TIMING", "true")]).await;
+    let untimed = mirror.server(&[]).await;
+    let timed = mirror.server(&[("SERVER_TIMING", "true")]).await;
     for method in ["GET", "HEAD", "OPTIONS", "POST"] {
         for path in paths() {
-            let answer = ask(&silent, method, &path, &[]).await;
+            let answer = ask(&untimed, method, &path, &[]).await;
             assert_eq!(answer.header("server-timing"), None, "{method} {path}");
-            let answer = ask(&telling, method, &path, &[]).await;
-            let told = answer.header("server-timing").unwrap();
-            let took: f64 = told.strip_prefix("app;dur=").unwrap().parse().unwrap();
-            assert!((0.0..5000.0).contains(&took), "{method} {path}: {told}");
+            let answer = ask(&timed, method, &path, &[]).await;
+            let timing = answer.header("server-timing").unwrap();
+            let took: f64 = timing.strip_prefix("app;dur=").unwrap().parse().unwrap();
+            assert!((0.0..5000.0).contains(&took), "{method} {path}: {timing}");
         }
     }
 }

@@ -39,7 +39,7 @@ async fn quoted_film() -> (Mirror, RunningServer) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn characters_that_nobody_encoded_are_understood() {
+async fn the_server_understands_characters_that_the_client_did_not_encode() {
     let (_mirror, server) = quoted_film().await;
     for target in [
         "/films/a\"<b>`c`^é",
@@ -197,7 +197,7 @@ async fn slashes_are_ignored_where_the_upstream_ignores_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn any_value_can_be_looked_for_by_the_whole_of_it() {
+async fn any_value_is_found_by_its_whole_text() {
     let data = catalogue();
     let mirror = Mirror::of(data.clone()).await;
     let server = mirror.server(&[]).await;

@@ -76,7 +76,7 @@ async fn between_generations_the_page_stays_as_it_is() {
 }
 
 #[tokio::test]
-async fn what_the_client_has_is_not_sent_again() {
+async fn a_body_that_the_client_has_is_not_sent_again() {
     let mirror = Mirror::of(catalogue()).await;
     let server = mirror.server(&[]).await;
     for path in paths() {
@@ -88,15 +88,19 @@ async fn what_the_client_has_is_not_sent_again() {
         }
         let weak = answer.header("etag").unwrap();
         let strong = weak.strip_prefix("W/").unwrap();
-        for told in [
+        for condition in [
             weak.to_owned(),
             strong.to_owned(),
             "*".to_owned(),
             format!("\"x\", {weak}"),
             format!("W/\"y\",{strong} , \"z\""),
         ] {
-            let known = get_with(&server, &path, &[("if-none-match", &told)]).await;
-            assert_eq!((known.status, known.body.len()), (304, 0), "{path}: {told}");
+            let known = get_with(&server, &path, &[("if-none-match", &condition)]).await;
+            assert_eq!(
+                (known.status, known.body.len()),
+                (304, 0),
+                "{path}: {condition}"
+            );
             for header in ["etag", "vary", "cache-control", "last-modified"] {
                 assert_eq!(
                     known.header(header),
@@ -106,12 +110,15 @@ async fn what_the_client_has_is_not_sent_again() {
             }
             assert_eq!(known.header("content-type"), None, "{path}");
 
-            let anew = [("if-none-match", &*told), ("cache-control", "no-cache")];
+            let anew = [
+                ("if-none-match", &*condition),
+                ("cache-control", "no-cache"),
+            ];
             let anew = get_with(&server, &path, &anew).await;
             assert_eq!(
                 (anew.status, &anew.body),
                 (200, &answer.body),
-                "{path}: {told}"
+                "{path}: {condition}"
             );
         }
         let other = [
@@ -137,7 +144,7 @@ async fn a_tag_that_the_client_does_not_have_is_never_found_inside_of_another() 
     let weak = answer.header("etag").unwrap();
     let strong = weak.strip_prefix("W/").unwrap();
     let opaque = strong.trim_matches('"');
-    for told in [
+    for condition in [
         "\"a,*,b\"".to_owned(),
         "\"x\", *".to_owned(),
         "*, \"x\"".to_owned(),
@@ -147,11 +154,11 @@ async fn a_tag_that_the_client_does_not_have_is_never_found_inside_of_another() 
         format!("\"a, {strong}"),
         format!("w/{strong}"),
     ] {
-        let sent = get_with(&server, "/films", &[("if-none-match", &told)]).await;
+        let sent = get_with(&server, "/films", &[("if-none-match", &condition)]).await;
         assert_eq!(
             (sent.status, sent.body.len()),
             (200, answer.body.len()),
-            "{told}"
+            "{condition}"
         );
     }
     for lines in [
@@ -203,8 +210,8 @@ async fn moments(server: &RunningServer, paths: &[String]) -> BTreeMap<String, (
     let mut moments = BTreeMap::new();
     for path in paths {
         let answer = get_with(server, path, &[]).await;
-        let told = |header: &str| answer.header(header).unwrap().to_owned();
-        moments.insert(path.clone(), (told("last-modified"), told("etag")));
+        let value_of = |header: &str| answer.header(header).unwrap().to_owned();
+        moments.insert(path.clone(), (value_of("last-modified"), value_of("etag")));
     }
     moments
 }

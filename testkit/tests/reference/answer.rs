@@ -36,7 +36,7 @@ impl<'a> Seen<'a> {
         self.response(name.rsplit('/').next().unwrap(), asked, answer);
     }
 
-    /// Checks an answer that one of the responses describes.
+    /// Checks an answer against one of the document's responses.
     pub(crate) fn response(&mut self, name: &str, asked: &str, answer: &Response) {
         self.answers += 1;
         let response = &self.document["components"]["responses"][name];

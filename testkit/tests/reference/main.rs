@@ -133,15 +133,15 @@ async fn schemas_have_the_fields_of_the_data_and_no_others() {
     assert!(wrong.is_empty(), "{wrong:?}");
     for (collection, list) in schemas["Database"]["properties"].as_object().unwrap() {
         let record = visit::resolve(&document, &list["items"]);
-        let mut told: Vec<_> = record["properties"].as_object().unwrap().keys().collect();
+        let mut described: Vec<_> = record["properties"].as_object().unwrap().keys().collect();
         let records = data[collection].as_array().unwrap().iter();
         let mut held: Vec<_> = records
             .flat_map(|one| one.as_object().unwrap().keys())
             .collect();
-        told.sort();
+        described.sort();
         held.sort();
         held.dedup();
-        assert_eq!(told, held, "{collection}");
+        assert_eq!(described, held, "{collection}");
     }
 }
 

@@ -110,7 +110,7 @@ fn holds(keyword: &str, demand: &Value, value: &Value) -> bool {
 }
 
 #[test]
-fn wrong_values_are_told_with_their_place() {
+fn wrong_values_are_reported_with_their_place() {
     let document = serde_json::json!({"Text": {"type": "string", "pattern": "^a"}});
     let schema = serde_json::json!({
         "type": "object",

@@ -94,8 +94,8 @@ async fn redis_with_users(extra: &[&str]) -> Redis {
         }
     }
     orders.extend(b"QUIT\r\n");
-    let told = raw(("127.0.0.1", redis.port()), &orders, PATIENCE).await;
-    assert_eq!(told, b"+OK\r\n+OK\r\n+OK\r\n");
+    let replies = raw(("127.0.0.1", redis.port()), &orders, PATIENCE).await;
+    assert_eq!(replies, b"+OK\r\n+OK\r\n+OK\r\n");
     redis
 }
 
@@ -118,7 +118,7 @@ async fn synced(poller: &RunningPoller) {
 
 /// Passwords in variables, and from files.
 #[tokio::test(flavor = "multi_thread")]
-async fn good_operation_tells_no_password() {
+async fn good_operation_shows_no_password() {
     let redis = redis_with_users(&[]).await;
     let upstream = Upstream::start(catalogue());
     let of = |user| url(user, PASSWORD, redis.port());
@@ -155,7 +155,7 @@ async fn good_operation_tells_no_password() {
 
 /// A cache that refuses the login, is not there, or is another server.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cache_in_trouble_tells_no_password() {
+async fn a_cache_in_trouble_shows_no_password() {
     let (certificates, port) = (Certificates::make(), free_port());
     let arguments = certificates.arguments(port);
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
@@ -199,7 +199,7 @@ async fn a_cache_in_trouble_tells_no_password() {
 
 /// The program refuses an unusable value without repeating it.
 #[tokio::test(flavor = "multi_thread")]
-async fn mistakes_in_the_configuration_tell_no_password() {
+async fn mistakes_in_the_configuration_show_no_password() {
     let password = encoded(PASSWORD);
     let directory = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &[u8]| {
@@ -251,8 +251,11 @@ async fn mistakes_in_the_configuration_tell_no_password() {
         }
         for mut process in processes {
             assert_eq!(process.wait().await.code(), Some(64), "{variable}");
-            let told = process.stderr().join("\n");
-            assert!(told.contains(variable.trim_end_matches("_FILE")), "{told}");
+            let stderr = process.stderr().join("\n");
+            assert!(
+                stderr.contains(variable.trim_end_matches("_FILE")),
+                "{stderr}"
+            );
             process_is_clean(variable, &process);
         }
     }

@@ -53,14 +53,14 @@ async fn no_answer_exhausts_the_pollers_memory() {
             decompressed_bytes: GIBIBYTE,
         },
     ];
-    let mut told = String::new();
+    let mut table = String::new();
     for bomb in bombs {
         upstream.misbehave(bomb.clone());
         let reason = reason(&poller).await;
-        let _ = writeln!(told, "{bomb:?}: {reason}, {} KiB", peak(&poller.process));
+        let _ = writeln!(table, "{bomb:?}: {reason}, {} KiB", peak(&poller.process));
         let seen = "(status 200, application/json; charset=utf-8, \"[\")";
         let expected = format!("larger than 1048576 bytes {seen}");
-        assert_eq!(reason, for_all(&expected), "{told}");
+        assert_eq!(reason, for_all(&expected), "{table}");
     }
     upstream.behave();
     for (values, expected) in [
@@ -72,16 +72,16 @@ async fn no_answer_exhausts_the_pollers_memory() {
         }
         let reason = reason(&poller).await;
         let _ = writeln!(
-            told,
+            table,
             "{values} values: {reason}, {} KiB",
             peak(&poller.process)
         );
         let seen = "(status 200, application/json; charset=utf-8, \"[ { \"id\": \"dense\"";
         let expected = for_all(&format!("{expected} {seen}"));
-        assert!(reason.starts_with(&expected), "{told}");
+        assert!(reason.starts_with(&expected), "{table}");
     }
-    println!("{told}");
-    assert!(peak(&poller.process) < memory_limit("poller"), "{told}");
+    println!("{table}");
+    assert!(peak(&poller.process) < memory_limit("poller"), "{table}");
 }
 
 /// The largest accepted data, in every collection at once.

@@ -99,7 +99,7 @@ async fn redirects_are_not_followed_to_another_origin() {
             upstream.misbehave_on(collection, redirect);
         }
         let before = upstream.counts().requests;
-        let told = reason(&poller).await;
+        let reason = reason(&poller).await;
         // A location without a host does not count as a redirect.
         let names_a_host = !location.starts_with("file:") && !location.starts_with("data:");
         for (collection, status) in COLLECTIONS.into_iter().zip(statuses) {
@@ -112,9 +112,9 @@ async fn redirects_are_not_followed_to_another_origin() {
                     "{collection}: status {status} (application/json; charset=utf-8, redirected to {location}, "
                 )
             };
-            assert!(told.contains(&expected), "{location}: {told}");
+            assert!(reason.contains(&expected), "{location}: {reason}");
         }
-        assert!(!told.contains("secret"), "{told}");
+        assert!(!reason.contains("secret"), "{reason}");
         // Five requests in each cycle and no more: for the cycle that was running, the checked one,
         // and one that may have begun since.
         let asked = upstream.counts().requests - before;
@@ -148,8 +148,8 @@ async fn redirects_within_the_origin_are_followed_a_few_times() {
         .start()
         .await;
     let line = poller.process.wait_for_log("sync finished", |_| true).await;
-    let told = line["reason"].as_str().unwrap();
-    assert!(told.contains("redirected too often"), "{told}");
+    let reason = line["reason"].as_str().unwrap();
+    assert!(reason.contains("redirected too often"), "{reason}");
     let asked = upstream.counts().requests;
     assert_eq!(asked, 5 * 4, "five collections, each followed three times");
 
@@ -165,10 +165,10 @@ async fn redirects_within_the_origin_are_followed_a_few_times() {
         ],
     );
     sync.wait().await;
-    let told = sync.stdout().join("\n");
+    let output = sync.stdout().join("\n");
     assert!(
-        told.contains("expected an array of records, got an object"),
-        "{told}"
+        output.contains("expected an array of records, got an object"),
+        "{output}"
     );
 }
 

@@ -206,7 +206,7 @@ fn a_frozen_poller_keeps_the_release_log_and_not_films_from_being_missed() {
 }
 
 #[test]
-fn the_last_reader_is_never_interrupted_and_failures_without_any_are_nobodys_fault() {
+fn the_last_reader_is_never_interrupted_and_requests_without_any_may_fail() {
     let mut mirror = Mirror::new();
     let before = mirror.model.request_begins();
     assert!(mirror.model.interrupt_reader(0));
@@ -230,7 +230,7 @@ fn the_last_reader_is_never_interrupted_and_failures_without_any_are_nobodys_fau
 }
 
 #[test]
-fn an_answer_between_the_word_and_the_deed_does_not_bring_a_reader_back() {
+fn an_answer_before_the_interruption_does_not_count_as_a_return() {
     let mut mirror = Mirror::new();
     for reader in [1, 2] {
         assert!(mirror.model.interrupt_reader(reader));

@@ -165,9 +165,9 @@ impl Mirror {
         } else {
             after.log.extend_from_slice(&released[after.films..]);
         }
-        let was_told = |id: &&String| known.iter().any(|copy| copy.log.contains(id));
+        let was_announced = |id: &&String| known.iter().any(|copy| copy.log.contains(id));
         let numbered = (1..).zip(&after.log);
-        for (number, id) in numbered.filter(|(_, id)| !was_told(id)) {
+        for (number, id) in numbered.filter(|(_, id)| !was_announced(id)) {
             self.model.announced(number, id);
         }
         after.films = released.len();
