@@ -34,7 +34,7 @@ pub mod tls;
 pub mod upstream;
 mod wait;
 
-pub use wait::{Answer, eventually, free_listener, free_port};
+pub use wait::{ProbeResult, eventually, free_listener, free_port};
 
 /// The whole real catalogue with all its oddities: the five collections built into the poller.
 ///

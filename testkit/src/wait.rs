@@ -15,7 +15,7 @@ const INTERVAL: Duration = Duration::from_millis(25);
 const PORTS: Range<u16> = 12_000..32_000;
 
 /// What a probe of [`eventually`] may return: `bool`, or an `Option` with the wanted value.
-pub trait Answer {
+pub trait ProbeResult {
     /// What [`eventually`] returns once the answer is positive.
     type Value;
 
@@ -23,7 +23,7 @@ pub trait Answer {
     fn settled(self) -> Option<Self::Value>;
 }
 
-impl Answer for bool {
+impl ProbeResult for bool {
     type Value = ();
 
     fn settled(self) -> Option<()> {
@@ -31,7 +31,7 @@ impl Answer for bool {
     }
 }
 
-impl<T> Answer for Option<T> {
+impl<T> ProbeResult for Option<T> {
     type Value = T;
 
     fn settled(self) -> Option<T> {
@@ -46,7 +46,7 @@ impl<T> Answer for Option<T> {
 /// # Panics
 ///
 /// When `within` has passed; the message contains `what`.
-pub async fn eventually<A: Answer>(
+pub async fn eventually<A: ProbeResult>(
     what: &str,
     within: Duration,
     mut probe: impl AsyncFnMut() -> A,

@@ -62,7 +62,7 @@ pub enum Manner {
 
 /// What an attacker has done so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct AttackCounts {
     /// Connections that the attacker made.
     pub connections: u64,
     /// Requests, whole or partial, that the server's socket has taken.
@@ -115,8 +115,8 @@ impl Force {
     }
 
     /// What the attacker has done so far.
-    pub fn counts(&self) -> Counts {
-        Counts {
+    pub fn counts(&self) -> AttackCounts {
+        AttackCounts {
             connections: self.tally.connections.load(Ordering::Relaxed),
             requests: self.tally.requests.load(Ordering::Relaxed),
         }

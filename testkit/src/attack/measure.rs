@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
-use super::force::{Counts, Force};
+use super::force::{AttackCounts, Force};
 use super::list::Attack;
 use super::steady::{PACE, Seen, Steady};
 use super::usage::{Usage, unsent};
@@ -24,7 +24,7 @@ pub struct Row {
     /// How long the measurement took.
     pub time: Duration,
     /// What the attacker did.
-    pub attacker: Counts,
+    pub attacker: AttackCounts,
     /// The most connections that the server held at any look.
     pub connections: usize,
     /// The server's most resident memory since its start, in bytes.

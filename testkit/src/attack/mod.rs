@@ -19,7 +19,7 @@ pub mod queries;
 pub mod steady;
 pub mod usage;
 
-pub use force::{Counts, Force};
+pub use force::{AttackCounts, Force};
 pub use list::Attack;
 
 /// Raises the number of files that this process and its children may open to the allowed maximum,

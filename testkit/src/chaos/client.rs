@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
-use super::READERS;
 use super::random::Random;
 use super::record::Record;
 use super::stack::Stack;
+use super::trouble::READERS;
 use crate::client::{CUT, Connection, Response};
 use crate::edge::{self, Edge};
 

@@ -5,11 +5,10 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::sleep;
 
-use super::POLLERS;
 use super::record::Record;
 use super::schedule::Planned;
 use super::stack::{Slot, Stack};
-use super::trouble::{Node, Trouble};
+use super::trouble::{Node, POLLERS, Trouble};
 use crate::process::Signal;
 use crate::proxy::Network;
 use crate::redis::Redis;

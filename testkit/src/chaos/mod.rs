@@ -40,19 +40,13 @@ use tokio::time::{sleep, sleep_until};
 
 pub use clock::{Clock, can_be_wrong as clocks_can_be_wrong};
 pub use promise::{Promise, Violation};
-pub use report::{Figures, Outcome};
+pub use report::{ChaosOutcome, Figures};
 
 use record::{Progress, Record};
-use schedule::{Planned, Schedule};
+use schedule::{Planned, TroubleSchedule};
 use stack::Stack;
 
 use crate::edge;
-
-/// How many pollers there are; one of them syncs.
-pub const POLLERS: usize = 2;
-
-/// How many readers there are.
-pub const READERS: usize = 3;
 
 /// How many clients send requests at the same time.
 const CLIENTS: u64 = 3;
@@ -86,7 +80,7 @@ pub async fn run(
     seed: u64,
     time: Duration,
     progress: impl Fn(&str) + Send + Sync + 'static,
-) -> Outcome {
+) -> ChaosOutcome {
     let baseline = client::ids(&crate::catalogue()["films"]);
     let progress: Progress = Box::new(progress);
     let record = Arc::new(Record::new(baseline, progress));
@@ -103,7 +97,7 @@ pub async fn run(
         running.spawn(async move { client::read_through(&edge, &record, seed).await });
     }
     tokio::select! {
-        () = rounds(&stack, &record, Schedule::new(seed), time) => {}
+        () = rounds(&stack, &record, TroubleSchedule::new(seed), time) => {}
         () = record.broken() => {}
         // None of these tasks ends by itself.
         Some(ended) = running.join_next() => surface(ended),
@@ -114,7 +108,7 @@ pub async fn run(
     let violations = record.violations();
     let logs =
         (!violations.is_empty()).then(|| record.save_logs(seed).expect("logs can be written"));
-    Outcome {
+    ChaosOutcome {
         seed,
         figures: record.with(|known| known.figures.clone()),
         violations,
@@ -152,7 +146,7 @@ fn background(running: &mut JoinSet<()>, stack: &Arc<Stack>, record: &Arc<Record
     });
 }
 
-async fn rounds(stack: &Stack, record: &Record, schedule: Schedule, time: Duration) {
+async fn rounds(stack: &Stack, record: &Record, schedule: TroubleSchedule, time: Duration) {
     let end = record.now() + time;
     for (number, round) in schedule.enumerate() {
         if record.now() >= end {

@@ -46,7 +46,7 @@ pub struct Figures {
 
 /// How a run ended.
 #[derive(Debug, Clone)]
-pub struct Outcome {
+pub struct ChaosOutcome {
     /// The seed.
     pub seed: u64,
     /// What the run counted.
@@ -59,7 +59,7 @@ pub struct Outcome {
     pub logs: Option<PathBuf>,
 }
 
-impl Outcome {
+impl ChaosOutcome {
     /// Whether the mirror kept every promise.
     pub fn is_good(&self) -> bool {
         self.violations.is_empty()
@@ -114,7 +114,7 @@ impl fmt::Display for Figures {
 }
 
 /// For people: the figures, or the broken promises and the events before them.
-impl fmt::Display for Outcome {
+impl fmt::Display for ChaosOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.figures)?;
         if self.is_good() {

@@ -7,8 +7,7 @@
 use std::time::Duration;
 
 use super::random::Random;
-use super::trouble::{Node, Trouble};
-use super::{POLLERS, READERS};
+use super::trouble::{Node, POLLERS, READERS, Trouble};
 use crate::sample::COLLECTIONS;
 use crate::upstream::Fault;
 
@@ -28,7 +27,7 @@ pub struct Planned {
 
 /// All rounds of a seed, without an end.
 #[derive(Debug, Clone)]
-pub struct Schedule(Random);
+pub struct TroubleSchedule(Random);
 
 /// What else may happen in a round.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -43,7 +42,7 @@ enum Character {
     Forgotten,
 }
 
-impl Schedule {
+impl TroubleSchedule {
     /// The schedule of a seed.
     pub const fn new(seed: u64) -> Self {
         Self(Random::new(seed))
@@ -93,7 +92,7 @@ impl Schedule {
     }
 }
 
-impl Iterator for Schedule {
+impl Iterator for TroubleSchedule {
     type Item = Vec<Planned>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -219,14 +218,14 @@ mod tests {
 
     #[test]
     fn a_seed_always_gives_the_same_rounds() {
-        let rounds = |seed| Schedule::new(seed).take(20).collect::<Vec<_>>();
+        let rounds = |seed| TroubleSchedule::new(seed).take(20).collect::<Vec<_>>();
         assert_eq!(rounds(7), rounds(7));
         assert_ne!(rounds(7), rounds(8));
     }
 
     #[test]
     fn every_kind_of_trouble_occurs() {
-        let kinds: BTreeSet<_> = Schedule::new(1)
+        let kinds: BTreeSet<_> = TroubleSchedule::new(1)
             .take(300)
             .flatten()
             .map(|planned| planned.trouble.kind())
@@ -237,7 +236,7 @@ mod tests {
 
     #[test]
     fn every_trouble_ends_with_its_round() {
-        for planned in Schedule::new(3).take(300).flatten() {
+        for planned in TroubleSchedule::new(3).take(300).flatten() {
             assert!(planned.at + planned.lasts <= ROUND, "{planned:?}");
         }
     }
@@ -250,7 +249,7 @@ mod tests {
                 .any(|planned| wanted.contains(&planned.trouble.kind()))
         };
         let (mut flushed, mut plain) = (0, 0);
-        for round in Schedule::new(4).take(300) {
+        for round in TroubleSchedule::new(4).take(300) {
             if has(&round, &["Redis flushed", "everything lost"]) {
                 flushed += 1;
                 assert!(

@@ -4,6 +4,12 @@ use std::fmt;
 
 use crate::upstream::Fault;
 
+/// How many pollers there are; one of them syncs.
+pub const POLLERS: usize = 2;
+
+/// How many readers there are.
+pub const READERS: usize = 3;
+
 /// A process that can get into trouble.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Node {

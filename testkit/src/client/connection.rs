@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
-use super::{Response, TIMEOUT};
+use super::response::{Response, TIMEOUT};
 
 /// The largest body that the client reads.
 const LARGEST_BODY: usize = 64 << 20;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use super::Connection;
+use super::connection::Connection;
 
 /// The results of the requests of [`hammer`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! A Redis Cluster of three nodes without replicas.
 
-use super::Redis;
+use super::server::Redis;
 use crate::{PATIENCE, eventually, free_port};
 
 /// The number of slots of every Redis Cluster.

@@ -1,6 +1,6 @@
 //! A master with two replicas, and three sentinels that agree on which of them is the master.
 
-use super::Redis;
+use super::server::Redis;
 use crate::{PATIENCE, eventually};
 
 /// The sentinels' name for the master.

@@ -4,7 +4,8 @@
 
 use serde_json::{Value, json};
 
-use super::{COLLECTIONS, Film, Location, ORIGIN, Person, Species, Vehicle, link};
+use super::names::{COLLECTIONS, ORIGIN, link};
+use super::record::{Film, Location, Person, Species, Vehicle};
 
 /// A catalogue under construction: five lists, each in the order in which records were added.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,7 +154,7 @@ pub fn catalogue() -> Value {
                     "films",
                     json!([
                         link("films", ""),
-                        link("films", &super::id("films", "Castle in the Sky"))
+                        link("films", &super::names::id("films", "Castle in the Sky"))
                     ]),
                 ),
         )

@@ -14,74 +14,9 @@
 //! This module reads no file and does no other I/O.
 
 mod catalogue;
+mod names;
 mod record;
 
 pub use catalogue::{Catalogue, catalogue};
+pub use names::{COLLECTIONS, ORIGIN, express_etag, id, link};
 pub use record::{Film, Location, Person, Species, Vehicle};
-
-use base64::Engine as _;
-use sha1::{Digest as _, Sha1};
-
-/// The host in the links inside records.
-pub const ORIGIN: &str = "https://ghibliapi.vercel.app";
-
-/// The names of the collections, in the upstream's order.
-pub const COLLECTIONS: [&str; 5] = ["films", "people", "locations", "species", "vehicles"];
-
-/// The id of the record `name` in `collection`: it looks like a UUID, and is the same in every run.
-pub fn id(collection: &str, name: &str) -> String {
-    let digest = digest(&[collection, "/", name]);
-    let (half, _) = digest
-        .split_first_chunk()
-        .expect("SHA-1 has more than 16 bytes");
-    let hex = format!("{:032x}", u128::from_be_bytes(*half));
-    let groups = [
-        &hex[0..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..32],
-    ];
-    groups.join("-")
-}
-
-/// The link to one record of `collection`; with an empty id, the upstream's placeholder.
-pub fn link(collection: &str, id: &str) -> String {
-    format!("{ORIGIN}/{collection}/{id}")
-}
-
-/// The weak validator that Express makes for a body: the body's length in hexadecimal, and the
-/// first 27 characters of its SHA-1 in base64.
-pub fn express_etag(body: &str) -> String {
-    let hash = base64::engine::general_purpose::STANDARD.encode(digest(&[body]));
-    format!("W/\"{:x}-{}\"", body.len(), &hash[..27])
-}
-
-fn digest(parts: &[&str]) -> [u8; 20] {
-    let mut sha1 = Sha1::new();
-    for part in parts {
-        sha1.update(part);
-    }
-    sha1.finalize().into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_look_like_uuids_and_are_stable() {
-        let id = id("films", "My Neighbor Totoro");
-        assert_eq!(
-            id.split('-').map(str::len).collect::<Vec<_>>(),
-            [8, 4, 4, 4, 12]
-        );
-        assert_eq!(id, super::id("films", "My Neighbor Totoro"));
-        assert_ne!(id, super::id("films", "Ponyo"));
-    }
-
-    #[test]
-    fn etags_are_those_of_express() {
-        assert_eq!(express_etag("{}"), "W/\"2-vyGp6PvFo4RvsFtPoIWeCReyIC8\"");
-    }
-}

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{id, link};
+use super::names::{id, link};
 
 /// The methods of every record.
 macro_rules! record {

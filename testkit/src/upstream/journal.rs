@@ -12,7 +12,7 @@ const KEPT: usize = 10_000;
 
 /// Counts of requests and answers since the start. Tests compare two to see the difference.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct RequestCounts {
     /// Requests whose head arrived, with any result.
     pub requests: u64,
     /// Requests with `If-None-Match`.
@@ -27,7 +27,7 @@ pub struct Counts {
 
 /// One request as it arrived.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct RecordedRequest {
     /// The method, in capitals.
     pub method: String,
     /// Path and query, verbatim.
@@ -41,8 +41,8 @@ pub struct Request {
 /// Connections write here, and tests read here.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
-    counts: watch::Sender<Counts>,
-    requests: Mutex<VecDeque<Request>>,
+    counts: watch::Sender<RequestCounts>,
+    requests: Mutex<VecDeque<RecordedRequest>>,
 }
 
 impl Journal {
@@ -57,7 +57,7 @@ impl Journal {
             if requests.len() == KEPT {
                 requests.pop_front();
             }
-            requests.push_back(Request {
+            requests.push_back(RecordedRequest {
                 method: request.method().to_string(),
                 path: request.uri().to_string(),
                 if_none_match,
@@ -70,7 +70,7 @@ impl Journal {
         });
     }
 
-    pub(super) fn count(&self, change: impl FnOnce(&mut Counts)) {
+    pub(super) fn count(&self, change: impl FnOnce(&mut RequestCounts)) {
         self.counts.send_modify(change);
     }
 
@@ -78,19 +78,19 @@ impl Journal {
         self.count(|counts| counts.body_bytes += bytes as u64);
     }
 
-    pub(super) fn counts(&self) -> Counts {
+    pub(super) fn counts(&self) -> RequestCounts {
         *self.counts.borrow()
     }
 
-    pub(super) fn requests(&self) -> Vec<Request> {
+    pub(super) fn requests(&self) -> Vec<RecordedRequest> {
         self.kept().iter().cloned().collect()
     }
 
-    pub(super) fn watch(&self) -> watch::Receiver<Counts> {
+    pub(super) fn watch(&self) -> watch::Receiver<RequestCounts> {
         self.counts.subscribe()
     }
 
-    fn kept(&self) -> MutexGuard<'_, VecDeque<Request>> {
+    fn kept(&self) -> MutexGuard<'_, VecDeque<RecordedRequest>> {
         self.requests
             .lock()
             .expect("nothing panics while it holds the journal")

@@ -21,9 +21,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::State;
 use super::answer::answer;
 use super::fault::Fault;
+use super::state::State;
 
 /// How long a command to the thread may take; its work takes milliseconds.
 const PROMPT: Duration = Duration::from_secs(10);

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::answer::pretty;
+use super::body::pretty;
 
 /// Adds the first record again at the end, with another title or name.
 pub(super) fn with_duplicate(mut value: Value) -> Value {

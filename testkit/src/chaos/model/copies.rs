@@ -1,6 +1,6 @@
 //! How many films, and which release log, the cache and each poller's memory know.
 
-use crate::chaos::POLLERS;
+use crate::chaos::trouble::POLLERS;
 
 #[derive(Debug, Default)]
 pub(super) struct Copies {

@@ -1,6 +1,6 @@
 //! What each reader has shown, and whether it runs.
 
-use crate::chaos::READERS;
+use crate::chaos::trouble::READERS;
 
 /// The least that a reader must return for a request; the client takes it before it asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use proptest::prelude::*;
 
 use crate::chaos::model::{Model, Promise};
-use crate::chaos::{POLLERS, READERS};
+use crate::chaos::trouble::{POLLERS, READERS};
 
 /// What may happen to a correct mirror.
 #[derive(Debug, Clone)]
