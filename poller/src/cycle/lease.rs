@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use shared::cache::write::{Lease, Writer};
+use anyhow::Context;
+use shared::cache::write::{Commit, Lease, Writer};
 use shared::cache::{CacheError, Stored};
 use shared::catalogue::Collection;
 use shared::catalogue::snapshot::Snapshot;
@@ -107,6 +108,14 @@ impl Candidate {
             );
             self.memory = Some(snapshot);
         }
+    }
+
+    /// Commits, if this poller still has the lease.
+    ///
+    /// # Errors
+    /// When the cache refuses the commit or cannot be reached.
+    pub(super) async fn commit(&mut self, commit: Commit<'_>) -> anyhow::Result<()> {
+        self.writer.commit(commit).await.context("cannot commit")
     }
 
     /// Renews the lease until another poller has it. Returns the name of that poller.

@@ -101,11 +101,7 @@ impl Syncer {
             snapshot: Some(&after),
             status: &status,
         };
-        self.cache
-            .writer
-            .commit(commit)
-            .await
-            .context("cannot commit")?;
+        self.cache.commit(commit).await?;
         self.cache.memory = Some(after);
         Ok(pruned)
     }
@@ -176,11 +172,7 @@ impl Syncer {
             snapshot: must_store.then_some(&step.snapshot),
             status: &status,
         };
-        self.cache
-            .writer
-            .commit(commit)
-            .await
-            .context("cannot commit")?;
+        self.cache.commit(commit).await?;
         step.released.splice(0..0, found.unannounced);
         let mut report = report(&step, started.elapsed(), next_attempt_at);
         report.set_aside = set_aside;

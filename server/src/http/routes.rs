@@ -194,22 +194,22 @@ fn table(context: &BoxedFilter<(Context,)>, setup: &Setup) -> Vec<Route> {
     let param = || warp::path::param::<String>();
     let collection = || warp::path::param::<Collection>();
 
-    let desk = QueryPool::new();
+    let pool = QueryPool::new();
     let all = collection().and(end()).and(context()).then({
-        let desk = desk.clone();
-        move |from, context: Context| answer(desk.clone(), context, move |it| it.collection(from))
+        let pool = pool.clone();
+        move |from, context: Context| answer(pool.clone(), context, move |it| it.collection(from))
     });
     let one = collection().and(param()).and(end()).and(context()).then({
-        let desk = desk.clone();
+        let pool = pool.clone();
         move |from, id: String, context: Context| {
-            answer(desk.clone(), context, move |it| it.record(from, &id))
+            answer(pool.clone(), context, move |it| it.record(from, &id))
         }
     });
     let related = collection().and(param()).and(collection()).and(end());
     let related = related
         .and(context())
         .then(move |from, id: String, to, context: Context| {
-            answer(desk.clone(), context, move |it| it.related(from, &id, to))
+            answer(pool.clone(), context, move |it| it.related(from, &id, to))
         });
     let movies = warp::path("movies").and(end()).and(context());
     let movies = movies.map(|context: Context| context.movies());
@@ -245,16 +245,16 @@ fn table(context: &BoxedFilter<(Context,)>, setup: &Setup) -> Vec<Route> {
     ]
 }
 
-/// Answers at once from a rendered body, or computes the answer to a query at the desk.
+/// Answers at once from a rendered body, or computes the answer to a query in the pool.
 async fn answer(
-    desk: QueryPool,
+    pool: QueryPool,
     context: Context,
     answer: impl FnOnce(&Context) -> Response<Bytes> + Send + 'static,
 ) -> Response<Bytes> {
     if context.query.is_empty() {
         answer(&context)
     } else {
-        let computed = desk.compute(move || answer(&context)).await;
+        let computed = pool.compute(move || answer(&context)).await;
         computed.unwrap_or_else(|Busy| respond::busy())
     }
 }

@@ -32,10 +32,10 @@
 //! - The size of query strings, patterns and callback names is limited, and so is the number of
 //!   conditions and patterns.
 
+mod clauses;
 mod condition;
 mod error;
 mod js;
-mod meaning;
 mod order;
 mod page;
 mod params;
@@ -91,10 +91,10 @@ impl Plan {
     pub fn parse(raw: &str) -> Result<Self, BadQuery> {
         let mut plan = Self::default();
         let params = plan.read_common(raw)?;
-        plan.limit = meaning::limit(raw)?;
-        plan.text = meaning::full_text(params.get("q"))?;
-        plan.conditions = meaning::conditions(&params)?;
-        plan.order = meaning::order(&params)?;
+        plan.limit = clauses::limit(raw)?;
+        plan.text = clauses::full_text(params.get("q"))?;
+        plan.conditions = clauses::conditions(&params)?;
+        plan.order = clauses::order(&params)?;
         plan.slice = Slice::parse(&params)?;
         Ok(plan)
     }
@@ -119,9 +119,9 @@ impl Plan {
         }
         raw.clone_into(&mut self.raw);
         let params = params::parse(raw);
-        self.fields = meaning::fields(raw)?;
-        self.callback = meaning::callback(params.get("callback"))?;
-        self.embeds = meaning::embeds(&params);
+        self.fields = clauses::fields(raw)?;
+        self.callback = clauses::callback(params.get("callback"))?;
+        self.embeds = clauses::embeds(&params);
         Ok(params)
     }
 

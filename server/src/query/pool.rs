@@ -74,23 +74,23 @@ mod tests {
 
     #[tokio::test]
     async fn computations_wait_for_each_other_and_not_for_ever_nor_for_who_went_away() {
-        let desk = QueryPool {
+        let pool = QueryPool {
             seats: Arc::new(Semaphore::new(1)),
             patience: Duration::from_millis(100),
         };
         let (release, released) = mpsc::channel::<()>();
         let first = tokio::spawn({
-            let desk = desk.clone();
-            async move { desk.compute(move || released.recv().is_ok()).await }
+            let pool = pool.clone();
+            async move { pool.compute(move || released.recv().is_ok()).await }
         });
-        while desk.seats.available_permits() > 0 {
+        while pool.seats.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
-        let waiting = timeout(Duration::from_millis(20), desk.compute(|| ()));
+        let waiting = timeout(Duration::from_millis(20), pool.compute(|| ()));
         assert!(waiting.await.is_err(), "there is one seat");
-        assert_eq!(desk.compute(|| ()).await, Err(Busy));
+        assert_eq!(pool.compute(|| ()).await, Err(Busy));
         release.send(()).unwrap();
         assert_eq!(first.await.unwrap(), Ok(true));
-        assert_eq!(desk.compute(|| 7).await, Ok(7));
+        assert_eq!(pool.compute(|| 7).await, Ok(7));
     }
 }
