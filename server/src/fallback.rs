@@ -20,7 +20,7 @@ use hyper::body::Body;
 use hyper::service::{Service, service_fn};
 use warp::reply::Reply;
 
-use crate::http::respond;
+use crate::http::{problems, respond};
 
 /// The service that answers in place of the readers.
 pub fn service<B: Body + Send + 'static>()
@@ -54,7 +54,7 @@ fn answer<B>(request: &Request<B>) -> Response<Bytes> {
             "no reader is there; one that has started answers within seconds",
         ),
     };
-    let mut response = respond::later(status, detail);
+    let mut response = problems::later(status, detail);
     // Always 503: the edge replaces the status where the answer is its own.
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     response

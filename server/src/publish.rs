@@ -5,23 +5,23 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use arc_swap::ArcSwapOption;
-use shared::catalogue::status::Status;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
 use crate::follow::Known;
+use crate::http::heads::Freshness;
 use crate::pages;
 use crate::render::{Body, Links, RenderedCatalogue};
 
 /// Everything that the answer to a request may need.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct View {
     /// The JSON bodies.
     pub site: Arc<RenderedCatalogue>,
     /// `/movies`.
     pub movies: Body,
-    /// What the last syncs did.
-    pub status: Option<Status>,
+    /// How current they are.
+    pub freshness: Freshness,
 }
 
 /// Where requests find the [`View`]; empty until the first snapshot is loaded.
@@ -48,10 +48,12 @@ pub async fn run(
             snapshot, status, ..
         } = known.borrow_and_update().clone();
         let Some(snapshot) = snapshot else { continue };
+        let freshness = Freshness::of(status.as_ref());
         let view = match published.load_full() {
             Some(view) if view.site.generation == snapshot.generation => View {
-                status,
-                ..View::clone(&view)
+                site: view.site.clone(),
+                movies: view.movies.clone(),
+                freshness,
             },
             earlier => {
                 let (links, prefix) = (links.clone(), prefix.clone());
@@ -62,7 +64,7 @@ pub async fn run(
                         earlier.as_ref().map(|view| &*view.site),
                     )),
                     movies: pages::movies(&snapshot, &prefix),
-                    status,
+                    freshness,
                 });
                 rendered.await.context("rendering failed")?
             }

@@ -2,17 +2,19 @@
 //!
 //! Decides which body or selection a request gets. Waits for nothing.
 
-use std::sync::Arc;
+use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, LINK};
+use chrono::Utc;
+use http::header::LINK;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 use shared::catalogue::Collection;
 
-use crate::http::respond;
-use crate::http::routes::Setup;
+use crate::http::heads::{Heads, PLAIN};
+use crate::http::respond::{self, NOTHING};
+use crate::http::{problems, routes::Setup};
 use crate::publish::View;
 use crate::query::{BadQuery, Pages, Plan, Selection};
 use crate::reference::Reference;
@@ -24,69 +26,69 @@ const JSONP: &str = "text/javascript; charset=utf-8";
 const X_TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 
 /// One request, and the data for its answer.
-#[derive(Debug)]
-pub(crate) struct Context {
-    pub(crate) view: Option<Arc<View>>,
-    pub(crate) setup: Arc<Setup>,
-    pub(crate) headers: HeaderMap,
-    /// The path as the client wrote it.
-    pub(crate) path: String,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Context<'a> {
+    pub(crate) view: Option<&'a View>,
+    pub(crate) setup: &'a Setup,
+    /// The fields of the request that decide on the form of the answer.
+    pub(crate) headers: &'a HeaderMap,
+    /// The path as the client wrote it, if there is a query.
+    pub(crate) path: &'a str,
     /// The query string, still with its escapes.
-    pub(crate) query: String,
+    pub(crate) query: &'a str,
 }
 
-impl Context {
+impl Context<'_> {
     /// `/movies`.
     pub(crate) fn movies(&self) -> Response<Bytes> {
-        self.answer(|view| Ok(self.whole(&view.movies)))
+        self.answer(|view, heads| Ok(self.whole(&view.movies, heads)))
     }
 
     /// `/docs`, which needs no catalogue.
     pub(crate) fn docs(&self, reference: &Reference) -> Response<Bytes> {
-        self.whole(&reference.page)
+        self.whole(&reference.page, &PLAIN)
     }
 
     /// `/openapi.json`, which needs no catalogue either.
     pub(crate) fn openapi(&self, reference: &Reference) -> Response<Bytes> {
-        self.whole(&reference.document)
+        self.whole(&reference.document, &PLAIN)
     }
 
     /// `/{collection}`.
     pub(crate) fn collection(&self, collection: Collection) -> Response<Bytes> {
-        self.answer(|view| {
+        self.answer(|view, heads| {
             let records = &view.site.shelves[collection];
-            let plan = Plan::parse(&self.query)?;
-            if plan.is_plain() {
-                return Ok(self.whole(&records.body));
-            }
-            Ok(self.selected(&plan, view, records.fields()))
+            let plan = self.plan(Plan::parse)?;
+            let Some(plan) = plan else {
+                return Ok(self.whole(&records.body, heads));
+            };
+            Ok(self.selected(&plan, view, heads, records.fields()))
         })
     }
 
     /// `/{collection}/{id}`.
     pub(crate) fn record(&self, collection: Collection, id: &str) -> Response<Bytes> {
-        self.with_item(collection, id, |view, item| {
-            let plan = Plan::parse_for_record(&self.query)?;
-            if plan.is_plain() {
-                return Ok(self.whole(&item.body));
-            }
+        self.with_item(collection, id, |view, heads, item| {
+            let Some(plan) = self.plan(Plan::parse_for_record)? else {
+                return Ok(self.whole(&item.body, heads));
+            };
             let record = plan.project(&item.fields, &|link| view.site.resolve(link));
-            Ok(self.rendered(StatusCode::OK, &plan, &record))
+            Ok(self.rendered(StatusCode::OK, heads, &plan, &record))
         })
     }
 
     /// `/{collection}/{id}/{collection}`.
     pub(crate) fn related(&self, from: Collection, id: &str, to: Collection) -> Response<Bytes> {
-        self.with_item(from, id, |view, item| {
-            let plan = Plan::parse(&self.query)?;
-            Ok(self.selected(&plan, view, view.site.related(from, item, to)))
+        self.with_item(from, id, |view, heads, item| {
+            let plan = Plan::parse(self.query)?;
+            Ok(self.selected(&plan, view, heads, view.site.related(from, item, to)))
         })
     }
 
     /// `/db`, and any other path of one segment.
     pub(crate) fn db(&self, name: &str) -> Response<Bytes> {
         if name.eq_ignore_ascii_case("db") {
-            self.answer(|view| Ok(self.whole(&view.site.db)))
+            self.answer(|view, heads| Ok(self.whole(&view.site.db, heads)))
         } else {
             self.nothing()
         }
@@ -94,48 +96,58 @@ impl Context {
 
     /// Any path that leads nowhere.
     pub(crate) fn nothing(&self) -> Response<Bytes> {
-        respond::not_found(&self.headers)
+        respond::not_found(self.headers)
+    }
+
+    /// What the query asks for; `None` if it leaves the rendered body as it is.
+    fn plan(
+        &self,
+        parse: impl FnOnce(&str) -> Result<Plan, BadQuery>,
+    ) -> Result<Option<Plan>, BadQuery> {
+        if self.query.is_empty() {
+            return Ok(None);
+        }
+        parse(self.query).map(|plan| (!plan.is_plain()).then_some(plan))
     }
 
     fn answer(
         &self,
-        answer: impl FnOnce(&View) -> Result<Response<Bytes>, BadQuery>,
+        answer: impl FnOnce(&View, &Heads) -> Result<Response<Bytes>, BadQuery>,
     ) -> Response<Bytes> {
-        let Some(view) = &self.view else {
-            return respond::not_ready();
+        let Some(view) = self.view else {
+            return problems::not_ready();
         };
-        match answer(view) {
-            Ok(mut response) => {
-                let cache_control = self.setup.cache_control.clone();
-                response.headers_mut().insert(CACHE_CONTROL, cache_control);
-                respond::aged(response, view.status.as_ref())
-            }
-            Err(bad) => respond::bad_query(&bad),
-        }
+        let cache_control = &self.setup.cache_control;
+        let answer = |heads: &Heads| answer(view, heads);
+        let answered = view.freshness.with_heads(Utc::now(), cache_control, answer);
+        answered.unwrap_or_else(|bad| problems::bad_query(&bad))
     }
 
     fn with_item(
         &self,
         collection: Collection,
         id: &str,
-        answer: impl FnOnce(&View, &RenderedRecord) -> Result<Response<Bytes>, BadQuery>,
+        answer: impl FnOnce(&View, &Heads, &RenderedRecord) -> Result<Response<Bytes>, BadQuery>,
     ) -> Response<Bytes> {
         let id = match decode(id) {
             Ok(id) => id,
-            Err(problem) => return respond::bad_parameter("id", problem),
+            Err(problem) => return problems::bad_parameter("id", problem),
         };
-        self.answer(|view| {
+        self.answer(|view, heads| {
             if let Some(item) = view.site.shelves[collection].item(&id) {
-                return answer(view, item);
+                return answer(view, heads, item);
             }
-            let plan = Plan::parse_for_record(&self.query)?;
-            Ok(self.rendered(StatusCode::NOT_FOUND, &plan, &Map::<String, Value>::new()))
+            let status = StatusCode::NOT_FOUND;
+            let Some(plan) = self.plan(Plan::parse_for_record)? else {
+                return Ok(respond::with_body(status, &NOTHING, self.headers, heads));
+            };
+            Ok(self.rendered(status, heads, &plan, &Map::<String, Value>::new()))
         })
     }
 
     /// A body that is the same for every client.
-    fn whole(&self, body: &Body) -> Response<Bytes> {
-        respond::with_body(StatusCode::OK, body, &self.headers)
+    fn whole(&self, body: &Body, heads: &Heads) -> Response<Bytes> {
+        respond::with_body(StatusCode::OK, body, self.headers, heads)
     }
 
     /// The records that a plan selects.
@@ -143,6 +155,7 @@ impl Context {
         &self,
         plan: &Plan,
         view: &View,
+        heads: &Heads,
         records: impl IntoIterator<Item = &'a Map<String, Value>>,
     ) -> Response<Bytes> {
         let resolve = |link: &str| view.site.resolve(link);
@@ -151,7 +164,7 @@ impl Context {
             total,
             links,
         } = plan.apply(records, &resolve);
-        let mut response = self.rendered(StatusCode::OK, plan, &records);
+        let mut response = self.rendered(StatusCode::OK, heads, plan, &records);
         if let Some(total) = total {
             response.headers_mut().insert(X_TOTAL_COUNT, total.into());
         }
@@ -170,6 +183,7 @@ impl Context {
     fn rendered(
         &self,
         status: StatusCode,
+        heads: &Heads,
         plan: &Plan,
         value: &impl serde::Serialize,
     ) -> Response<Bytes> {
@@ -185,12 +199,15 @@ impl Context {
                 Body::uncompressed(JSONP, call)
             }
         };
-        respond::with_body(status, &body, &self.headers)
+        respond::with_body(status, &body, self.headers, heads)
     }
 }
 
 /// Decodes the percent escapes of a path segment.
-fn decode(segment: &str) -> Result<String, &'static str> {
+fn decode(segment: &str) -> Result<Cow<'_, str>, &'static str> {
+    if !segment.contains('%') {
+        return Ok(segment.into());
+    }
     let mut escapes = segment.split('%').skip(1);
     let is_escape = |rest: &str| {
         rest.as_bytes()
@@ -201,7 +218,5 @@ fn decode(segment: &str) -> Result<String, &'static str> {
         return Err("`id` has a `%` that is not followed by two hexadecimal digits");
     }
     let decoded = percent_decode_str(segment).decode_utf8();
-    decoded
-        .map(String::from)
-        .map_err(|_| "`id` is not UTF-8 once its escapes are decoded")
+    decoded.map_err(|_| "`id` is not UTF-8 once its escapes are decoded")
 }

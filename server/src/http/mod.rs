@@ -4,10 +4,20 @@
 //! |---|---|
 //! | [`routes`] | paths, as a warp filter, and the guard before it |
 //! | `handlers` | the answer for each kind of path |
-//! | [`respond`] | one answer: conditional requests, content coding, headers |
+//! | [`respond`] | one answer from a body |
+//! | [`problems`] | errors (RFC 9457) |
+//! | `conditional` | whether the client has the body already: 304 |
+//! | `negotiation` | which coding of a body the client gets |
+//! | [`heads`] | the header fields that answers have in common |
+//! | `fields` | header fields that are lists |
 //! | `security_headers` | the headers that make browsers refuse what a page does not need |
 
+mod conditional;
+mod fields;
 pub(crate) mod handlers;
+pub mod heads;
+mod negotiation;
+pub mod problems;
 pub mod respond;
 pub mod routes;
 pub(crate) mod security_headers;

@@ -17,15 +17,17 @@
 //! the end of a path, and one more after the name of a collection.
 
 use std::convert::Infallible;
-use std::error::Error;
+use std::future::ready;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::header::CACHE_CONTROL;
+use futures_util::future::Either;
+use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Empty;
 use hyper::body::Body as RequestBody;
 use hyper::service::Service;
 use shared::catalogue::Collection;
@@ -33,14 +35,14 @@ use shared::service::http::Malformed;
 use tower_service::Service as _;
 use warp::Filter;
 use warp::filters::BoxedFilter;
-use warp::path::FullPath;
 use warp::reply::Reply;
 
 use crate::config::prefix;
 use crate::http::handlers::Context;
-use crate::http::respond;
+use crate::http::heads::PLAIN;
+use crate::http::{problems, respond};
 use crate::pages::{ICON, STYLE};
-use crate::publish::Published;
+use crate::publish::{Published, View};
 use crate::query::pool::{Busy, QueryPool};
 use crate::reference::Reference;
 use crate::render::Body;
@@ -58,18 +60,15 @@ pub struct Setup {
 
 /// The whole mirror as a service: the guard, then the routes. The service never reads request
 /// bodies, so it accepts any body type, from a socket or from a test.
-pub fn service<B>(
+pub fn service<B: RequestBody + Send + 'static>(
     published: Published,
     setup: Setup,
 ) -> impl Service<Request<B>, Response = warp::reply::Response, Error = Infallible, Future: Send>
 + Clone
 + Send
-+ 'static
-where
-    B: RequestBody<Error: Into<Box<dyn Error + Send + Sync>>> + Send + Sync + 'static,
-{
++ 'static {
     let server_timing = setup.server_timing;
-    let routes = warp::service(routes(published, &Arc::new(setup)));
+    let routes = warp::service(routes(published, setup));
     hyper::service::service_fn(move |request: Request<B>| {
         let mut routes = routes.clone();
         async move {
@@ -79,7 +78,7 @@ where
                     malformed(&request).into_response()
                 }
                 Method::GET | Method::HEAD => {
-                    let request = with_fewer_slashes(request);
+                    let request = for_routes(request);
                     let answer = AssertUnwindSafe(async move { routes.call(request).await });
                     match answer.catch_unwind().await {
                         Ok(Ok(response)) => response,
@@ -87,7 +86,7 @@ where
                     }
                 }
                 Method::OPTIONS => respond::options().into_response(),
-                _ => respond::not_allowed().into_response(),
+                _ => problems::not_allowed().into_response(),
             };
             if server_timing {
                 let took = format!("app;dur={:.3}", started.elapsed().as_secs_f64() * 1000.0);
@@ -103,26 +102,33 @@ where
 fn malformed<B>(request: &Request<B>) -> Response<Bytes> {
     let why = request.extensions().get::<Malformed>();
     let why = why.map(ToString::to_string).unwrap_or_default();
-    respond::problem(StatusCode::BAD_REQUEST, &why)
+    problems::problem(StatusCode::BAD_REQUEST, &why)
 }
 
-/// The path as the client wrote it, if the server replaced it.
-#[derive(Clone, Debug)]
-struct Asked(String);
-
-/// Removes the slashes that the upstream ignores and that warp does not.
-fn with_fewer_slashes<B>(mut request: Request<B>) -> Request<B> {
-    let uri = request.uri();
-    if let Some(path) = fewer_slashes(uri.path()) {
-        let query = uri.query().map(|query| format!("?{query}"));
-        let path_and_query = path + &query.unwrap_or_default();
-        if let Ok(fewer) = path_and_query.parse() {
-            let asked = Asked(uri.path().to_owned());
-            request.extensions_mut().insert(asked);
-            *request.uri_mut() = fewer;
+/// Reduces a request to what the routes need. They copy the header fields, and most requests have
+/// many that decide nothing.
+fn for_routes<B>(request: Request<B>) -> Request<Empty<Bytes>> {
+    let (mut parts, _) = request.into_parts();
+    let mut headers = HeaderMap::new();
+    for name in [ACCEPT_ENCODING, IF_NONE_MATCH, CACHE_CONTROL] {
+        for value in parts.headers.get_all(&name) {
+            headers.append(&name, value.clone());
         }
     }
-    request
+    parts.headers = headers;
+    if let Some(query) = parts.uri.query()
+        && !query.is_empty()
+    {
+        let (path, query) = (parts.uri.path().to_owned(), query.to_owned());
+        parts.extensions.insert(Arc::new(Target { path, query }));
+    }
+    // Without the slashes that the upstream ignores and that warp does not.
+    if let Some(fewer) = fewer_slashes(parts.uri.path())
+        && let Ok(fewer) = fewer.parse()
+    {
+        parts.uri = fewer;
+    }
+    Request::from_parts(parts, Empty::new())
 }
 
 /// The root and a collection may be followed by more slashes than one: `//`, `/films//`,
@@ -142,97 +148,178 @@ fn fewer_slashes(path: &str) -> Option<String> {
 
 /// Answers after a bug in the server. The panic itself is already in the log.
 fn broken() -> Response<Bytes> {
-    respond::problem(
+    problems::problem(
         StatusCode::INTERNAL_SERVER_ERROR,
         "this should not have happened",
     )
 }
 
-/// A path, as the reference spells it, and the filter that answers it.
-type Route = (&'static str, BoxedFilter<(Response<Bytes>,)>);
+/// What a client wrote as its target, if that has a query.
+#[derive(Debug)]
+struct Target {
+    path: String,
+    query: String,
+}
+
+/// What an answer depends on beside the route.
+struct Asked {
+    headers: HeaderMap,
+    target: Option<Arc<Target>>,
+}
+
+/// What all answers share.
+struct Mirror {
+    published: Published,
+    setup: Setup,
+    pool: QueryPool,
+}
+
+impl Mirror {
+    fn context<'a>(&'a self, view: Option<&'a View>, asked: &'a Asked) -> Context<'a> {
+        let target = asked.target.as_deref();
+        Context {
+            view,
+            setup: &self.setup,
+            headers: &asked.headers,
+            path: target.map_or("", |target| &target.path),
+            query: target.map_or("", |target| &target.query),
+        }
+    }
+
+    /// Answers at once.
+    fn answer(
+        &self,
+        asked: &Asked,
+        answer: impl FnOnce(Context<'_>) -> Response<Bytes>,
+    ) -> Response<Bytes> {
+        let view = self.published.load();
+        answer(self.context(view.as_deref(), asked))
+    }
+
+    /// Computes the answer in the query pool.
+    async fn compute(
+        self: Arc<Self>,
+        asked: Asked,
+        answer: impl FnOnce(Context<'_>) -> Response<Bytes> + Send + 'static,
+    ) -> Response<Bytes> {
+        let (view, mirror) = (self.published.load_full(), self.clone());
+        let work = move || answer(mirror.context(view.as_deref(), &asked));
+        let computed = self.pool.compute(work).await;
+        computed.unwrap_or_else(|Busy| problems::busy())
+    }
+}
 
 fn routes(
     published: Published,
-    setup: &Arc<Setup>,
+    setup: Setup,
 ) -> impl Filter<Extract = (Response<Bytes>,), Error = Infallible> + Clone + use<> {
-    let context = context(published, setup.clone());
-    let nothing = context.clone().map(|context: Context| context.nothing());
-    // warp tries the first route first, and it passes through the fewest boxes.
-    table(&context, setup)
+    let mirror = Arc::new(Mirror {
+        published,
+        setup,
+        pool: QueryPool::new(),
+    });
+    let end = warp::path::end;
+    let id = || warp::path::param::<String>();
+    let collection = || warp::path::param::<Collection>();
+
+    // warp tries the routes in this order. Those that clients ask for most are not boxed.
+    let record = collection().and(id()).and(end()).and(asked()).then({
+        let mirror = mirror.clone();
+        move |from, id: String, asked: Asked| {
+            rendered_or_computed(&mirror, asked, move |it| it.record(from, &id))
+        }
+    });
+    let all = collection().and(end()).and(asked()).then({
+        let mirror = mirror.clone();
+        move |from, asked: Asked| {
+            rendered_or_computed(&mirror, asked, move |it| it.collection(from))
+        }
+    });
+    let nothing = asked().map({
+        let mirror = mirror.clone();
+        move |asked| mirror.answer(&asked, |it| it.nothing())
+    });
+    let others = table(&mirror)
         .into_iter()
         .rev()
         .fold(nothing.boxed(), |rest, (_, route)| {
             route.or(rest).unify().boxed()
-        })
+        });
+    record
+        .or(all)
+        .unify()
+        .or(others)
+        .unify()
         .recover(async |_| Ok::<_, Infallible>(broken()))
         .unify()
 }
 
-fn context(published: Published, setup: Arc<Setup>) -> BoxedFilter<(Context,)> {
-    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
-    let asked = warp::ext::optional::<Asked>();
+fn asked() -> impl Filter<Extract = (Asked,), Error = Infallible> + Copy {
     warp::header::headers_cloned()
-        .and(warp::path::full())
-        .and(asked)
-        .and(query)
-        .map(
-            move |headers, path: FullPath, asked: Option<Asked>, query| Context {
-                view: published.load_full(),
-                setup: setup.clone(),
-                headers,
-                path: asked.map_or_else(|| path.as_str().to_owned(), |Asked(path)| path),
-                query,
-            },
-        )
-        .boxed()
+        .and(warp::ext::optional())
+        .map(|headers, target| Asked { headers, target })
 }
 
-/// Every path that exists, in the order in which warp tries them.
-fn table(context: &BoxedFilter<(Context,)>, setup: &Setup) -> Vec<Route> {
-    let context = || context.clone();
+/// Answers at once from a rendered body, or computes the answer to a query.
+fn rendered_or_computed<F>(
+    mirror: &Arc<Mirror>,
+    asked: Asked,
+    answer: F,
+) -> impl Future<Output = Response<Bytes>> + Send + use<F>
+where
+    F: FnOnce(Context<'_>) -> Response<Bytes> + Send + 'static,
+{
+    if asked.target.is_none() {
+        Either::Left(ready(mirror.answer(&asked, answer)))
+    } else {
+        Either::Right(mirror.clone().compute(asked, answer))
+    }
+}
+
+/// A path, as the reference spells it, and the filter that answers it.
+type Route = (&'static str, BoxedFilter<(Response<Bytes>,)>);
+
+/// Every path that exists beside the hot ones, in the order in which warp tries them.
+fn table(mirror: &Arc<Mirror>) -> Vec<Route> {
     let end = warp::path::end;
     let param = || warp::path::param::<String>();
     let collection = || warp::path::param::<Collection>();
+    let mirror = || mirror.clone();
 
-    let pool = QueryPool::new();
-    let all = collection().and(end()).and(context()).then({
-        let pool = pool.clone();
-        move |from, context: Context| answer(pool.clone(), context, move |it| it.collection(from))
-    });
-    let one = collection().and(param()).and(end()).and(context()).then({
-        let pool = pool.clone();
-        move |from, id: String, context: Context| {
-            answer(pool.clone(), context, move |it| it.record(from, &id))
+    let related = collection().and(param()).and(collection()).and(end());
+    let related = related.and(asked()).then({
+        let mirror = mirror();
+        move |from, id: String, to, asked: Asked| {
+            rendered_or_computed(&mirror, asked, move |it| it.related(from, &id, to))
         }
     });
-    let related = collection().and(param()).and(collection()).and(end());
-    let related = related
-        .and(context())
-        .then(move |from, id: String, to, context: Context| {
-            answer(pool.clone(), context, move |it| it.related(from, &id, to))
-        });
-    let movies = warp::path("movies").and(end()).and(context());
-    let movies = movies.map(|context: Context| context.movies());
+    let movies = warp::path("movies").and(end()).and(asked()).map({
+        let mirror = mirror();
+        move |asked| mirror.answer(&asked, |it| it.movies())
+    });
 
-    let prefix = prefix(&setup.base);
+    let base = &mirror().setup.base;
+    let prefix = prefix(base);
     let movies_page = HeaderValue::try_from(format!("{prefix}/movies")).expect("is part of a URL");
     let root = end().map(move || respond::redirect(movies_page.clone()));
 
-    let reference = Arc::new(Reference::render(&setup.base, prefix));
-    let docs = warp::path("docs").and(end()).and(context()).map({
-        let reference = reference.clone();
-        move |context: Context| context.docs(&reference)
+    let reference = Arc::new(Reference::render(base, prefix));
+    let docs = warp::path("docs").and(end()).and(asked()).map({
+        let (mirror, reference) = (mirror(), reference.clone());
+        move |asked| mirror.answer(&asked, |it| it.docs(&reference))
     });
-    let openapi = warp::path("openapi.json").and(end()).and(context());
-    let openapi = openapi.map(move |context: Context| context.openapi(&reference));
-    let db = param().and(end()).and(context());
-    let db = db.map(|name: String, context: Context| context.db(&name));
+    let openapi = warp::path("openapi.json").and(end()).and(asked()).map({
+        let mirror = mirror();
+        move |asked| mirror.answer(&asked, |it| it.openapi(&reference))
+    });
+    let db = param().and(end()).and(asked()).map({
+        let mirror = mirror();
+        move |name: String, asked| mirror.answer(&asked, |it| it.db(&name))
+    });
 
     vec![
-        ("/{collection}", all.boxed()),
-        ("/{collection}/{id}", one.boxed()),
-        ("/{collection}/{id}/{related}", related.boxed()),
         ("/movies", movies.boxed()),
+        ("/{collection}/{id}/{related}", related.boxed()),
         ("/", root.boxed()),
         ("/docs", docs.boxed()),
         ("/openapi.json", openapi.boxed()),
@@ -245,20 +332,6 @@ fn table(context: &BoxedFilter<(Context,)>, setup: &Setup) -> Vec<Route> {
     ]
 }
 
-/// Answers at once from a rendered body, or computes the answer to a query in the pool.
-async fn answer(
-    pool: QueryPool,
-    context: Context,
-    answer: impl FnOnce(&Context) -> Response<Bytes> + Send + 'static,
-) -> Response<Bytes> {
-    if context.query.is_empty() {
-        answer(&context)
-    } else {
-        let computed = pool.compute(move || answer(&context)).await;
-        computed.unwrap_or_else(|Busy| respond::busy())
-    }
-}
-
 fn asset(
     name: &'static str,
     content_type: &'static str,
@@ -269,7 +342,7 @@ fn asset(
         .and(warp::path::end())
         .and(warp::header::headers_cloned())
         .map(move |headers: HeaderMap| {
-            let mut response = respond::with_body(StatusCode::OK, &body, &headers);
+            let mut response = respond::with_body(StatusCode::OK, &body, &headers, &PLAIN);
             let an_hour = HeaderValue::from_static("public, max-age=3600");
             response.headers_mut().insert(CACHE_CONTROL, an_hour);
             response
@@ -316,16 +389,23 @@ mod tests {
     /// The parts of pages; clients do not request them on their own.
     const UNDOCUMENTED: [&str; 2] = ["/style.css", "/icon.svg"];
 
+    /// The paths of the routes that are not boxed.
+    const HOT: [&str; 2] = ["/{collection}/{id}", "/{collection}"];
+
     #[test]
     fn the_reference_has_every_path_and_no_other() {
-        let setup = Arc::new(Setup {
-            base: "http://mirror.example".into(),
-            cache_control: HeaderValue::from_static("no-cache"),
-            server_timing: false,
+        let mirror = Arc::new(Mirror {
+            published: Published::default(),
+            setup: Setup {
+                base: "http://mirror.example".into(),
+                cache_control: HeaderValue::from_static("no-cache"),
+                server_timing: false,
+            },
+            pool: QueryPool::new(),
         });
-        let context = context(Published::default(), setup.clone());
-        let table = table(&context, &setup).into_iter().map(|(path, _)| path);
-        let mut served: Vec<_> = table.filter(|path| !UNDOCUMENTED.contains(path)).collect();
+        let others = table(&mirror).into_iter().map(|(path, _)| path);
+        let paths = HOT.into_iter().chain(others);
+        let mut served: Vec<_> = paths.filter(|path| !UNDOCUMENTED.contains(path)).collect();
         let document: serde_json::Value =
             serde_json::from_str(include_str!("../../openapi.json")).unwrap();
         let paths = document["paths"].as_object().unwrap();

@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn the_document_is_served_as_it_is_but_for_the_address() {
         let served = Reference::render("https://ghibli.example/mirror", "/mirror").document;
-        let served: Value = serde_json::from_slice(&served.identity).unwrap();
+        let served: Value = serde_json::from_slice(&served.identity.bytes).unwrap();
         let mut expected: Value = serde_json::from_str(DOCUMENT).unwrap();
         expected["servers"][0]["url"] = "https://ghibli.example/mirror".into();
         assert_eq!(served, expected);

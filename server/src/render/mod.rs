@@ -17,7 +17,7 @@ use relations::{Party, are_related, target};
 
 use links::Rewriting;
 
-pub use body::Body;
+pub use body::{Body, Form};
 pub use links::Links;
 
 /// The content type of JSON, spelt as the upstream spells it.

@@ -121,5 +121,5 @@ fn renders(snapshot: &Snapshot) {
             assert_eq!(verbatim, record.fields());
         }
     }
-    assert!(!pages::movies(snapshot, "").identity.is_empty());
+    assert!(!pages::movies(snapshot, "").identity.bytes.is_empty());
 }

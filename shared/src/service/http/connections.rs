@@ -6,11 +6,11 @@
 //! and then the others have their turn.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// All open connections of a listener.
@@ -37,7 +37,22 @@ struct Connection {
     filed_ms: AtomicU64,
     /// Whether a request was answered since its turn began.
     had_its_turn: AtomicBool,
-    close: Notify,
+    /// An [`End`], as a number; it only grows.
+    end: AtomicU8,
+    /// Wakes the connection's task. A task has the same waker all its life.
+    task: OnceLock<Waker>,
+}
+
+/// How the listener wants a connection to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum End {
+    /// Not yet.
+    Open,
+    /// After the answer to the request that it is reading or answering.
+    Finish,
+    /// At once.
+    Close,
 }
 
 /// Keeps a connection in the list of open ones until dropped.
@@ -63,7 +78,8 @@ impl Connections {
             last_request_ms: AtomicU64::new(now),
             filed_ms: AtomicU64::new(now),
             had_its_turn: AtomicBool::new(false),
-            close: Notify::new(),
+            end: AtomicU8::new(End::Open as u8),
+            task: OnceLock::new(),
         });
         let mut open = self.lock();
         let number = open.next;
@@ -85,7 +101,7 @@ impl Connections {
             let is_idlest = last_request == filed;
             // This connection has left the map, so the next call finds another one.
             if is_idlest {
-                connection.close.notify_one();
+                connection.end(End::Close);
                 return;
             }
             connection.filed_ms.store(last_request, Ordering::Relaxed);
@@ -99,8 +115,15 @@ impl Connections {
         let now = self.now_ms();
         for connection in self.lock().by_place.values() {
             if u128::from(now.saturating_sub(connection.last_request())) > limit.as_millis() {
-                connection.close.notify_one();
+                connection.end(End::Close);
             }
+        }
+    }
+
+    /// Asks every connection to end after the answer that it is working on.
+    pub(super) fn finish(&self) {
+        for connection in self.lock().by_place.values() {
+            connection.end(End::Finish);
         }
     }
 
@@ -117,29 +140,53 @@ impl Connection {
     fn last_request(&self) -> u64 {
         self.last_request_ms.load(Ordering::Relaxed)
     }
+
+    fn end(&self, end: End) {
+        self.end.fetch_max(end as u8, Ordering::SeqCst);
+        // A task that has no waker yet sees the mark in its first turn.
+        if let Some(task) = self.task.get() {
+            task.wake_by_ref();
+        }
+    }
 }
 
 impl Entry {
-    /// Notes that the connection gets a turn: it may answer one request.
-    pub(super) fn turn(&self) {
-        let had_its_turn = &self.connection.had_its_turn;
+    /// Notes that the connection gets a turn: it may answer one request. Returns how the listener
+    /// wants the connection to end.
+    pub(super) fn turn(&self, context: &Context<'_>) -> End {
+        let Connection {
+            task,
+            had_its_turn,
+            end,
+            ..
+        } = &*self.connection;
+        // First the waker, then the mark: a mark set later finds the waker.
+        task.get_or_init(|| context.waker().clone());
         had_its_turn.store(false, Ordering::Relaxed);
-    }
-
-    /// Notes that a request begins. Waits for the next turn if this turn already had a request.
-    pub(super) async fn request(&self) {
-        let now = self.connections.now_ms();
-        let last_request = &self.connection.last_request_ms;
-        last_request.store(now, Ordering::Relaxed);
-        if self.connection.had_its_turn.swap(true, Ordering::Relaxed) {
-            tokio::task::yield_now().await;
-            self.connection.had_its_turn.store(true, Ordering::Relaxed);
+        match end.load(Ordering::SeqCst) {
+            0 => End::Open,
+            1 => End::Finish,
+            _ => End::Close,
         }
     }
 
-    /// Resolves when the connection should close.
-    pub(super) async fn told_to_close(&self) {
-        self.connection.close.notified().await;
+    /// Notes that a request begins. Returns whether it may be answered in this turn; a turn is for
+    /// one request.
+    pub(super) fn may_answer(&self) -> bool {
+        let now = self.connections.now_ms();
+        let last_request = &self.connection.last_request_ms;
+        last_request.store(now, Ordering::Relaxed);
+        // Only the connection's own task reads and writes this.
+        let had_its_turn = &self.connection.had_its_turn;
+        let may = !had_its_turn.load(Ordering::Relaxed);
+        had_its_turn.store(true, Ordering::Relaxed);
+        may
+    }
+
+    /// Waits for the connection's next turn, which the request that waits then has.
+    pub(super) async fn next_turn(&self) {
+        tokio::task::yield_now().await;
+        self.connection.had_its_turn.store(true, Ordering::Relaxed);
     }
 }
 

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,20 +19,19 @@ use http::{Request, Response};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::rt::TokioIo;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::interval;
 
-use connections::Connections;
+use connections::{Connections, End};
 use target::{Refusal, Targets};
 
 pub use target::Malformed;
 
-/// How often to look for clients that do not read their answers.
+/// How often to look for clients that take too long, at least.
 const SWEEP: Duration = Duration::from_secs(5);
 
 /// How many connections may wait to be accepted. The kernel ignores a client when the queue is
@@ -53,8 +53,9 @@ pub struct Limits {
     /// Open connections. When the listener is full, a new connection replaces the one with the
     /// oldest last request.
     pub connections: usize,
-    /// How long a client may take to send a request's head, and how long a connection may be idle
-    /// between requests; hyper has one limit for both.
+    /// How long a connection may go on after a request began, without another one: to send the next
+    /// head, to read the answer, or to be idle. The sweep closes it up to a quarter of this later,
+    /// and up to five seconds.
     pub head_time: Duration,
     /// How many header fields a request may have.
     pub headers: usize,
@@ -149,11 +150,10 @@ pub async fn serve<S, B>(
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
 {
     let permits = Arc::new(Semaphore::new(limits.connections));
-    let graceful = GracefulShutdown::new();
     let connections = Connections::new();
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(limits.head_time)
+    // The sweep limits the time. hyper would set a timer for every request.
+    http.header_read_timeout(None)
         .max_headers(limits.headers)
         .max_buf_size(limits.head_bytes)
         // A client that has closed its sending side may still wait for its answer. Only a write
@@ -190,32 +190,48 @@ pub async fn serve<S, B>(
                 {
                     request.extensions_mut().insert(*why);
                 }
-                let (answer, entry) = (service.call(request), entry.clone());
+                let must_wait = (!entry.may_answer()).then(|| entry.clone());
+                let answer = service.call(request);
                 async move {
-                    entry.request().await;
+                    if let Some(entry) = must_wait {
+                        entry.next_turn().await;
+                    }
                     answer.await
                 }
             })
         };
-        let connection = graceful.watch(http.serve_connection(socket, service));
+        let connection = http.serve_connection(socket, service);
         tokio::spawn(async move {
             // Declared first, so that its place becomes free only after the connection is gone.
             let _place = permit;
             let mut connection = pin!(connection);
-            let in_turns = poll_fn(|context| {
-                entry.turn();
+            let mut is_finishing = false;
+            let ended = poll_fn(|context| {
+                match entry.turn(context) {
+                    End::Open => {}
+                    End::Finish if is_finishing => {}
+                    End::Finish => {
+                        is_finishing = true;
+                        connection.as_mut().graceful_shutdown();
+                    }
+                    End::Close => {
+                        tracing::debug!(
+                            "connection closed: it was idle, or others needed its place"
+                        );
+                        return Poll::Ready(Ok(()));
+                    }
+                }
                 connection.as_mut().poll(context)
             });
-            tokio::select! {
-                outcome = in_turns => if let Err(error) = outcome {
-                    tracing::debug!(%error, "connection ended with an error");
-                },
-                () = entry.told_to_close() => tracing::debug!("connection closed to make room"),
+            if let Err(error) = ended.await {
+                tracing::debug!(%error, "connection ended with an error");
             }
         });
     }
     drop((listener, sweeper));
-    if tokio::time::timeout(limits.drain_time, graceful.shutdown())
+    connections.finish();
+    let all = u32::try_from(limits.connections).unwrap_or(u32::MAX);
+    if tokio::time::timeout(limits.drain_time, permits.acquire_many(all))
         .await
         .is_err()
     {
@@ -227,10 +243,10 @@ pub async fn serve<S, B>(
 }
 
 async fn sweep(connections: Connections, limits: Limits) {
-    let mut sweep = interval(SWEEP);
+    let mut sweep = interval(SWEEP.min(limits.head_time / 4));
     loop {
         sweep.tick().await;
-        connections.close_idle_for(limits.head_time + SWEEP);
+        connections.close_idle_for(limits.head_time);
     }
 }
 

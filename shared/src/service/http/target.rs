@@ -18,6 +18,7 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
+use memchr::memchr2;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The part after the target.
@@ -113,7 +114,7 @@ enum Place {
     Refused,
 }
 
-/// Reads requests byte by byte, and decides which bytes to encode.
+/// Reads requests, and decides which bytes to encode.
 #[derive(Debug)]
 struct Reader {
     place: Place,
@@ -131,7 +132,16 @@ impl Reader {
             return None;
         }
         let mut encoded: Option<Vec<u8>> = None;
-        for (at, byte) in bytes.iter().enumerate() {
+        let mut at = 0;
+        while let Some(byte) = bytes.get(at) {
+            let plain = self.plain(&bytes[at..]);
+            if plain > 0 {
+                if let Some(encoded) = &mut encoded {
+                    encoded.extend_from_slice(&bytes[at..at + plain]);
+                }
+                at += plain;
+                continue;
+            }
             let before = self.place;
             self.place = self.after(*byte);
             if self.place == Place::Refused {
@@ -146,8 +156,23 @@ impl Reader {
             } else if let Some(encoded) = &mut encoded {
                 encoded.push(*byte);
             }
+            at += 1;
         }
         encoded
+    }
+
+    /// How many of the next bytes change neither the place nor themselves. Most bytes of a head are
+    /// of this kind, so that they cost little.
+    fn plain(&self, bytes: &[u8]) -> usize {
+        let end = match self.place {
+            Place::Value => memchr2(b'\r', b'\n', bytes),
+            Place::Target { is_empty: false } => bytes
+                .iter()
+                .position(|byte| !byte.is_ascii_graphic() || needs_encoding(*byte)),
+            Place::Unknown => None,
+            _ => Some(0),
+        };
+        end.unwrap_or(bytes.len())
     }
 
     fn after(&mut self, byte: u8) -> Place {
