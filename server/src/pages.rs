@@ -9,8 +9,7 @@ use serde_json::Value;
 use shared::catalogue::snapshot::{Snapshot, Source};
 use shared::catalogue::{Collection, Record};
 
-use crate::render::Body;
-use crate::render::relations::{Party, are_related};
+use crate::render::RenderedCatalogue;
 
 /// The only stylesheet.
 pub const STYLE: &str = include_str!("../templates/style.css");
@@ -54,15 +53,15 @@ struct Person<'a> {
     about: String,
 }
 
-/// Renders `/movies` for a snapshot, of a mirror whose paths begin with `prefix`.
+/// Renders `/movies` for a snapshot and what is rendered of it, of a mirror whose paths begin with `prefix`.
 ///
-/// The body contains nothing that changes between generations. The age of the data is in the
+/// The page contains nothing that changes between generations. The age of the data is in the
 /// header `Age`; the page's script shows it.
-pub fn movies(snapshot: &Snapshot, prefix: &str) -> Body {
+pub fn movies(snapshot: &Snapshot, rendered: &RenderedCatalogue, prefix: &str) -> String {
     let committed_at = snapshot.committed_at;
     let page = Movies {
         prefix,
-        films: films_newest_first(snapshot),
+        films: films_newest_first(snapshot, rendered),
         built_in: snapshot.source() == Source::BuiltIn,
         upstream: &snapshot.upstream,
         generation: snapshot.generation,
@@ -70,11 +69,10 @@ pub fn movies(snapshot: &Snapshot, prefix: &str) -> Body {
         committed_on: committed_at.format("%Y-%m-%d %H:%M:%S UTC").to_string(),
         script: SCRIPT,
     };
-    let html = page.render().expect("templates write to memory");
-    Body::new("text/html; charset=utf-8", html)
+    page.render().expect("templates write to memory")
 }
 
-fn films_newest_first(snapshot: &Snapshot) -> Vec<Film<'_>> {
+fn films_newest_first<'a>(snapshot: &'a Snapshot, rendered: &RenderedCatalogue) -> Vec<Film<'a>> {
     let withdrawn = &snapshot.collections.films.known.withdrawn;
     let mut films: Vec<_> = snapshot
         .records(Collection::Films)
@@ -92,7 +90,7 @@ fn films_newest_first(snapshot: &Snapshot) -> Vec<Film<'_>> {
         score: told(film, "rt_score"),
         producer: told(film, "producer"),
         director: told(film, "director"),
-        people: people_of(snapshot, film),
+        people: people_of(snapshot, rendered, film.id()),
         withdrawn: withdrawn.contains_key(film.id()),
     };
     films
@@ -102,17 +100,15 @@ fn films_newest_first(snapshot: &Snapshot) -> Vec<Film<'_>> {
         .collect()
 }
 
-fn people_of<'a>(snapshot: &'a Snapshot, film: &Record) -> Vec<Person<'a>> {
-    let party = |collection, record| Party {
-        collection,
-        id: Record::id(record),
-        fields: record.fields(),
-    };
-    let film = party(Collection::Films, film);
-    let people = snapshot.records(Collection::People).iter();
-    people
-        .filter(|someone| are_related(film, party(Collection::People, someone)))
-        .map(person)
+fn people_of<'a>(
+    snapshot: &'a Snapshot,
+    rendered: &RenderedCatalogue,
+    film: &str,
+) -> Vec<Person<'a>> {
+    let people = snapshot.records(Collection::People);
+    let positions = rendered.positions_of_related(Collection::Films, film, Collection::People);
+    positions
+        .map(|position| person(&people[position]))
         .collect()
 }
 

@@ -5,13 +5,17 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use arc_swap::ArcSwapOption;
+use shared::catalogue::snapshot::Snapshot;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
 use crate::follow::Known;
 use crate::http::heads::Freshness;
 use crate::pages;
-use crate::render::{Body, Links, RenderedCatalogue};
+use crate::render::{Body, Compression, HTML, Links, RenderedCatalogue};
+
+/// The largest small catalogue, in bytes of JSON; three times the upstream's.
+const MOST_SMALL: usize = 256 << 10;
 
 /// Everything that the answer to a request may need.
 #[derive(Debug)]
@@ -22,6 +26,30 @@ pub struct View {
     pub movies: Body,
     /// How current they are.
     pub freshness: Freshness,
+}
+
+impl View {
+    fn render(
+        snapshot: &Snapshot,
+        links: &Links,
+        prefix: &str,
+        compression: Compression<'_>,
+        freshness: Freshness,
+    ) -> Self {
+        let site = RenderedCatalogue::render(snapshot, links, compression);
+        let movies = compression.body(HTML, pages::movies(snapshot, &site, prefix), |_| None);
+        Self {
+            site: Arc::new(site),
+            movies,
+            freshness,
+        }
+    }
+
+    /// Whether all records together are so few that a light query may be answered on the threads
+    /// that serve connections.
+    pub(crate) fn is_small(&self) -> bool {
+        self.site.db.identity.bytes.len() <= MOST_SMALL
+    }
 }
 
 /// Where requests find the [`View`]; empty until the first snapshot is loaded.
@@ -48,25 +76,31 @@ pub async fn run(
             snapshot, status, ..
         } = known.borrow_and_update().clone();
         let Some(snapshot) = snapshot else { continue };
-        let freshness = Freshness::of(status.as_ref());
+        let freshness = || Freshness::of(status.as_ref());
+        let render = |earlier: Option<Arc<View>>, is_urgent| {
+            let (snapshot, links, prefix) = (snapshot.clone(), links.clone(), prefix.clone());
+            let freshness = freshness();
+            let rendering = spawn_blocking(move || {
+                let compression = if is_urgent {
+                    Compression::Later
+                } else {
+                    Compression::Now(earlier.as_ref().map(|view| &*view.site))
+                };
+                View::render(&snapshot, &links, &prefix, compression, freshness)
+            });
+            async { rendering.await.context("rendering failed") }
+        };
         let view = match published.load_full() {
             Some(view) if view.site.generation == snapshot.generation => View {
                 site: view.site.clone(),
                 movies: view.movies.clone(),
-                freshness,
+                freshness: freshness(),
             },
-            earlier => {
-                let (links, prefix) = (links.clone(), prefix.clone());
-                let rendered = spawn_blocking(move || View {
-                    site: Arc::new(RenderedCatalogue::render(
-                        &snapshot,
-                        &links,
-                        earlier.as_ref().map(|view| &*view.site),
-                    )),
-                    movies: pages::movies(&snapshot, &prefix),
-                    freshness,
-                });
-                rendered.await.context("rendering failed")?
+            Some(earlier) => render(Some(earlier), false).await?,
+            None => {
+                // The server is ready before anything is compressed.
+                published.store(Some(Arc::new(render(None, true).await?)));
+                render(None, false).await?
             }
         };
         published.store(Some(Arc::new(view)));

@@ -3,6 +3,7 @@
 //!
 //! Tests of schedules, outages and Redis start the processes themselves.
 
+use http::Method;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -79,7 +80,7 @@ impl Mirror {
     }
 
     /// Starts a server of this cache with these environment variables, and waits until it has
-    /// loaded the cache.
+    /// loaded the cache and compressed its bodies.
     ///
     /// # Panics
     ///
@@ -93,6 +94,14 @@ impl Mirror {
         let ready = format!("{}/readyz", server.admin_url());
         let is_ready = async || client::get(&ready).await.status == 200;
         eventually("the server to be ready", PATIENCE, is_ready).await;
+        // The server is ready before that.
+        let page = format!("{}/movies", server.url());
+        let is_compressed = async || {
+            let accept = [("accept-encoding", "br")];
+            let answer = client::request(Method::GET, &page, &accept).await;
+            answer.header("content-encoding").is_some()
+        };
+        eventually("compressed bodies", PATIENCE, is_compressed).await;
         server
     }
 }

@@ -62,7 +62,7 @@ impl Context<'_> {
             let Some(plan) = plan else {
                 return Ok(self.whole(&records.body, heads));
             };
-            Ok(self.selected(&plan, view, heads, records.fields()))
+            Ok(self.selected(&plan, view, heads, collection, records.fields()))
         })
     }
 
@@ -73,7 +73,7 @@ impl Context<'_> {
                 return Ok(self.whole(&item.body, heads));
             };
             let record = plan.project(&item.fields, &|link| view.site.resolve(link));
-            Ok(self.rendered(StatusCode::OK, heads, &plan, &record))
+            Ok(self.rendered(StatusCode::OK, heads, &plan, pretty(&record)))
         })
     }
 
@@ -81,7 +81,9 @@ impl Context<'_> {
     pub(crate) fn related(&self, from: Collection, id: &str, to: Collection) -> Response<Bytes> {
         self.with_item(from, id, |view, heads, item| {
             let plan = Plan::parse(self.query)?;
-            Ok(self.selected(&plan, view, heads, view.site.related(from, item, to)))
+            let records = view.site.related(from, &item.id, to);
+            let records = records.map(|record| &record.fields);
+            Ok(self.selected(&plan, view, heads, to, records))
         })
     }
 
@@ -141,7 +143,7 @@ impl Context<'_> {
             let Some(plan) = self.plan(Plan::parse_for_record)? else {
                 return Ok(respond::with_body(status, &NOTHING, self.headers, heads));
             };
-            Ok(self.rendered(status, heads, &plan, &Map::<String, Value>::new()))
+            Ok(self.rendered(status, heads, &plan, "{}".into()))
         })
     }
 
@@ -156,6 +158,7 @@ impl Context<'_> {
         plan: &Plan,
         view: &View,
         heads: &Heads,
+        collection: Collection,
         records: impl IntoIterator<Item = &'a Map<String, Value>>,
     ) -> Response<Bytes> {
         let resolve = |link: &str| view.site.resolve(link);
@@ -164,7 +167,8 @@ impl Context<'_> {
             total,
             links,
         } = plan.apply(records, &resolve);
-        let mut response = self.rendered(StatusCode::OK, heads, plan, &records);
+        let json = view.site.list(collection, &records);
+        let mut response = self.rendered(StatusCode::OK, heads, plan, json);
         if let Some(total) = total {
             response.headers_mut().insert(X_TOTAL_COUNT, total.into());
         }
@@ -185,9 +189,8 @@ impl Context<'_> {
         status: StatusCode,
         heads: &Heads,
         plan: &Plan,
-        value: &impl serde::Serialize,
+        json: String,
     ) -> Response<Bytes> {
-        let json = pretty(value);
         let body = match plan.callback() {
             None => Body::uncompressed(JSON, json),
             Some(name) => {

@@ -43,6 +43,7 @@ use crate::http::heads::PLAIN;
 use crate::http::{problems, respond};
 use crate::pages::{ICON, STYLE};
 use crate::publish::{Published, View};
+use crate::query::Plan;
 use crate::query::pool::{Busy, QueryPool};
 use crate::reference::Reference;
 use crate::render::Body;
@@ -186,6 +187,14 @@ impl Mirror {
         }
     }
 
+    fn answers_at_once(&self, asked: &Asked) -> bool {
+        let Some(target) = &asked.target else {
+            return true;
+        };
+        let view = self.published.load();
+        Plan::is_light(&target.query) && view.as_ref().is_none_or(|view| view.is_small())
+    }
+
     /// Answers at once.
     fn answer(
         &self,
@@ -260,7 +269,8 @@ fn asked() -> impl Filter<Extract = (Asked,), Error = Infallible> + Copy {
         .map(|headers, target| Asked { headers, target })
 }
 
-/// Answers at once from a rendered body, or computes the answer to a query.
+/// Answers at once from a rendered body, or if the query is light; computes the answer to any other
+/// query in the pool.
 fn rendered_or_computed<F>(
     mirror: &Arc<Mirror>,
     asked: Asked,
@@ -269,7 +279,7 @@ fn rendered_or_computed<F>(
 where
     F: FnOnce(Context<'_>) -> Response<Bytes> + Send + 'static,
 {
-    if asked.target.is_none() {
+    if mirror.answers_at_once(&asked) {
         Either::Left(ready(mirror.answer(&asked, answer)))
     } else {
         Either::Right(mirror.clone().compute(asked, answer))

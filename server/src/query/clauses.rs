@@ -20,6 +20,9 @@ const MOST_CONDITIONS: usize = 64;
 /// microsecond.
 const MOST_PATTERNS: usize = 8;
 
+/// Longest light query, in bytes.
+const LONGEST_LIGHT: usize = 128;
+
 /// Longest JSONP callback name, in bytes; the names that jQuery makes have about 40.
 const LONGEST_CALLBACK: usize = 128;
 
@@ -30,6 +33,17 @@ const LIMIT_CAP: f64 = 250.0;
 const RESERVED: [&str; 10] = [
     "q", "_start", "_end", "_sort", "_order", "_limit", "_embed", "_expand", "callback", "_",
 ];
+
+/// Whether the query surely asks for little: it is short, looks into no text, and replaces no links.
+/// A name with escapes may be anything.
+pub(super) fn is_light(raw: &str) -> bool {
+    let is_light = |pair: &str| {
+        let name = pair.split('=').next().unwrap_or_default();
+        let is_heavy = name == "q" || name == "_embed" || name == "_expand" || has_patterns(name);
+        !is_heavy && !name.contains(['%', '+', '['])
+    };
+    raw.len() <= LONGEST_LIGHT && raw.split('&').all(is_light)
+}
 
 /// A parameter that a client may give once; `None` when it is absent or empty.
 fn single(raw: &str, name: &str) -> Result<Option<String>, BadQuery> {

@@ -111,6 +111,12 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Whether a query string surely asks for little work: about as much as it takes to have another
+    /// thread do it, if there are not many records.
+    pub fn is_light(raw: &str) -> bool {
+        clauses::is_light(raw)
+    }
+
     fn read_common(&mut self, raw: &str) -> Result<Tree, BadQuery> {
         if raw.len() > LONGEST_QUERY {
             let problem =

@@ -14,6 +14,7 @@ use super::{
 pub(super) struct Path {
     /// The text as the client wrote it. A field with exactly this name comes before `steps`.
     whole: Option<String>,
+    /// The names on the way into the record; none if `whole` is the only name.
     steps: Vec<String>,
 }
 
@@ -22,7 +23,7 @@ impl From<&str> for Path {
         let steps = if is_deep(text) {
             steps(text)
         } else {
-            vec![text.to_owned()]
+            Vec::new()
         };
         Self {
             whole: Some(text.to_owned()),

@@ -9,7 +9,7 @@ use askama::Template;
 use serde_json::Value;
 
 use self::openapi::{Reader, entries, prose, text};
-use crate::render::{Body, JSON, pretty};
+use crate::render::{Body, HTML, JSON, pretty};
 
 /// `testkit/tests/reference` checks it against running servers.
 const DOCUMENT: &str = include_str!("../../openapi.json");
@@ -32,7 +32,7 @@ impl Reference {
         let html = page.render().expect("templates write to memory");
         Self {
             document: Body::new(JSON, pretty(&document)),
-            page: Body::new("text/html; charset=utf-8", html),
+            page: Body::new(HTML, html),
         }
     }
 }

@@ -5,17 +5,19 @@
 
 mod body;
 mod links;
-pub(crate) mod relations;
+mod relations;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::Range;
 
+use memchr::memchr_iter;
 use serde_json::{Map, Value};
 use shared::catalogue::snapshot::Snapshot;
 use shared::catalogue::{Collection, PerCollection};
 
-use relations::{Party, are_related, target};
-
 use links::Rewriting;
+use relations::{Relations, target};
 
 pub use body::{Body, Form};
 pub use links::Links;
@@ -32,6 +34,7 @@ pub struct RenderedCatalogue {
     pub shelves: PerCollection<RenderedCollection>,
     /// All five as one object.
     pub db: Body,
+    relations: Relations,
 }
 
 /// One collection.
@@ -41,7 +44,7 @@ pub struct RenderedCollection {
     pub body: Body,
     /// The records in order.
     pub items: Vec<RenderedRecord>,
-    positions: HashMap<String, usize>,
+    positions: HashMap<String, u32>,
 }
 
 /// One record, with its links rewritten.
@@ -53,16 +56,51 @@ pub struct RenderedRecord {
     pub fields: Map<String, Value>,
     /// The record as bytes.
     pub body: Body,
+    /// The record's place in the text of the whole collection.
+    range: Range<usize>,
+}
+
+/// The content type of pages.
+pub const HTML: &str = "text/html; charset=utf-8";
+
+/// How a catalogue becomes bodies. Compressing all of them takes a fifth of a second.
+#[derive(Clone, Copy, Debug)]
+pub enum Compression<'a> {
+    /// None: the bodies are ready soon.
+    Later,
+    /// Every body that becomes smaller; unchanged ones come from an earlier catalogue, compressed.
+    Now(Option<&'a RenderedCatalogue>),
+}
+
+impl<'a> Compression<'a> {
+    /// A body. `earlier` finds its form in the earlier catalogue.
+    pub(crate) fn body(
+        self,
+        content_type: &'static str,
+        text: String,
+        earlier: impl FnOnce(&'a RenderedCatalogue) -> Option<&'a Body>,
+    ) -> Body {
+        match self {
+            Self::Later => Body::uncompressed(content_type, text),
+            Self::Now(catalogue) => Body::renew(catalogue.and_then(earlier), content_type, text),
+        }
+    }
+
+    fn json(
+        self,
+        value: &impl serde::Serialize,
+        earlier: impl FnOnce(&'a RenderedCatalogue) -> Option<&'a Body>,
+    ) -> Body {
+        self.body(JSON, pretty(value), earlier)
+    }
 }
 
 impl RenderedCatalogue {
-    /// Renders a snapshot. Reuses unchanged bodies of an earlier site, because compressing all of
-    /// them takes a fifth of a second. Do not call it on the request path.
-    pub fn render(snapshot: &Snapshot, links: &Links, earlier: Option<&Self>) -> Self {
+    /// Renders a snapshot. Do not call it on the request path.
+    pub fn render(snapshot: &Snapshot, links: &Links, compression: Compression<'_>) -> Self {
         let links = links.of(snapshot);
         let shelves = PerCollection::from_fn(|collection| {
-            let earlier = earlier.map(|site| &site.shelves[collection]);
-            RenderedCollection::render(snapshot, collection, &links, earlier)
+            RenderedCollection::render(snapshot, collection, &links, compression)
         });
         let all: Map<_, _> = shelves
             .iter()
@@ -75,11 +113,17 @@ impl RenderedCatalogue {
             .collect();
         let changes = snapshot.collections.iter().map(|(_, held)| held.as_of);
         let last_change = changes.max().unwrap_or(snapshot.committed_at);
-        let db = json(&all, earlier.map(|site| &site.db)).modified_at(last_change);
+        let db = compression.json(&all, |earlier| Some(&earlier.db));
+        let db = db.modified_at(last_change);
+        let fields = PerCollection::from_fn(|collection| shelves[collection].fields().collect());
+        let relations = Relations::of(&fields, |collection, id| {
+            shelves[collection].positions.get(id).copied()
+        });
         Self {
             generation: snapshot.generation,
             shelves,
             db,
+            relations,
         }
     }
 
@@ -90,17 +134,43 @@ impl RenderedCatalogue {
     }
 
     /// The records of collection `to` that belong to a record, whichever of them holds the link.
-    pub fn related<'a>(
-        &'a self,
+    pub fn related(
+        &self,
         from: Collection,
-        item: &'a RenderedRecord,
+        id: &str,
         to: Collection,
-    ) -> impl Iterator<Item = &'a Map<String, Value>> {
-        let item = item.party(from);
-        let others = self.shelves[to].items.iter();
-        others
-            .filter(move |other| are_related(item, other.party(to)))
-            .map(|other| &other.fields)
+    ) -> impl Iterator<Item = &RenderedRecord> {
+        let others = &self.shelves[to].items;
+        let positions = self.positions_of_related(from, id, to);
+        positions.map(|position| &others[position])
+    }
+
+    /// The positions of those records in their collection.
+    pub fn positions_of_related(
+        &self,
+        from: Collection,
+        id: &str,
+        to: Collection,
+    ) -> impl Iterator<Item = usize> {
+        let position = self.shelves[from].positions.get(id);
+        let related = position.map(|position| self.relations.positions(from, *position, to));
+        related.into_iter().flatten().map(|it| *it as usize)
+    }
+
+    /// A list of records as JSON. Copies the text of those that are whole.
+    pub fn list(&self, collection: Collection, records: &[Cow<'_, Map<String, Value>>]) -> String {
+        let whole = &self.shelves[collection];
+        let mut json = String::from("[");
+        for (position, record) in records.iter().enumerate() {
+            json.push_str(if position == 0 { "\n  " } else { ",\n  " });
+            match whole.text(record) {
+                Some(text) => json.push_str(text),
+                // Strings have no line ends in JSON.
+                None => json.push_str(&pretty(record).replace('\n', "\n  ")),
+            }
+        }
+        json.push_str(if records.is_empty() { "]" } else { "\n]" });
+        json
     }
 }
 
@@ -109,28 +179,39 @@ impl RenderedCollection {
         snapshot: &Snapshot,
         collection: Collection,
         links: &Rewriting<'_>,
-        earlier: Option<&Self>,
+        compression: Compression<'_>,
     ) -> Self {
         let held = &snapshot.collections[collection];
+        // `[`, and a line end before each record.
+        let mut end = 1;
         let items: Vec<_> = snapshot
             .records(collection)
             .iter()
             .map(|record| {
                 let fields = links.record(record);
-                let earlier = earlier.and_then(|shelf| shelf.item(record.id()));
-                let body = json(&fields, earlier.map(|item| &item.body));
+                let body = compression.json(&fields, |earlier| {
+                    let item = earlier.shelves[collection].item(record.id())?;
+                    Some(&item.body)
+                });
                 let changed_at = held.known.changed_at(record.id()).unwrap_or(held.as_of);
                 let body = body.modified_at(changed_at);
+                let text = &body.identity.bytes;
+                let line_ends = memchr_iter(b'\n', text).count();
+                let start = end + "\n  ".len();
+                let range = start..start + text.len() + line_ends * "  ".len();
+                end = range.end + ",".len();
                 RenderedRecord {
                     id: record.id().to_owned(),
                     fields,
                     body,
+                    range,
                 }
             })
             .collect();
         let positions = items.iter().map(|item| item.id.clone()).zip(0..).collect();
         let all: Vec<_> = items.iter().map(|item| &item.fields).collect();
-        let body = json(&all, earlier.map(|shelf| &shelf.body)).modified_at(held.as_of);
+        let body = compression.json(&all, |earlier| Some(&earlier.shelves[collection].body));
+        let body = body.modified_at(held.as_of);
         Self {
             body,
             items,
@@ -140,29 +221,23 @@ impl RenderedCollection {
 
     /// A record by its id.
     pub fn item(&self, id: &str) -> Option<&RenderedRecord> {
-        self.positions
-            .get(id)
-            .map(|position| &self.items[*position])
+        let position = self.positions.get(id)?;
+        Some(&self.items[*position as usize])
+    }
+
+    /// The text of a record in the text of the whole collection, if it is one of these records and
+    /// not a changed copy of one.
+    fn text(&self, record: &Map<String, Value>) -> Option<&str> {
+        let item = self.item(record.get("id")?.as_str()?)?;
+        let text = self.body.identity.bytes.get(item.range.clone())?;
+        let is_whole = std::ptr::eq(record, &raw const item.fields);
+        is_whole.then(|| std::str::from_utf8(text).ok()).flatten()
     }
 
     /// The records in order.
     pub fn fields(&self) -> impl Iterator<Item = &Map<String, Value>> {
         self.items.iter().map(|item| &item.fields)
     }
-}
-
-impl RenderedRecord {
-    fn party(&self, collection: Collection) -> Party<'_> {
-        Party {
-            collection,
-            id: &self.id,
-            fields: &self.fields,
-        }
-    }
-}
-
-fn json(value: &impl serde::Serialize, earlier: Option<&Body>) -> Body {
-    Body::renew(earlier, JSON, pretty(value))
 }
 
 /// Formats JSON as the upstream does.

@@ -5,21 +5,52 @@
 //! record, is ignored.
 
 use serde_json::{Map, Value};
-use shared::catalogue::Collection;
+use shared::catalogue::{Collection, PerCollection};
 
-/// What the relations need to know of a record.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Party<'a> {
-    /// The record's collection.
-    pub collection: Collection,
-    /// The record's id.
-    pub id: &'a str,
-    /// The record's fields.
-    pub fields: &'a Map<String, Value>,
+/// For each record, the positions of the records that belong to it.
+#[derive(Debug)]
+pub(super) struct Relations(PerCollection<Vec<PerCollection<Vec<u32>>>>);
+
+impl Relations {
+    /// Follows the links of all records. `find` returns the position of a record.
+    pub(super) fn of<'a>(
+        records: &PerCollection<Vec<&'a Map<String, Value>>>,
+        find: impl Fn(Collection, &'a str) -> Option<u32>,
+    ) -> Self {
+        let mut related = PerCollection::from_fn(|collection| {
+            let nothing = PerCollection::<Vec<u32>>::default();
+            vec![nothing; records[collection].len()]
+        });
+        for (from, records) in records.iter() {
+            for (position, fields) in (0..).zip(records) {
+                for (to, id) in links(fields) {
+                    if let Some(found) = find(to, id) {
+                        related[from][position as usize][to].push(found);
+                        related[to][found as usize][from].push(position);
+                    }
+                }
+            }
+        }
+        Self(related.map(|mut records| {
+            for one in &mut records {
+                for collection in Collection::ALL {
+                    one[collection].sort_unstable();
+                    one[collection].dedup();
+                    one[collection].shrink_to_fit();
+                }
+            }
+            records
+        }))
+    }
+
+    /// The positions, in order, of the records in `to` that belong to the record at a position.
+    pub(super) fn positions(&self, from: Collection, position: u32, to: Collection) -> &[u32] {
+        &self.0[from][position as usize][to]
+    }
 }
 
 /// The record that a link in the data points to: `https://any.host/any/path/people/{id}`.
-pub(crate) fn target(link: &str) -> Option<(Collection, &str)> {
+pub(super) fn target(link: &str) -> Option<(Collection, &str)> {
     let (_scheme, rest) = link.split_once("://")?;
     let (_host, path) = rest.split_once('/')?;
     let (parents, id) = path.strip_suffix('/').unwrap_or(path).rsplit_once('/')?;
@@ -27,26 +58,14 @@ pub(crate) fn target(link: &str) -> Option<(Collection, &str)> {
     (!id.is_empty()).then_some((collection, id))
 }
 
-/// Whether either of two records links to the other.
-pub(crate) fn are_related(one: Party<'_>, other: Party<'_>) -> bool {
-    links_to(one, other) || links_to(other, one)
-}
-
-/// Whether any field except `url` holds a link to the other record.
-fn links_to(from: Party<'_>, to: Party<'_>) -> bool {
-    let points = |value: &Value| {
-        value
-            .as_str()
-            .and_then(target)
-            .is_some_and(|found| found == (to.collection, to.id))
-    };
-    from.fields
-        .iter()
-        .filter(|(name, _)| *name != "url")
-        .any(|(_, value)| match value {
-            Value::Array(items) => items.iter().any(points),
-            value => points(value),
-        })
+/// The records to which any field except `url` links.
+fn links(fields: &Map<String, Value>) -> impl Iterator<Item = (Collection, &str)> {
+    let fields = fields.iter().filter(|(name, _)| *name != "url");
+    let values = fields.flat_map(|(_, value)| match value {
+        Value::Array(items) => items.as_slice(),
+        value => std::slice::from_ref(value),
+    });
+    values.filter_map(Value::as_str).filter_map(target)
 }
 
 #[cfg(test)]

@@ -12,6 +12,10 @@
 //! A commit replaces everything at once; a reader sees the old snapshot or the new one. Every
 //! operation has a time limit.
 
+#[cfg_attr(
+    not(feature = "write"),
+    expect(unreachable_pub, reason = "only builds with the feature write")
+)]
 mod commit;
 mod disk;
 mod file;

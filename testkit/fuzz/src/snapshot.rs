@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use poller::cycle::restore::{knows, restore};
 use poller::cycle::step::{Outcome, Trust, advance};
 use server::pages;
-use server::render::{Links, RenderedCatalogue};
+use server::render::{Compression, Links, RenderedCatalogue};
 use shared::catalogue::snapshot::{FORMAT, LAST_GENERATION, Snapshot, Source, Unreadable};
 use shared::catalogue::status::Status;
 use shared::catalogue::{Answer, Collection, PerCollection, Record};
@@ -110,8 +110,9 @@ fn is_joined(one: &Snapshot, two: &Snapshot) {
 /// Renders without a panic, each record under its id, and a second time to the same bytes.
 fn renders(snapshot: &Snapshot) {
     let links = Links::To("https://mirror.example".into());
-    let site = RenderedCatalogue::render(snapshot, &links, None);
-    let again = RenderedCatalogue::render(snapshot, &Links::Verbatim, Some(&site));
+    let site = RenderedCatalogue::render(snapshot, &links, Compression::Now(None));
+    let again =
+        RenderedCatalogue::render(snapshot, &Links::Verbatim, Compression::Now(Some(&site)));
     for collection in Collection::ALL {
         for record in snapshot.records(collection) {
             let item = site.shelves[collection].item(record.id());
@@ -121,5 +122,5 @@ fn renders(snapshot: &Snapshot) {
             assert_eq!(verbatim, record.fields());
         }
     }
-    assert!(!pages::movies(snapshot, "").identity.bytes.is_empty());
+    assert!(!pages::movies(snapshot, &site, "").is_empty());
 }

@@ -265,3 +265,26 @@ async fn a_body_is_as_old_as_its_last_change_on_every_replica() {
         "put together for the request"
     );
 }
+
+/// A query that selects everything gets the text that is rendered, put together from its records.
+#[tokio::test]
+async fn a_query_for_whole_records_gets_the_bytes_of_the_collection() {
+    let mirror = Mirror::of(catalogue()).await;
+    let server = mirror.server(&PUBLIC).await;
+    for collection in COLLECTIONS {
+        let whole = get_with(&server, &format!("/{collection}"), &[]).await;
+        let records = whole.json().as_array().unwrap().len();
+        // The second query is too long to be answered where the first one is.
+        for query in [
+            "limit=250".to_owned(),
+            format!("limit={records}&_={}", "0".repeat(200)),
+        ] {
+            let path = format!("/{collection}?{query}");
+            let selected = get_with(&server, &path, &[]).await;
+            assert_eq!(selected.body, whole.body, "{path}");
+            assert_eq!(selected.header("etag"), whole.header("etag"), "{path}");
+        }
+        let none = get_with(&server, &format!("/{collection}?limit=0"), &[]).await;
+        assert_eq!(none.body, &b"[]"[..]);
+    }
+}
