@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Record, same_bytes};
+use super::{Listing, Record, same_bytes};
 
 /// What the mirror knows of one collection.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -82,13 +82,13 @@ impl Records {
     /// differs; new records follow in the upstream's order. Missing records are marked withdrawn as
     /// of `at`; returned ones lose the mark. Records that are set aside stay as they are.
     #[must_use]
-    pub fn merge(&self, answer: &Answer, at: DateTime<Utc>) -> (Self, Changes) {
-        let mut listed: HashMap<&str, &Record> = answer
+    pub fn merge(&self, listing: &Listing, at: DateTime<Utc>) -> (Self, Changes) {
+        let mut listed: HashMap<&str, &Record> = listing
             .records
             .iter()
             .map(|record| (record.id(), record))
             .collect();
-        let set_aside: HashSet<&str> = set_aside_ids(answer).collect();
+        let set_aside: HashSet<&str> = set_aside_ids(listing).collect();
         let mut merged = self.clone();
         let mut changes = Changes::default();
 
@@ -113,7 +113,7 @@ impl Records {
                 *known = sent.clone();
             }
         }
-        for sent in &answer.records {
+        for sent in &listing.records {
             if listed.contains_key(sent.id()) {
                 changes.appended.push(sent.id().to_owned());
                 merged.changed.insert(sent.id().to_owned(), at);
@@ -126,16 +126,16 @@ impl Records {
     /// Starts anew with an answer, in its order, and drops records that it lacks. Where the answer
     /// holds a known record in an unusable form, the record's last good form takes that place.
     #[must_use]
-    pub fn begin_anew(&self, answer: &Answer, at: DateTime<Utc>) -> Self {
-        let mut anew = Self::default().merge(answer, at).0;
+    pub fn begin_anew(&self, listing: &Listing, at: DateTime<Utc>) -> Self {
+        let mut anew = Self::default().merge(listing, at).0;
         let known: HashMap<&str, &Record> = self
             .records
             .iter()
             .map(|record| (record.id(), record))
             .collect();
-        let mut taken: HashSet<&str> = answer.records.iter().map(Record::id).collect();
+        let mut taken: HashSet<&str> = listing.records.iter().map(Record::id).collect();
         let mut kept = Vec::new();
-        for one in &answer.set_aside {
+        for one in &listing.set_aside {
             let good = one.id.as_deref().and_then(|id| known.get(id));
             if let Some(good) = good.filter(|good| taken.insert(good.id())) {
                 kept.push((one.place, Record::clone(good)));
@@ -209,12 +209,12 @@ impl Records {
 
     /// Whether an answer removes so much that a person should look first: everything, or more than
     /// one record and more than a fifth of those listed so far.
-    pub fn suspicion(&self, answer: &Answer) -> Option<Suspicion> {
-        let listed: HashSet<&str> = answer.records.iter().map(Record::id).collect();
+    pub fn suspicion(&self, listing: &Listing) -> Option<Suspicion> {
+        let listed: HashSet<&str> = listing.records.iter().map(Record::id).collect();
         let mut suspicion = Suspicion {
             known: 0,
             gone: 0,
-            set_aside: answer.set_aside.len(),
+            set_aside: listing.set_aside.len(),
         };
         for known in &self.records {
             if !self.withdrawn.contains_key(known.id()) {
@@ -222,15 +222,15 @@ impl Records {
                 suspicion.gone += usize::from(!listed.contains(known.id()));
             }
         }
-        let emptied = answer.records.is_empty() && !self.records.is_empty();
+        let emptied = listing.records.is_empty() && !self.records.is_empty();
         let decimated = suspicion.gone > 1 && suspicion.gone * 5 > suspicion.known;
         (emptied || decimated).then_some(suspicion)
     }
 }
 
 /// The ids of an answer's unusable records, where they can be read.
-fn set_aside_ids(answer: &Answer) -> impl Iterator<Item = &str> {
-    answer.set_aside.iter().filter_map(|one| one.id.as_deref())
+fn set_aside_ids(listing: &Listing) -> impl Iterator<Item = &str> {
+    listing.set_aside.iter().filter_map(|one| one.id.as_deref())
 }
 
 fn changed_fields(known: &Record, sent: &Record) -> Vec<String> {

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use merge::{Changes, Records, Suspicion, Update};
-pub use parse::{Answer, Flaw, Rejection, SetAside};
+pub use parse::{Flaw, Listing, Rejection, SetAside};
 
 /// One of the upstream's five collections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -13,7 +13,7 @@ use shared::cache::{CacheError, CacheUrl};
 use shared::catalogue::lineage::Lineage;
 use shared::catalogue::snapshot::{FORMAT, Held, MAX_BYTES, Snapshot, Source};
 use shared::catalogue::status::{Confirmation, Status};
-use shared::catalogue::{Answer, Collection, PerCollection, Records};
+use shared::catalogue::{Collection, Listing, PerCollection, Records};
 
 const LEASE: Duration = Duration::from_secs(30);
 
@@ -25,7 +25,7 @@ fn snapshot(generation: u64, films: usize) -> Snapshot {
     let items: Vec<_> = (0..films)
         .map(|id| serde_json::json!({ "id": id }))
         .collect();
-    let answer = Answer::read(serde_json::to_string(&items).unwrap().as_bytes()).unwrap();
+    let listing = Listing::read(serde_json::to_string(&items).unwrap().as_bytes()).unwrap();
     Snapshot {
         format: FORMAT,
         generation,
@@ -38,7 +38,7 @@ fn snapshot(generation: u64, films: usize) -> Snapshot {
             as_of: at(),
             etag: None,
             known: match collection {
-                Collection::Films => Records::default().merge(&answer, at()).0,
+                Collection::Films => Records::default().merge(&listing, at()).0,
                 _ => Records::default(),
             },
         }),

@@ -1,10 +1,11 @@
 use proptest::prelude::*;
 use serde_json::json;
-use shared::catalogue::Answer;
+use shared::catalogue::Listing;
 use shared::catalogue::lineage::Lineage;
 
 use super::*;
-use crate::cycle::step::{Outcome, Trust, advance, built_in, prune};
+use crate::cycle::step::{Trust, advance, built_in, prune};
+use crate::upstream::{Failure, Fetched};
 
 const UPSTREAM: &str = "https://ghibliapi.example";
 
@@ -17,27 +18,28 @@ fn sync(before: &Snapshot, poller: &str, films: usize, second: i64) -> Snapshot 
     let films: Vec<_> = (0..films)
         .map(|id| json!({"id": id, "title": format!("film {id}")}))
         .collect();
-    let outcomes = PerCollection::from_fn(|collection| {
+    let fetched = PerCollection::from_fn(|collection| {
         let items = match collection {
             Collection::Films => json!(films),
             _ => json!([{"id": "one"}]),
         };
-        let answer = Answer::read(items.to_string().as_bytes()).unwrap();
-        Outcome::Sent {
-            answer,
+        let listing = Listing::read(items.to_string().as_bytes()).unwrap();
+        Fetched::Sent {
+            seen: String::new(),
+            listing,
             etag: Some("\"it\"".to_owned()),
         }
     });
     signed(
-        advance(before, UPSTREAM, outcomes, Trust::Suspicious, at(second)).snapshot,
+        advance(before, UPSTREAM, &fetched, Trust::Suspicious, at(second)).snapshot,
         poller,
     )
 }
 
 fn silent(before: &Snapshot, poller: &str, second: i64) -> Snapshot {
-    let outcomes = PerCollection::from_fn(|_| Outcome::Failed("status 500".to_owned()));
+    let fetched = PerCollection::from_fn(|_| Fetched::Failed(Failure::TimedOut.into()));
     signed(
-        advance(before, UPSTREAM, outcomes, Trust::Suspicious, at(second)).snapshot,
+        advance(before, UPSTREAM, &fetched, Trust::Suspicious, at(second)).snapshot,
         poller,
     )
 }
