@@ -75,7 +75,7 @@ pub fn movies(snapshot: &Snapshot, prefix: &str) -> Body {
 }
 
 fn films_newest_first(snapshot: &Snapshot) -> Vec<Film<'_>> {
-    let withdrawn = &snapshot.collections.films.known.withdrawn;
+    let withdrawn = &snapshot.collections.films.withdrawn;
     let mut films: Vec<_> = snapshot
         .records(Collection::Films)
         .iter()

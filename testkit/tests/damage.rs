@@ -39,11 +39,18 @@ async fn films(server: &RunningServer) -> usize {
     films.json().as_array().unwrap().len()
 }
 
-/// Ways to damage a document, and the reason that the server reports for each.
-fn damages(intact: &str) -> Vec<(&'static str, Vec<u8>, &'static str)> {
+/// Ways to damage a document of this format, and the reason that the server reports for each.
+fn damages(intact: &str, format: u32) -> Vec<(&'static str, Vec<u8>, String)> {
+    let next = format + 1;
+    let field = |format| format!("\"format\": {format}");
+    let newer = intact.replacen(&field(format), &field(next), 1);
+    let newer = (
+        "newer",
+        newer.into_bytes(),
+        format!("format {next} is newer than {format}"),
+    );
     let intact = intact.as_bytes();
-    let newer = String::from_utf8_lossy(intact).replacen("\"format\": 1", "\"format\": 2", 1);
-    vec![
+    let damages = [
         ("empty", Vec::new(), "damaged: EOF"),
         (
             "cut off",
@@ -58,8 +65,9 @@ fn damages(intact: &str) -> Vec<(&'static str, Vec<u8>, &'static str)> {
             "damaged: missing field `format`",
         ),
         ("nested too deep", b"[".repeat(100_000), "damaged: "),
-        ("newer", newer.into(), "format 2 is newer than 1"),
-    ]
+    ];
+    let damages = damages.map(|(kind, damage, reason)| (kind, damage, reason.to_owned()));
+    damages.into_iter().chain([newer]).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,10 +76,10 @@ async fn damaged_documents_are_refused_with_a_reason_and_the_last_good_ones_kept
     let server = mirror.server(&[]).await;
     let known = films(&server).await;
     let mut damaged = 0;
-    for document in ["status", "snapshot"] {
+    for (document, format) in [("status", 1), ("snapshot", 2)] {
         let path = file(&mirror, &format!("{document}.json"));
         let intact = fs::read_to_string(&path).unwrap();
-        for (kind, damage, reason) in damages(&intact) {
+        for (kind, damage, reason) in damages(&intact, format) {
             let mark = server.process.mark();
             put(&path, &damage);
             if document == "snapshot" {

@@ -16,8 +16,8 @@ use chrono::{DateTime, SubsecRound, Utc};
 use shared::cache::CacheError;
 use shared::cache::write::{Commit, Lease, Writer};
 use shared::catalogue::PerCollection;
-use shared::catalogue::snapshot::{FORMAT, Release, Snapshot};
-use shared::catalogue::status::{Confirmation, Status};
+use shared::catalogue::snapshot::{Release, Snapshot};
+use shared::catalogue::status::{Confirmation, FORMAT, Status};
 use tokio::time::Instant;
 
 pub use fetch::{FETCH_TIME, Heard};

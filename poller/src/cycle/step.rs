@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use shared::catalogue::lineage::Lineage;
 use shared::catalogue::snapshot::{FORMAT, Held, Release, Snapshot, Source};
-use shared::catalogue::{Collection, Listing, PerCollection, Records, SetAside};
+use shared::catalogue::{Collection, Listing, PerCollection, SetAside};
 
 use crate::builtin;
 use crate::cycle::verdict::Verdict;
@@ -41,11 +41,9 @@ pub fn built_in(upstream: &str, at: DateTime<Utc>) -> Snapshot {
         committed_at: at,
         upstream: upstream.to_owned(),
         releases: Vec::new(),
-        collections: PerCollection::from_fn(|collection| Held {
-            source: Source::BuiltIn,
-            as_of: at,
-            etag: None,
-            known: Records::default().merge(&catalogue[collection], at).0,
+        collections: PerCollection::from_fn(|collection| {
+            let nothing = Held::empty(Source::BuiltIn, at);
+            nothing.merge(&catalogue[collection], at).0
         }),
     }
 }
@@ -68,14 +66,7 @@ pub fn prune(
     at: DateTime<Utc>,
 ) -> Option<(Snapshot, PerCollection<Vec<String>>)> {
     let mut after = before.clone();
-    let pruned = PerCollection::from_fn(|collection| {
-        let held = &mut after.collections[collection];
-        let pruned = held.known.prune();
-        if !pruned.is_empty() {
-            held.as_of = at;
-        }
-        pruned
-    });
+    let pruned = PerCollection::from_fn(|collection| after.collections[collection].prune(at));
     if pruned.iter().all(|(_, ids)| ids.is_empty()) {
         return None;
     }
@@ -135,16 +126,14 @@ impl Step {
         };
         self.set_aside[collection] = Some(listing.set_aside.clone());
         let held = &mut self.snapshot.collections[collection];
-        let (known, verdict) = match accept(held, listing, trust, at) {
+        let (next, verdict) = match accept(held, listing, trust, at) {
             Ok(accepted) => accepted,
             Err(reason) => return Verdict::Rejected(format!("{reason} ({seen})")),
         };
-        held.etag.clone_from(etag);
-        if verdict.is_new_content() {
-            held.source = Source::Upstream;
-            held.as_of = at;
-            held.known = known;
-        }
+        *held = Held {
+            etag: etag.clone(),
+            ..next
+        };
         self.duplicates[collection].clone_from(&listing.duplicates);
         if let (Collection::Films, Verdict::Changed(changes)) = (collection, &verdict) {
             self.announce(&changes.appended, at);
@@ -160,7 +149,7 @@ impl Step {
         } = &mut self.snapshot;
         let appended: HashSet<_> = appended.iter().map(String::as_str).collect();
         let announced: HashSet<_> = releases.iter().map(|one| one.id.as_str()).collect();
-        for film in collections.films.known.records.iter().filter(|film| {
+        for film in collections.films.records.iter().filter(|film| {
             // A film that was pruned and is listed again is not announced a second time.
             appended.contains(film.id()) && !announced.contains(film.id())
         }) {
@@ -175,15 +164,15 @@ impl Step {
     }
 }
 
-/// The records after the upstream has sent this listing; or why the mirror rejects the listing.
+/// The collection after the upstream has sent this listing; or why the mirror rejects the listing.
 fn accept(
     held: &Held,
     listing: &Listing,
     trust: Trust,
     at: DateTime<Utc>,
-) -> Result<(Records, Verdict), String> {
+) -> Result<(Held, Verdict), String> {
     let is_built_in = held.source == Source::BuiltIn;
-    let suspicion = held.known.suspicion(listing);
+    let suspicion = held.suspicion(listing);
     let is_trusted = match trust {
         // Any data may replace the built-in data without suspicion, unless it is empty.
         Trust::Suspicious => is_built_in && !listing.records.is_empty(),
@@ -192,23 +181,23 @@ fn accept(
     if let Some(suspicion) = suspicion.filter(|_| !is_trusted) {
         return Err(suspicion.to_string());
     }
-    let (known, verdict) = if is_built_in || suspicion.is_some() {
-        (held.known.begin_anew(listing, at), Verdict::Baseline)
+    let (next, verdict) = if is_built_in || suspicion.is_some() {
+        (held.begin_anew(listing, at), Verdict::Baseline)
     } else {
-        match held.known.merge(listing, at) {
-            (known, changes) if changes.is_empty() => return Ok((known, Verdict::Unchanged)),
-            (known, changes) => (known, Verdict::Changed(changes)),
+        match held.merge(listing, at) {
+            (next, changes) if changes.is_empty() => return Ok((next, Verdict::Unchanged)),
+            (next, changes) => (next, Verdict::Changed(changes)),
         }
     };
     // The mirror keeps withdrawn records, so without this check an upstream could let it grow for
     // ever, a little with each sync.
-    let json = serde_json::to_vec(&known.records).expect("records are JSON");
+    let json = serde_json::to_vec(&next.records).expect("records are JSON");
     limits::check(&json).map_err(|exceeded| {
         format!(
             "with the withdrawn records that are kept it would be {exceeded}; prune removes those"
         )
     })?;
-    Ok((known, verdict))
+    Ok((next, verdict))
 }
 
 #[cfg(test)]

@@ -119,7 +119,7 @@ impl RenderedCollection {
                 let fields = links.record(record);
                 let earlier = earlier.and_then(|shelf| shelf.item(record.id()));
                 let body = json(&fields, earlier.map(|item| &item.body));
-                let changed_at = held.known.changed_at(record.id()).unwrap_or(held.as_of);
+                let changed_at = held.changed_at(record.id()).unwrap_or(held.as_of);
                 let body = body.modified_at(changed_at);
                 RenderedRecord {
                     id: record.id().to_owned(),

@@ -12,8 +12,8 @@ use shared::cache::write::{Commit, Lease, Writer};
 use shared::cache::{CacheError, CacheUrl};
 use shared::catalogue::lineage::Lineage;
 use shared::catalogue::snapshot::{FORMAT, Held, MAX_BYTES, Snapshot, Source};
-use shared::catalogue::status::{Confirmation, Status};
-use shared::catalogue::{Collection, Listing, PerCollection, Records};
+use shared::catalogue::status::{self, Confirmation, Status};
+use shared::catalogue::{Collection, Listing, PerCollection};
 
 const LEASE: Duration = Duration::from_secs(30);
 
@@ -33,21 +33,19 @@ fn snapshot(generation: u64, films: usize) -> Snapshot {
         committed_at: at(),
         upstream: "https://ghibliapi.example".into(),
         releases: vec![],
-        collections: PerCollection::from_fn(|collection| Held {
-            source: Source::Upstream,
-            as_of: at(),
-            etag: None,
-            known: match collection {
-                Collection::Films => Records::default().merge(&listing, at()).0,
-                _ => Records::default(),
-            },
+        collections: PerCollection::from_fn(|collection| {
+            let nothing = Held::empty(Source::Upstream, at());
+            match collection {
+                Collection::Films => nothing.merge(&listing, at()).0,
+                _ => nothing,
+            }
         }),
     }
 }
 
 fn status(generation: u64) -> Status {
     Status {
-        format: FORMAT,
+        format: status::FORMAT,
         generation,
         started_at: at(),
         finished_at: at(),

@@ -1,6 +1,6 @@
 //! Any bodies from the upstream, over several cycles, from a cold start.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use poller::cycle::step::{Step, Trust, advance};
@@ -9,7 +9,7 @@ use poller::upstream::{Failure, Fetched};
 use serde_json::Value;
 use shared::catalogue::lineage::Lineage;
 use shared::catalogue::snapshot::{FORMAT, Held, Snapshot, Source};
-use shared::catalogue::{Collection, Listing, PerCollection, Record, Records};
+use shared::catalogue::{Collection, Listing, PerCollection, Record};
 
 const UPSTREAM: &str = "https://upstream.example";
 
@@ -88,11 +88,9 @@ fn cold_start(at: DateTime<Utc>) -> Snapshot {
         committed_at: at,
         upstream: UPSTREAM.into(),
         releases: Vec::new(),
-        collections: PerCollection::from_fn(|_| Held {
-            source: Source::BuiltIn,
-            as_of: at,
-            etag: None,
-            known: Records::default().merge(&built_in, at).0,
+        collections: PerCollection::from_fn(|_| {
+            let nothing = Held::empty(Source::BuiltIn, at);
+            nothing.merge(&built_in, at).0
         }),
     }
 }
@@ -102,7 +100,7 @@ fn goes_forward(before: &Snapshot, step: &Step) {
     let after = &step.snapshot;
     let content = Collection::ALL
         .iter()
-        .any(|one| before.collections[*one].known != after.collections[*one].known);
+        .any(|one| content(&before.collections[*one]) != content(&after.collections[*one]));
     let announced = step
         .verdicts
         .iter()
@@ -123,6 +121,10 @@ fn goes_forward(before: &Snapshot, step: &Step) {
     }
 }
 
+fn content(held: &Held) -> (&[Record], &BTreeMap<String, DateTime<Utc>>) {
+    (&held.records, &held.withdrawn)
+}
+
 /// Checks what one fetch did to one collection.
 fn takes(collection: Collection, fetched: &Fetched, before: &Snapshot, step: &Step) {
     let (before, after) = (
@@ -139,7 +141,7 @@ fn takes(collection: Collection, fetched: &Fetched, before: &Snapshot, step: &St
         return;
     };
     let built_in = before.source == Source::BuiltIn;
-    if takes_too_much(&before.known, listing, built_in) {
+    if takes_too_much(before, listing, built_in) {
         assert!(matches!(verdict, Verdict::Rejected(_)), "{verdict:?}");
         assert_eq!(before, after);
         return;
@@ -153,15 +155,18 @@ fn takes(collection: Collection, fetched: &Fetched, before: &Snapshot, step: &St
     );
     if built_in {
         assert_eq!(verdict, &Verdict::Baseline);
-        begins(&before.known, listing, &after.known);
+        begins(before, listing, after);
         return;
     }
-    assert_eq!(verdict == &Verdict::Unchanged, before.known == after.known);
-    merges(&before.known, listing, &after.known);
+    assert_eq!(
+        verdict == &Verdict::Unchanged,
+        content(before) == content(after)
+    );
+    merges(before, listing, after);
 }
 
 /// Sync rule 7, written a second time in another way.
-fn takes_too_much(known: &Records, listing: &Listing, built_in: bool) -> bool {
+fn takes_too_much(known: &Held, listing: &Listing, built_in: bool) -> bool {
     if listing.records.is_empty() {
         return !known.records.is_empty();
     }
@@ -183,7 +188,7 @@ fn is_set_aside(listing: &Listing, id: &str) -> bool {
 
 /// Checks a first sync: what the upstream sent, in its order, and the built-in form of records that
 /// the poller set aside.
-fn begins(built_in: &Records, listing: &Listing, after: &Records) {
+fn begins(built_in: &Held, listing: &Listing, after: &Held) {
     let (kept, sent): (Vec<_>, Vec<_>) = after
         .records
         .iter()
@@ -198,7 +203,7 @@ fn begins(built_in: &Records, listing: &Listing, after: &Records) {
 }
 
 /// Sync rules 3 to 6, written a second time in another way.
-fn merges(before: &Records, listing: &Listing, after: &Records) {
+fn merges(before: &Held, listing: &Listing, after: &Held) {
     let (kept, appended) = after.records.split_at(before.records.len());
     let mut sent: Vec<_> = listing.records.iter().collect();
     for (record, known) in kept.iter().zip(&before.records) {

@@ -234,7 +234,7 @@ fn rule_6_only_a_person_prunes_what_was_withdrawn() {
     assert_eq!(pruned.films, ["ponyo"]);
     assert_eq!(after.records(Collection::Films).len(), 1);
     assert_eq!(after.generation, step.snapshot.generation + 1);
-    assert!(after.collections.films.known.withdrawn.is_empty());
+    assert!(after.collections.films.withdrawn.is_empty());
     // Listed again, it is appended. It belonged to the baseline, so it is announced only now.
     let again = advance(
         &after,

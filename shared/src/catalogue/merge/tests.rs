@@ -11,12 +11,16 @@ fn listing(items: &serde_json::Value) -> Listing {
     Listing::read(items.to_string().as_bytes()).unwrap()
 }
 
-fn known(items: &serde_json::Value) -> Records {
-    Records::default().merge(&listing(items), at(0)).0
+fn nothing() -> Held {
+    Held::empty(Source::Upstream, at(0))
 }
 
-fn ids(records: &Records) -> Vec<&str> {
-    records.records.iter().map(Record::id).collect()
+fn known(items: &serde_json::Value) -> Held {
+    nothing().merge(&listing(items), at(0)).0
+}
+
+fn ids(held: &Held) -> Vec<&str> {
+    held.records.iter().map(Record::id).collect()
 }
 
 #[test]
@@ -84,7 +88,7 @@ fn rule_7_an_answer_without_a_fifth_of_the_known_ids_is_suspicious() {
             (0..n).map(|id| json!({ "id": id })).collect::<Vec<_>>()
         ))
     };
-    let known = Records::default().merge(&first(10), at(0)).0;
+    let known = nothing().merge(&first(10), at(0)).0;
     assert_eq!(known.suspicion(&first(8)), None);
     assert_eq!(
         known.suspicion(&first(7)),
@@ -102,7 +106,7 @@ fn rule_7_an_answer_without_a_fifth_of_the_known_ids_is_suspicious() {
             set_aside: 0,
         })
     );
-    let one = Records::default().merge(&first(1), at(0)).0;
+    let one = nothing().merge(&first(1), at(0)).0;
     assert_eq!(one.suspicion(&listing(&json!([{"id": "other"}]))), None);
     assert_eq!(
         one.suspicion(&first(0)),
@@ -112,7 +116,7 @@ fn rule_7_an_answer_without_a_fifth_of_the_known_ids_is_suspicious() {
             set_aside: 0
         })
     );
-    assert_eq!(Records::default().suspicion(&first(0)), None);
+    assert_eq!(nothing().suspicion(&first(0)), None);
 }
 
 /// Answers with few different ids, so that merges often meet known records.
@@ -209,7 +213,7 @@ fn rule_7_what_is_set_aside_counts_as_missing() {
     );
     let all = r#"[{"id":"a","x":"\ud83d"},null]"#;
     assert_eq!(suspicion(all).unwrap().gone, 3);
-    let few = Records::default().merge(&sent(r#"[{"id":"a"}]"#), at(0)).0;
+    let few = nothing().merge(&sent(r#"[{"id":"a"}]"#), at(0)).0;
     assert!(few.suspicion(&sent("[7]")).is_some(), "as if it were empty");
 }
 
@@ -238,8 +242,8 @@ proptest! {
     fn joining_copies_keeps_every_record_once_and_the_first_ones_order(
         mine in any_answer(), theirs in any_answer(),
     ) {
-        let mine = Records::default().merge(&mine, at(1)).0;
-        let theirs = Records::default().merge(&theirs, at(2)).0;
+        let mine = nothing().merge(&mine, at(1)).0;
+        let theirs = nothing().merge(&theirs, at(2)).0;
         let joined = mine.join(&theirs);
         let new = ids(&theirs).into_iter().filter(|id| !ids(&mine).contains(id));
         prop_assert_eq!(ids(&joined), ids(&mine).into_iter().chain(new).collect::<Vec<_>>());
@@ -252,7 +256,7 @@ proptest! {
 
     #[test]
     fn merging_twice_is_merging_once(first in any_answer(), second in any_answer()) {
-        let known = Records::default().merge(&first, at(0)).0;
+        let known = nothing().merge(&first, at(0)).0;
         let once = known.merge(&second, at(1)).0;
         let (twice, changes) = once.merge(&second, at(2));
         prop_assert_eq!(once, twice);
@@ -261,7 +265,7 @@ proptest! {
 
     #[test]
     fn no_known_record_moves_or_is_dropped(answers in proptest::collection::vec(any_answer(), 1..6)) {
-        let mut known = Records::default();
+        let mut known = nothing();
         for (second, listing) in (0..).zip(&answers) {
             let (merged, changes) = known.merge(listing, at(second));
             prop_assert_eq!(&ids(&merged)[..known.records.len()], &ids(&known)[..]);
@@ -272,7 +276,7 @@ proptest! {
 
     #[test]
     fn what_is_appended_keeps_the_upstreams_order(first in any_answer(), second in any_answer()) {
-        let known = Records::default().merge(&first, at(0)).0;
+        let known = nothing().merge(&first, at(0)).0;
         let (merged, changes) = known.merge(&second, at(1));
         let new: Vec<_> = second.records.iter().filter(|r| !ids(&known).contains(&r.id())).cloned().collect();
         prop_assert_eq!(&merged.records[known.records.len()..], &new[..]);
@@ -281,7 +285,7 @@ proptest! {
 
     #[test]
     fn every_listed_record_is_served_as_sent_and_the_rest_is_marked(first in any_answer(), second in any_answer()) {
-        let merged = Records::default().merge(&first, at(0)).0.merge(&second, at(1)).0;
+        let merged = nothing().merge(&first, at(0)).0.merge(&second, at(1)).0;
         for record in &merged.records {
             let sent = second.records.iter().find(|sent| sent.id() == record.id());
             prop_assert_eq!(sent.is_none(), merged.withdrawn.contains_key(record.id()));
