@@ -1,11 +1,11 @@
-//! A cache whose files are damaged under a running server and poller.
+//! A cache whose files are damaged, or from another build, under a running server and poller.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use testkit::client::get;
 use testkit::mirror::Mirror;
 use testkit::process::RunningServer;
@@ -121,4 +121,54 @@ async fn damaged_documents_are_refused_with_a_reason_and_the_last_good_ones_kept
         films(&server).await == known + 1
     })
     .await;
+}
+
+/// The snapshot as builds before format 2 stored it.
+fn in_format_1(mut snapshot: Value) -> Value {
+    assert_eq!(snapshot["format"], 2);
+    snapshot["format"] = json!(1);
+    for (_, held) in snapshot["collections"].as_object_mut().unwrap() {
+        let held = held.as_object_mut().unwrap();
+        let known = ["records", "withdrawn", "changed"];
+        let known: Map<_, _> = known
+            .iter()
+            .filter_map(|name| held.remove_entry(*name))
+            .collect();
+        held.insert("known".into(), known.into());
+    }
+    snapshot
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cache_of_format_1_is_served_and_synced_and_keeps_its_release_log() {
+    let mirror = Mirror::of(sample::catalogue()).await;
+    mirror.upstream.release("The Red Turtle");
+    mirror.sync().await;
+    let server = mirror.server(&[("LINKS", "upstream")]).await;
+    let before = get(&format!("{}/films", server.url())).await;
+
+    let path = file(&mirror, "snapshot.json");
+    let read = || serde_json::from_slice::<Value>(&fs::read(&path).unwrap()).unwrap();
+    let stored = read();
+    put(&path, in_format_1(stored.clone()).to_string().as_bytes());
+    let upgraded = mirror.server(&[("LINKS", "upstream")]).await;
+    let after = get(&format!("{}/films", upgraded.url())).await;
+    assert_eq!(after.body, before.body);
+    assert_eq!(after.header("etag"), before.header("etag"));
+
+    // Without a change, the poller leaves the document to older builds.
+    mirror.sync().await;
+    assert_eq!(read()["format"], 1);
+    mirror.upstream.release("Marnie");
+    mirror.sync().await;
+    let synced = read();
+    assert_eq!(synced["format"], 2);
+    assert_eq!(synced["releases"][0], stored["releases"][0]);
+    let known = before.json().as_array().unwrap().len();
+    for server in [&server, &upgraded] {
+        eventually("the release", PATIENCE, async || {
+            films(server).await == known + 1
+        })
+        .await;
+    }
 }
