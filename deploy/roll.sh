@@ -8,6 +8,9 @@
 # old ones, one after the other; each first finishes its requests. If new readers do not become
 # healthy, removes them and ends with 1; the old ones keep serving.
 #
+# Replaces the readers first: they read what an older poller stored, but an older reader may not read
+# what a newer poller stores.
+#
 # Does not touch Redis or Traefik. Works with Compose 1.29 and 2; COMPOSE_FILE and
 # COMPOSE_PROJECT_NAME select the stack, as always.
 set -eu

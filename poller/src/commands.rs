@@ -10,14 +10,14 @@ use shared::service::admin::{self, Order};
 
 /// Something that only a person may decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command {
+pub enum AdminCommand {
     /// Accept the upstream's answers, suspicious or not (sync rule 7).
     Accept,
     /// Remove withdrawn records (sync rule 6).
     Prune,
 }
 
-impl Command {
+impl AdminCommand {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Accept, Self::Prune];
 
@@ -41,7 +41,7 @@ impl Command {
 ///
 /// # Errors
 /// The poller's refusal, or the reason why it could not be reached.
-pub fn ask(address: std::net::SocketAddr, command: Command) -> anyhow::Result<String> {
+pub fn ask(address: std::net::SocketAddr, command: AdminCommand) -> anyhow::Result<String> {
     admin::order(address, command.path())
 }
 

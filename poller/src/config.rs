@@ -22,7 +22,7 @@ const SHORTEST_TIMEOUT: Duration = Duration::from_millis(10);
 /// All settings.
 #[derive(Clone, Debug, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
+pub struct PollerConfig {
     /// The upstream.
     #[serde(deserialize_with = "upstream")]
     pub ghibli_api: BaseUrl,
@@ -44,7 +44,7 @@ pub struct Config {
     pub log_level: Level,
 }
 
-impl Default for Config {
+impl Default for PollerConfig {
     fn default() -> Self {
         Self {
             ghibli_api: "https://ghibliapi.vercel.app".parse().expect("a URL"),
@@ -59,7 +59,7 @@ impl Default for Config {
     }
 }
 
-impl Config {
+impl PollerConfig {
     /// Reads the environment, the usual proxy variables included.
     ///
     /// # Errors
@@ -187,14 +187,19 @@ mod tests {
             .iter()
             .filter(|variable| variable.name != "CACHE_CA_FILE")
             .map(|variable| (variable.name.into(), variable.default.into()));
-        let spelt_out = Config::load(defaults).unwrap();
-        assert_eq!(format!("{spelt_out:?}"), format!("{:?}", Config::default()));
-        let fields = format!("{:?}", Config::default()).matches(": ").count();
+        let spelt_out = PollerConfig::load(defaults).unwrap();
+        assert_eq!(
+            format!("{spelt_out:?}"),
+            format!("{:?}", PollerConfig::default())
+        );
+        let fields = format!("{:?}", PollerConfig::default())
+            .matches(": ")
+            .count();
         assert!(fields >= VARIABLES.len());
     }
 
     fn refusal(name: &str, value: &str) -> String {
-        let mistakes = Config::load([(name.into(), value.into())]).expect_err(value);
+        let mistakes = PollerConfig::load([(name.into(), value.into())]).expect_err(value);
         mistakes.0.concat()
     }
 
@@ -217,7 +222,7 @@ mod tests {
                 "{refusal}"
             );
         }
-        Config::load([("GHIBLI_API".into(), "http://host/films-api".into())]).unwrap();
+        PollerConfig::load([("GHIBLI_API".into(), "http://host/films-api".into())]).unwrap();
     }
 
     #[test]
@@ -232,7 +237,7 @@ mod tests {
             );
         }
         for text in ["10ms", "30s", "1s 500ms"] {
-            Config::load([("UPSTREAM_TIMEOUT".into(), text.into())]).unwrap();
+            PollerConfig::load([("UPSTREAM_TIMEOUT".into(), text.into())]).unwrap();
         }
     }
 
@@ -241,7 +246,7 @@ mod tests {
         let certificates = testkit::redis::Certificates::make();
         let file = certificates.authority();
         let load = |url: &str| {
-            Config::load([
+            PollerConfig::load([
                 ("CACHE_CA_FILE".into(), file.clone().into()),
                 ("CACHE_URL".into(), url.into()),
             ])

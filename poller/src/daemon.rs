@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use crate::backoff::Backoff;
-use crate::commands::{self, Command};
+use crate::commands::{self, AdminCommand};
 use crate::cycle::step::Trust;
 use crate::cycle::{Cycle, Heard, RENEWAL, Syncer};
 use crate::due::{Due, Moment};
@@ -99,8 +99,8 @@ struct Daemon {
     ready: Arc<AtomicBool>,
 }
 
-/// The result of some work, as text for a person.
-type Outcome = Result<String, String>;
+/// The reply to an order, as text for a person.
+type Reply = Result<String, String>;
 
 enum Work {
     Sync,
@@ -138,9 +138,9 @@ impl Daemon {
             let _ = self.sync(Trust::Suspicious).await;
             return;
         };
-        let done = match Command::of(&order) {
-            Some(Command::Accept) => self.sync(Trust::Accepting).await,
-            Some(Command::Prune) => self.prune().await,
+        let done = match AdminCommand::of(&order) {
+            Some(AdminCommand::Accept) => self.sync(Trust::Accepting).await,
+            Some(AdminCommand::Prune) => self.prune().await,
             None => Err("orders are /accept and /prune".to_owned()),
         };
         // The client may have disconnected.
@@ -181,7 +181,7 @@ impl Daemon {
     }
 
     /// Does one sync and logs the result. Returns the result as text for people.
-    async fn sync(&mut self, trust: Trust) -> Outcome {
+    async fn sync(&mut self, trust: Trust) -> Reply {
         let Self {
             syncer,
             schedule,
@@ -223,7 +223,7 @@ impl Daemon {
         Err(failure)
     }
 
-    fn tell(&mut self, cycle: Cycle) -> Outcome {
+    fn tell(&mut self, cycle: Cycle) -> Reply {
         match cycle {
             Cycle::Finished(report) => {
                 report.log();
@@ -241,7 +241,7 @@ impl Daemon {
         }
     }
 
-    async fn prune(&mut self) -> Outcome {
+    async fn prune(&mut self) -> Reply {
         match timeout(SYNC_TIME, self.syncer.prune()).await {
             Ok(Ok(ids)) => {
                 let records: usize = ids.iter().map(|(_, ids)| ids.len()).sum();

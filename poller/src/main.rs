@@ -7,12 +7,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use poller::config::{Config, VARIABLES};
-use poller::cycle::report;
+use poller::commands::{self, AdminCommand};
+use poller::config::{PollerConfig, VARIABLES};
 use poller::cycle::step::Trust;
 use poller::cycle::{Cycle, Syncer};
-use poller::upstream::Upstream;
-use poller::{commands, daemon};
+use poller::daemon;
+use poller::upstream::UpstreamClient;
 use shared::cache::write::Writer;
 use shared::service::{admin, config, console, http, shutdown, telemetry, tls};
 
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(message) => return console::explain(&message),
     };
-    let config = match Config::load(std::env::vars_os()) {
+    let config = match PollerConfig::load(std::env::vars_os()) {
         Ok(config) => config,
         Err(mistakes) => {
             console::note(format_args!(
@@ -67,17 +67,17 @@ fn main() -> ExitCode {
     }
 }
 
-async fn dispatch(command: &Command, config: Config) -> Result<ExitCode> {
+async fn dispatch(command: &Command, config: PollerConfig) -> Result<ExitCode> {
     match command {
         Command::Health => admin::check(config.admin_addr).map(|()| ExitCode::SUCCESS),
         Command::Run => Box::pin(run(config)).await.map(|()| ExitCode::SUCCESS),
         Command::Sync => Box::pin(sync(config, Trust::Suspicious)).await,
-        Command::Accept => Box::pin(order(config, commands::Command::Accept)).await,
-        Command::Prune => Box::pin(order(config, commands::Command::Prune)).await,
+        Command::Accept => Box::pin(order(config, AdminCommand::Accept)).await,
+        Command::Prune => Box::pin(order(config, AdminCommand::Prune)).await,
     }
 }
 
-async fn run(config: Config) -> Result<()> {
+async fn run(config: PollerConfig) -> Result<()> {
     let _logging = telemetry::start(config.log_format, &config.log_level);
     let shutdown = shutdown::requested()?;
     let syncer = syncer(&config)?;
@@ -93,12 +93,12 @@ async fn run(config: Config) -> Result<()> {
 }
 
 /// Sends an order to the running poller, or carries it out here if no poller runs.
-async fn order(config: Config, command: commands::Command) -> Result<ExitCode> {
+async fn order(config: PollerConfig, command: AdminCommand) -> Result<ExitCode> {
     if admin::is_answering(config.admin_addr) {
         let done = commands::ask(config.admin_addr, command)?;
         return Ok(console::finish(done, ExitCode::SUCCESS));
     }
-    if command == commands::Command::Accept {
+    if command == AdminCommand::Accept {
         return Box::pin(sync(config, Trust::Accepting)).await;
     }
     let mut syncer = syncer(&config)?;
@@ -110,7 +110,7 @@ async fn order(config: Config, command: commands::Command) -> Result<ExitCode> {
     ))
 }
 
-async fn sync(config: Config, trust: Trust) -> Result<ExitCode> {
+async fn sync(config: PollerConfig, trust: Trust) -> Result<ExitCode> {
     // The summary on standard output says everything; on a terminal, logs would only repeat it.
     let _logging = if std::io::stderr().is_terminal() {
         console::note(format_args!(
@@ -131,24 +131,22 @@ async fn sync(config: Config, trust: Trust) -> Result<ExitCode> {
         }
         Cycle::Finished(report) => {
             report.log();
-            console::finish(&report, exit_code(report.outcome))
+            let code = if report.outcome.is_success() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            };
+            console::finish(&report, code)
         }
     })
 }
 
-fn exit_code(outcome: report::Outcome) -> ExitCode {
-    if outcome.is_success() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
-}
-
-fn syncer(config: &Config) -> Result<Syncer> {
+fn syncer(config: &PollerConfig) -> Result<Syncer> {
     tls::install_provider();
-    let upstream = Upstream::new(config.ghibli_api.clone(), config.upstream_timeout).context(
-        "cannot set up HTTPS; SSL_CERT_FILE and SSL_CERT_DIR, if set, name whom to trust",
-    )?;
+    let upstream = UpstreamClient::new(config.ghibli_api.clone(), config.upstream_timeout)
+        .context(
+            "cannot set up HTTPS; SSL_CERT_FILE and SSL_CERT_DIR, if set, name whom to trust",
+        )?;
     // Unique among all pollers that may ever use the same cache.
     let started = chrono::Utc::now().timestamp_micros();
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();

@@ -14,7 +14,7 @@ use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, ETAG, HeaderMap, IF_NONE_MATCH, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, redirect};
-use shared::catalogue::{Answer, Collection};
+use shared::catalogue::{Collection, Listing};
 use shared::service::config::BaseUrl;
 use tokio::time::timeout;
 
@@ -37,15 +37,15 @@ const RETRIES: usize = 2;
 /// How long to wait for the body of an error; only its first words are shown.
 const EXCERPT_TIME: Duration = Duration::from_secs(1);
 
-/// The upstream.
+/// The client for one upstream.
 #[derive(Clone, Debug)]
-pub struct Upstream {
+pub struct UpstreamClient {
     client: Client,
     base: BaseUrl,
     may_quote: bool,
 }
 
-/// The upstream's answer for one collection.
+/// What a request for one collection yielded.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fetched {
     /// Unchanged: the validator is still valid.
@@ -53,15 +53,27 @@ pub enum Fetched {
     /// The collection's new content.
     Sent {
         /// The records.
-        answer: Answer,
+        listing: Listing,
         /// The validator for the next request.
         etag: Option<String>,
-        /// What the answer looked like, for the report if it is rejected.
-        seen: Excerpt,
+        /// What the answer looked like, for the reason if the mirror rejects it.
+        seen: String,
     },
+    /// No collection: no answer, or one that the poller cannot use.
+    Failed(FetchError),
 }
 
-impl Upstream {
+impl Fetched {
+    /// Why it failed, if it did.
+    pub const fn error(&self) -> Option<&FetchError> {
+        match self {
+            Self::Failed(error) => Some(error),
+            Self::NotModified | Self::Sent { .. } => None,
+        }
+    }
+}
+
+impl UpstreamClient {
     /// Creates a client for the upstream at `base`. Uses the usual proxy variables.
     ///
     /// # Errors
@@ -105,14 +117,7 @@ impl Upstream {
     }
 
     /// Fetches a collection, unless `etag` is still valid. Retries temporary failures, with jitter.
-    ///
-    /// # Errors
-    /// A [`FetchError`] for each way in which an upstream can fail to send a collection.
-    pub async fn fetch(
-        &self,
-        collection: Collection,
-        etag: Option<&str>,
-    ) -> Result<Fetched, FetchError> {
+    pub async fn fetch(&self, collection: Collection, etag: Option<&str>) -> Fetched {
         let backoff = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(200))
             .with_max_times(RETRIES)
@@ -121,6 +126,7 @@ impl Upstream {
             .retry(backoff)
             .when(FetchError::is_retryable)
             .await
+            .unwrap_or_else(Fetched::Failed)
     }
 
     async fn fetch_once(
@@ -184,8 +190,12 @@ async fn read(mut response: Response, seen: Excerpt) -> Result<Fetched, FetchErr
     if let Err(exceeded) = limits::check(&body) {
         return Err(Failure::TooLarge(exceeded).in_answer(seen));
     }
-    match Answer::read(&body) {
-        Ok(answer) => Ok(Fetched::Sent { answer, etag, seen }),
+    match Listing::read(&body) {
+        Ok(listing) => Ok(Fetched::Sent {
+            listing,
+            etag,
+            seen: seen.to_string(),
+        }),
         Err(rejection) => Err(Failure::Rejected(rejection).in_answer(seen)),
     }
 }

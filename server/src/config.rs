@@ -19,7 +19,7 @@ use crate::render::Links;
 /// Everything that can be set.
 #[derive(Clone, Debug, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
+pub struct ServerConfig {
     /// The cache that the server reads.
     pub cache_url: CacheUrl,
     /// The authorities for the certificates of a cache with TLS; the system's, if not set.
@@ -65,7 +65,7 @@ pub enum LinkTarget {
     Upstream,
 }
 
-impl Default for Config {
+impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             cache_url: CacheUrl::default(),
@@ -83,7 +83,7 @@ impl Default for Config {
     }
 }
 
-impl Config {
+impl ServerConfig {
     /// Reads the environment.
     ///
     /// # Errors
@@ -250,15 +250,18 @@ mod tests {
                 !["PUBLIC_URL", "PUBLIC_PORT", "CACHE_CA_FILE"].contains(&variable.name)
             })
             .map(|variable| (variable.name.into(), variable.default.into()));
-        let spelt_out: Config = Config::load(defaults).unwrap();
-        assert_eq!(format!("{spelt_out:?}"), format!("{:?}", Config::default()));
+        let spelt_out: ServerConfig = ServerConfig::load(defaults).unwrap();
+        assert_eq!(
+            format!("{spelt_out:?}"),
+            format!("{:?}", ServerConfig::default())
+        );
     }
 
     #[test]
     fn two_listeners_at_one_address_are_refused_in_words() {
         let load = |listen: &str, admin: &str| {
             let pairs = [("LISTEN_ADDR", listen), ("ADMIN_ADDR", admin)];
-            Config::load(pairs.map(|(name, value)| (name.into(), value.into())))
+            ServerConfig::load(pairs.map(|(name, value)| (name.into(), value.into())))
         };
         for (listen, admin) in [
             ("127.0.0.1:9090", ""),
@@ -284,8 +287,9 @@ mod tests {
 
     #[test]
     fn links_point_at_the_public_url_or_else_at_the_listener() {
-        let mut config = Config::default();
-        let to = |config: &Config, address: &str| config.link_policy(address.parse().unwrap());
+        let mut config = ServerConfig::default();
+        let to =
+            |config: &ServerConfig, address: &str| config.link_policy(address.parse().unwrap());
         assert_eq!(
             to(&config, "127.0.0.1:8080"),
             Links::To("http://127.0.0.1:8080".into())

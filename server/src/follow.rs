@@ -65,7 +65,7 @@ fn learn(known: &watch::Sender<Known>, snapshot: Option<Snapshot>, status: Optio
             modified = true;
         }
         if let Some(snapshot) = snapshot.filter(|new| known.generation() < Some(new.generation)) {
-            let films = snapshot.collections.films.known.records.len();
+            let films = snapshot.collections.films.records.len();
             tracing::info!(generation = snapshot.generation, films, "loaded a snapshot");
             known.snapshot = Some(Arc::new(snapshot));
             modified = true;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use server::config::{Config, VARIABLES};
+use server::config::{ServerConfig, VARIABLES};
 use server::fallback;
 use server::follow::{self, Known};
 use server::http::routes::{self, Setup};
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(message) => return console::explain(&message),
     };
-    let config = match Config::load(std::env::vars_os()) {
+    let config = match ServerConfig::load(std::env::vars_os()) {
         Ok(config) => config,
         Err(mistakes) => {
             console::note(format_args!(
@@ -67,7 +67,7 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(config: &Config) -> Result<()> {
+async fn run(config: &ServerConfig) -> Result<()> {
     let _logging = telemetry::start(config.log_format, &config.log_level);
     tls::install_provider();
     let shutdown = shutdown::requested()?;
@@ -137,7 +137,7 @@ async fn run(config: &Config) -> Result<()> {
 }
 
 /// Runs the fallback for the edge. It uses neither the cache nor the settings for links.
-async fn fall_back(config: &Config) -> Result<()> {
+async fn fall_back(config: &ServerConfig) -> Result<()> {
     let _logging = telemetry::start(config.log_format, &config.log_level);
     let shutdown = shutdown::requested()?;
     let listener = http::listen(config.listen_addr, "LISTEN_ADDR")?;

@@ -73,7 +73,7 @@ pub fn movies(snapshot: &Snapshot, rendered: &RenderedCatalogue, prefix: &str) -
 }
 
 fn films_newest_first<'a>(snapshot: &'a Snapshot, rendered: &RenderedCatalogue) -> Vec<Film<'a>> {
-    let withdrawn = &snapshot.collections.films.known.withdrawn;
+    let withdrawn = &snapshot.collections.films.withdrawn;
     let mut films: Vec<_> = snapshot
         .records(Collection::Films)
         .iter()

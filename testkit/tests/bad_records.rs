@@ -55,7 +55,7 @@ impl Syncing {
 
     /// What the stored snapshot knows of the films.
     fn known(&self) -> Value {
-        self.stored("snapshot.json")["collections"]["films"]["known"].take()
+        self.stored("snapshot.json")["collections"]["films"].take()
     }
 
     /// How many films the status reports as set aside.

@@ -1,11 +1,11 @@
-//! A cache whose files are damaged under a running server and poller.
+//! A cache whose files are damaged, or from another build, under a running server and poller.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use testkit::client::get;
 use testkit::mirror::Mirror;
 use testkit::process::RunningServer;
@@ -39,11 +39,18 @@ async fn films(server: &RunningServer) -> usize {
     films.json().as_array().unwrap().len()
 }
 
-/// Ways to damage a document, and the reason that the server reports for each.
-fn damages(intact: &str) -> Vec<(&'static str, Vec<u8>, &'static str)> {
+/// Ways to damage a document of this format, and the reason that the server reports for each.
+fn damages(intact: &str, format: u32) -> Vec<(&'static str, Vec<u8>, String)> {
+    let next = format + 1;
+    let field = |format| format!("\"format\": {format}");
+    let newer = intact.replacen(&field(format), &field(next), 1);
+    let newer = (
+        "newer",
+        newer.into_bytes(),
+        format!("format {next} is newer than {format}"),
+    );
     let intact = intact.as_bytes();
-    let newer = String::from_utf8_lossy(intact).replacen("\"format\": 1", "\"format\": 2", 1);
-    vec![
+    let damages = [
         ("empty", Vec::new(), "damaged: EOF"),
         (
             "cut off",
@@ -58,8 +65,9 @@ fn damages(intact: &str) -> Vec<(&'static str, Vec<u8>, &'static str)> {
             "damaged: missing field `format`",
         ),
         ("nested too deep", b"[".repeat(100_000), "damaged: "),
-        ("newer", newer.into(), "format 2 is newer than 1"),
-    ]
+    ];
+    let damages = damages.map(|(kind, damage, reason)| (kind, damage, reason.to_owned()));
+    damages.into_iter().chain([newer]).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,10 +76,10 @@ async fn damaged_documents_are_refused_with_a_reason_and_the_last_good_ones_kept
     let server = mirror.server(&[]).await;
     let known = films(&server).await;
     let mut damaged = 0;
-    for document in ["status", "snapshot"] {
+    for (document, format) in [("status", 1), ("snapshot", 2)] {
         let path = file(&mirror, &format!("{document}.json"));
         let intact = fs::read_to_string(&path).unwrap();
-        for (kind, damage, reason) in damages(&intact) {
+        for (kind, damage, reason) in damages(&intact, format) {
             let mark = server.process.mark();
             put(&path, &damage);
             if document == "snapshot" {
@@ -113,4 +121,54 @@ async fn damaged_documents_are_refused_with_a_reason_and_the_last_good_ones_kept
         films(&server).await == known + 1
     })
     .await;
+}
+
+/// The snapshot as builds before format 2 stored it.
+fn in_format_1(mut snapshot: Value) -> Value {
+    assert_eq!(snapshot["format"], 2);
+    snapshot["format"] = json!(1);
+    for (_, held) in snapshot["collections"].as_object_mut().unwrap() {
+        let held = held.as_object_mut().unwrap();
+        let known = ["records", "withdrawn", "changed"];
+        let known: Map<_, _> = known
+            .iter()
+            .filter_map(|name| held.remove_entry(*name))
+            .collect();
+        held.insert("known".into(), known.into());
+    }
+    snapshot
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cache_of_format_1_is_served_and_synced_and_keeps_its_release_log() {
+    let mirror = Mirror::of(sample::catalogue()).await;
+    mirror.upstream.release("The Red Turtle");
+    mirror.sync().await;
+    let server = mirror.server(&[("LINKS", "upstream")]).await;
+    let before = get(&format!("{}/films", server.url())).await;
+
+    let path = file(&mirror, "snapshot.json");
+    let read = || serde_json::from_slice::<Value>(&fs::read(&path).unwrap()).unwrap();
+    let stored = read();
+    put(&path, in_format_1(stored.clone()).to_string().as_bytes());
+    let upgraded = mirror.server(&[("LINKS", "upstream")]).await;
+    let after = get(&format!("{}/films", upgraded.url())).await;
+    assert_eq!(after.body, before.body);
+    assert_eq!(after.header("etag"), before.header("etag"));
+
+    // Without a change, the poller leaves the document to older builds.
+    mirror.sync().await;
+    assert_eq!(read()["format"], 1);
+    mirror.upstream.release("Marnie");
+    mirror.sync().await;
+    let synced = read();
+    assert_eq!(synced["format"], 2);
+    assert_eq!(synced["releases"][0], stored["releases"][0]);
+    let known = before.json().as_array().unwrap().len();
+    for server in [&server, &upgraded] {
+        eventually("the release", PATIENCE, async || {
+            films(server).await == known + 1
+        })
+        .await;
+    }
 }

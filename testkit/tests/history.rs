@@ -74,7 +74,7 @@ impl Years {
         let kept = std::fs::read(self.directory.path().join("snapshot.json")).unwrap();
         let kept: Value = serde_json::from_slice(&kept).unwrap();
         for collection in ["films", "people"] {
-            let known = &kept["collections"][collection]["known"];
+            let known = &kept["collections"][collection];
             let ids: Vec<_> = known["records"]
                 .as_array()
                 .unwrap()

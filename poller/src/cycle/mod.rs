@@ -9,36 +9,35 @@ pub mod report;
 pub mod restore;
 mod set_aside;
 pub mod step;
-
-use std::time::Duration;
+pub mod verdict;
 
 use anyhow::{Context, Result as Anyhow, bail};
 use chrono::{DateTime, SubsecRound, Utc};
 use shared::cache::CacheError;
 use shared::cache::write::{Commit, Lease, Writer};
-use shared::catalogue::snapshot::{FORMAT, Release, Snapshot};
-use shared::catalogue::status::{Confirmation, Status};
-use shared::catalogue::{Collection, PerCollection, SetAside};
+use shared::catalogue::PerCollection;
+use shared::catalogue::snapshot::{Release, Snapshot};
+use shared::catalogue::status::{Confirmation, FORMAT, Status};
 use tokio::time::Instant;
 
 pub use fetch::{FETCH_TIME, Heard};
 pub use lease::RENEWAL;
 
-use crate::cycle::report::{Outcome, Report};
-use crate::cycle::restore::{knows, restore, without_validators};
-use crate::upstream::Upstream;
-use crate::upstream::limits;
-use fetch::{fetch, outcome, seen};
+use crate::upstream::UpstreamClient;
+use fetch::fetch;
 use lease::Candidate;
+use report::Report;
+use restore::{knows, restore, without_validators};
+use set_aside::Reported;
 use step::{Step, Trust};
+use verdict::CycleOutcome;
 
 /// Does syncs, and remembers what the last one committed.
 #[derive(Debug)]
 pub struct Syncer {
-    upstream: Upstream,
+    upstream: UpstreamClient,
     cache: Candidate,
-    /// The unusable records of the last answer that this poller read; all are reported.
-    set_aside: PerCollection<Option<Vec<SetAside>>>,
+    set_aside: Reported,
 }
 
 /// The result of a cycle.
@@ -55,11 +54,11 @@ pub enum Cycle {
 
 impl Syncer {
     /// Creates a syncer between an upstream and a cache.
-    pub fn new(upstream: Upstream, writer: Writer) -> Self {
+    pub fn new(upstream: UpstreamClient, writer: Writer) -> Self {
         Self {
             upstream,
             cache: Candidate::new(writer),
-            set_aside: PerCollection::default(),
+            set_aside: Reported::default(),
         }
     }
 
@@ -130,42 +129,24 @@ impl Syncer {
             return Ok(Cycle::Standby { holder });
         }
         let found = self.look(started_at).await?;
-        let validators = self.validators(&found);
-        let (fetched, heard) = tokio::select! {
+        let last = found.status.as_ref();
+        let validators = self.set_aside.validators(&found.snapshot, last);
+        let fetched = tokio::select! {
             fetched = Box::pin(fetch(&self.upstream, &validators)) => fetched,
             holder = self.cache.hold() => return Ok(Cycle::Standby { holder }),
         };
-        let next_attempt_at = next_attempt(heard);
+        let next_attempt_at = next_attempt(Heard::of(&fetched));
         let finished_at = Utc::now().trunc_subsecs(3);
-        let upstream = self.upstream.base().to_string();
-        let before = &found.snapshot;
-        let seen = PerCollection::from_fn(|collection| seen(&fetched[collection]));
-        let outcomes = fetched.map(outcome);
-        let mut step = limits::advance_within(before, &upstream, outcomes, trust, finished_at);
-        for collection in Collection::ALL {
-            if let (step::Result::Rejected(reason), Some(seen)) =
-                (&mut step.results[collection], &seen[collection])
-            {
-                *reason = format!("{reason} ({seen})");
-            }
-        }
-        let set_aside = self.count_set_aside(&step, found.status.as_ref());
-        let status = status(
-            &step,
-            &set_aside,
-            found.status.as_ref(),
-            started_at,
-            finished_at,
-            next_attempt_at,
-        );
-        let must_store = step.must_store || !found.is_stored || before.lineage.is_empty();
+        let (before, upstream) = (&found.snapshot, self.upstream.base().to_string());
+        let mut step = step::advance(before, &upstream, &fetched, trust, finished_at);
+        let outcome = CycleOutcome::of(&step.verdicts, !found.is_stored);
+        let set_aside = self.set_aside.count(&step.set_aside, last);
+        let times = (started_at, finished_at, next_attempt_at);
+        let status = status(&step, outcome, &set_aside, last, times);
+        let must_store = !found.is_stored || before.lineage.is_empty() || step.snapshot != *before;
         if must_store {
-            let Snapshot {
-                lineage,
-                generation,
-                ..
-            } = &mut step.snapshot;
-            lineage.sign(self.cache.writer.holder(), *generation);
+            let lineage = &mut step.snapshot.lineage;
+            lineage.sign(self.cache.writer.holder(), step.snapshot.generation);
         }
         let commit = Commit {
             expected: found.generation,
@@ -173,14 +154,17 @@ impl Syncer {
             status: &status,
         };
         self.cache.commit(commit).await?;
-        step.released.splice(0..0, found.unannounced);
-        let mut report = report(&step, started.elapsed(), next_attempt_at);
-        report.set_aside = set_aside;
-        report.newly_set_aside = self.note_set_aside(std::mem::take(&mut step.set_aside));
-        if !found.is_stored && report.outcome == Outcome::Unchanged {
-            // The upstream has nothing new, but the cache has to be restored.
-            report.outcome = Outcome::Committed;
-        }
+        let report = Report {
+            outcome,
+            status,
+            source: step.snapshot.source(),
+            duration: started.elapsed(),
+            verdicts: step.verdicts,
+            counts: PerCollection::from_fn(|one| step.snapshot.records(one).len()),
+            duplicates: step.duplicates,
+            newly_set_aside: self.set_aside.note(&step.set_aside),
+            released: [found.unannounced, step.released].concat(),
+        };
         self.cache.memory = Some(step.snapshot);
         Ok(Cycle::Finished(Box::new(report)))
     }
@@ -245,38 +229,35 @@ struct Found {
 
 fn status(
     step: &Step,
+    outcome: CycleOutcome,
     set_aside: &PerCollection<usize>,
     last: Option<&Status>,
-    started_at: DateTime<Utc>,
-    finished_at: DateTime<Utc>,
-    next_attempt_at: Option<DateTime<Utc>>,
+    (started_at, finished_at, next_attempt_at): (
+        DateTime<Utc>,
+        DateTime<Utc>,
+        Option<DateTime<Utc>>,
+    ),
 ) -> Status {
-    let success = Outcome::of(&step.results).is_success();
-    let confirmed_before =
-        |collection| last.and_then(|last| last.collections[collection].confirmed_at);
+    let last_success_at = last.and_then(|last| last.last_success_at);
+    let failures = last.map_or(0, |last| last.failures_in_a_row);
+    let (last_success_at, failures_in_a_row) = if outcome.is_success() {
+        (Some(finished_at), 0)
+    } else {
+        (last_success_at, failures.saturating_add(1))
+    };
     Status {
         format: FORMAT,
         generation: step.snapshot.generation,
         started_at,
         finished_at,
         next_attempt_at,
-        last_success_at: if success {
-            Some(finished_at)
-        } else {
-            last.and_then(|last| last.last_success_at)
-        },
-        failures_in_a_row: if success {
-            0
-        } else {
-            last.map_or(0, |last| last.failures_in_a_row)
-                .saturating_add(1)
-        },
+        last_success_at,
+        failures_in_a_row,
         collections: PerCollection::from_fn(|collection| {
-            let failure = step.results[collection].reason().map(str::to_owned);
-            let confirmed_at = if failure.is_some() {
-                confirmed_before(collection)
-            } else {
-                Some(finished_at)
+            let failure = step.verdicts[collection].reason().map(str::to_owned);
+            let confirmed_at = match failure {
+                Some(_) => last.and_then(|last| last.collections[collection].confirmed_at),
+                None => Some(finished_at),
             };
             Confirmation {
                 confirmed_at,
@@ -284,21 +265,5 @@ fn status(
                 set_aside: set_aside[collection],
             }
         }),
-    }
-}
-
-fn report(step: &Step, duration: Duration, next_attempt_at: Option<DateTime<Utc>>) -> Report {
-    Report {
-        outcome: Outcome::of(&step.results),
-        generation: step.snapshot.generation,
-        source: step.snapshot.source(),
-        duration,
-        next_attempt_at,
-        results: step.results.clone(),
-        counts: PerCollection::from_fn(|collection| step.snapshot.records(collection).len()),
-        duplicates: step.duplicates.clone(),
-        set_aside: PerCollection::default(),
-        newly_set_aside: PerCollection::default(),
-        released: step.released.clone(),
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use shared::catalogue::snapshot::{Held, Release, Snapshot, Source};
+use shared::catalogue::snapshot::{Release, Snapshot, Source};
 use shared::catalogue::{Collection, PerCollection, Record};
 
 /// Whether a cache has everything that a poller remembers.
@@ -65,10 +65,7 @@ impl Restored {
         snapshot.generation = memory.generation.max(news.generation) + 1;
         snapshot.committed_at = at;
         snapshot.collections = PerCollection::from_fn(|collection| {
-            joined(
-                &memory.collections[collection],
-                &news.collections[collection],
-            )
+            memory.collections[collection].join(&news.collections[collection])
         });
         let mut restored = Self {
             snapshot,
@@ -92,21 +89,20 @@ impl Restored {
 
         let (mine, theirs) = (&memory.collections.films, &news.collections.films);
         let are_comparable = mine.source == Source::Upstream && theirs.source == Source::Upstream;
-        let known: HashSet<&str> = mine.known.records.iter().map(Record::id).collect();
-        for film in theirs.known.records.iter().filter(|_| are_comparable) {
+        let known: HashSet<&str> = mine.records.iter().map(Record::id).collect();
+        for film in theirs.records.iter().filter(|_| are_comparable) {
             let id = film.id();
             if !known.contains(id) && !logged.contains(id) && !announced.contains(id) {
                 added.push(Release {
                     sequence: 0,
                     id: id.to_owned(),
                     title: film.title().to_owned(),
-                    first_seen: theirs.known.changed_at(id).unwrap_or(at),
+                    first_seen: theirs.changed_at(id).unwrap_or(at),
                 });
             }
         }
         let places: HashMap<&str, usize> = collections
             .films
-            .known
             .records
             .iter()
             .enumerate()
@@ -120,21 +116,6 @@ impl Restored {
             }
             releases.push(release);
         }
-    }
-}
-
-/// Joins one collection of two snapshots that have diverged. Data from the upstream has priority
-/// over built-in data.
-fn joined(memory: &Held, news: &Held) -> Held {
-    match (memory.source, news.source) {
-        (Source::BuiltIn, Source::Upstream) => news.clone(),
-        (_, Source::BuiltIn) => memory.clone(),
-        (Source::Upstream, Source::Upstream) => Held {
-            source: Source::Upstream,
-            as_of: memory.as_of.max(news.as_of),
-            etag: None,
-            known: memory.known.join(&news.known),
-        },
     }
 }
 

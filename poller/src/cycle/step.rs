@@ -1,4 +1,4 @@
-//! The pure middle of a cycle: computes the next snapshot from the last one and five outcomes.
+//! The pure middle of a cycle: computes the next snapshot from the last one and five answers.
 //!
 //! No I/O and no clock; the caller passes the time.
 
@@ -7,65 +7,19 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use shared::catalogue::lineage::Lineage;
 use shared::catalogue::snapshot::{FORMAT, Held, Release, Snapshot, Source};
-use shared::catalogue::{Answer, Changes, Collection, PerCollection, Records, SetAside};
+use shared::catalogue::{Collection, Listing, PerCollection, SetAside};
 
 use crate::builtin;
-
-/// What one cycle learnt about one collection.
-#[derive(Clone, Debug)]
-pub enum Outcome {
-    /// The stored validator is still valid: nothing changed.
-    NotModified,
-    /// A whole collection.
-    Sent {
-        /// The records.
-        answer: Answer,
-        /// Their validator.
-        etag: Option<String>,
-    },
-    /// There was no answer; the text says why.
-    Failed(String),
-    /// The answer is not a collection; the text says why.
-    Rejected(String),
-}
-
-/// The result for one collection in one cycle.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Result {
-    /// The upstream confirmed it by validator.
-    NotModified,
-    /// The upstream sent it again, unchanged.
-    Unchanged,
-    /// The first answer ever, or one that the operator accepted. It replaces the known data and
-    /// announces nothing.
-    Baseline,
-    /// The upstream sent it, and it differs.
-    Changed(Changes),
-    /// Not confirmed, because there was no answer. The known data stays.
-    Failed(String),
-    /// Not confirmed, because the answer was not acceptable. The known data stays.
-    Rejected(String),
-}
-
-impl Result {
-    /// The reason why the collection was not confirmed, if it was not.
-    pub fn reason(&self) -> Option<&str> {
-        match self {
-            Self::Failed(reason) | Self::Rejected(reason) => Some(reason),
-            Self::NotModified | Self::Unchanged | Self::Baseline | Self::Changed(_) => None,
-        }
-    }
-}
+use crate::cycle::verdict::Verdict;
+use crate::upstream::{Fetched, limits};
 
 /// A step from one snapshot to the next.
 #[derive(Clone, Debug)]
 pub struct Step {
     /// The snapshot after the step. Its generation is one higher only if content changed.
     pub snapshot: Snapshot,
-    /// Whether the snapshot differs from the one before, even if only in validators.
-    pub must_store: bool,
-    /// The result for each collection.
-    pub results: PerCollection<Result>,
+    /// What became of each collection.
+    pub verdicts: PerCollection<Verdict>,
     /// Ids that the upstream listed more than once.
     pub duplicates: PerCollection<Vec<String>>,
     /// The records that cannot be used, for each collection that the upstream sent.
@@ -87,11 +41,9 @@ pub fn built_in(upstream: &str, at: DateTime<Utc>) -> Snapshot {
         committed_at: at,
         upstream: upstream.to_owned(),
         releases: Vec::new(),
-        collections: PerCollection::from_fn(|collection| Held {
-            source: Source::BuiltIn,
-            as_of: at,
-            etag: None,
-            known: Records::default().merge(&catalogue[collection], at).0,
+        collections: PerCollection::from_fn(|collection| {
+            let nothing = Held::empty(Source::BuiltIn, at);
+            nothing.merge(&catalogue[collection], at).0
         }),
     }
 }
@@ -114,14 +66,7 @@ pub fn prune(
     at: DateTime<Utc>,
 ) -> Option<(Snapshot, PerCollection<Vec<String>>)> {
     let mut after = before.clone();
-    let pruned = PerCollection::from_fn(|collection| {
-        let held = &mut after.collections[collection];
-        let pruned = held.known.prune();
-        if !pruned.is_empty() {
-            held.as_of = at;
-        }
-        pruned
-    });
+    let pruned = PerCollection::from_fn(|collection| after.collections[collection].prune(at));
     if pruned.iter().all(|(_, ids)| ids.is_empty()) {
         return None;
     }
@@ -134,27 +79,25 @@ pub fn prune(
 pub fn advance(
     before: &Snapshot,
     upstream: &str,
-    outcomes: PerCollection<Outcome>,
+    fetched: &PerCollection<Fetched>,
     trust: Trust,
     at: DateTime<Utc>,
 ) -> Step {
     let mut step = Step {
         snapshot: before.clone(),
-        must_store: before.upstream != upstream,
-        results: PerCollection::from_fn(|_| Result::NotModified),
+        verdicts: PerCollection::default(),
         duplicates: PerCollection::default(),
         set_aside: PerCollection::default(),
         released: Vec::new(),
     };
     upstream.clone_into(&mut step.snapshot.upstream);
-    let mut outcomes = outcomes;
-    for collection in Collection::ALL {
-        let outcome = std::mem::replace(&mut outcomes[collection], Outcome::NotModified);
-        step.take(collection, outcome, trust, at);
-    }
-    let content = |result: &Result| matches!(result, Result::Baseline | Result::Changed(_));
-    if step.results.iter().any(|(_, result)| content(result)) {
-        step.must_store = true;
+    step.verdicts =
+        PerCollection::from_fn(|collection| step.take(collection, &fetched[collection], trust, at));
+    if step
+        .verdicts
+        .iter()
+        .any(|(_, verdict)| verdict.is_new_content())
+    {
         step.snapshot.generation += 1;
         step.snapshot.committed_at = at;
     }
@@ -162,53 +105,40 @@ pub fn advance(
 }
 
 impl Step {
-    fn take(&mut self, collection: Collection, outcome: Outcome, trust: Trust, at: DateTime<Utc>) {
-        let (answer, etag) = match outcome {
-            Outcome::NotModified => return,
-            Outcome::Failed(reason) => {
-                self.results[collection] = Result::Failed(reason);
-                return;
+    fn take(
+        &mut self,
+        collection: Collection,
+        fetched: &Fetched,
+        trust: Trust,
+        at: DateTime<Utc>,
+    ) -> Verdict {
+        let (listing, etag, seen) = match fetched {
+            Fetched::NotModified => return Verdict::NotModified,
+            Fetched::Sent {
+                listing,
+                etag,
+                seen,
+            } => (listing, etag, seen),
+            Fetched::Failed(error) if error.is_rejection() => {
+                return Verdict::Rejected(error.to_string());
             }
-            Outcome::Rejected(reason) => {
-                self.results[collection] = Result::Rejected(reason);
-                return;
-            }
-            Outcome::Sent { answer, etag } => (answer, etag),
+            Fetched::Failed(error) => return Verdict::Failed(error.to_string()),
         };
-        self.set_aside[collection] = Some(answer.set_aside.clone());
+        self.set_aside[collection] = Some(listing.set_aside.clone());
         let held = &mut self.snapshot.collections[collection];
-        let built_in = held.source == Source::BuiltIn;
-        let suspicion = held.known.suspicion(&answer);
-        let accepted = suspicion.is_some() && trust == Trust::Accepting;
-        // Any data may replace the built-in data without suspicion, unless it is empty.
-        let suspicion = suspicion.filter(|_| !built_in || answer.records.is_empty());
-        if let Some(suspicion) = suspicion.filter(|_| !accepted) {
-            self.results[collection] = Result::Rejected(suspicion.to_string());
-            return;
-        }
-        if held.etag != etag {
-            held.etag = etag;
-            self.must_store = true;
-        }
-        self.duplicates[collection].clone_from(&answer.duplicates);
-        self.results[collection] = if built_in || accepted {
-            held.source = Source::Upstream;
-            held.as_of = at;
-            held.known = held.known.begin_anew(&answer, at);
-            Result::Baseline
-        } else {
-            let (merged, changes) = held.known.merge(&answer, at);
-            if changes.is_empty() {
-                Result::Unchanged
-            } else {
-                held.known = merged;
-                held.as_of = at;
-                if collection == Collection::Films {
-                    self.announce(&changes.appended, at);
-                }
-                Result::Changed(changes)
-            }
+        let (next, verdict) = match accept(held, listing, trust, at) {
+            Ok(accepted) => accepted,
+            Err(reason) => return Verdict::Rejected(format!("{reason} ({seen})")),
         };
+        *held = Held {
+            etag: etag.clone(),
+            ..next
+        };
+        self.duplicates[collection].clone_from(&listing.duplicates);
+        if let (Collection::Films, Verdict::Changed(changes)) = (collection, &verdict) {
+            self.announce(&changes.appended, at);
+        }
+        verdict
     }
 
     fn announce(&mut self, appended: &[String], at: DateTime<Utc>) {
@@ -219,7 +149,7 @@ impl Step {
         } = &mut self.snapshot;
         let appended: HashSet<_> = appended.iter().map(String::as_str).collect();
         let announced: HashSet<_> = releases.iter().map(|one| one.id.as_str()).collect();
-        for film in collections.films.known.records.iter().filter(|film| {
+        for film in collections.films.records.iter().filter(|film| {
             // A film that was pruned and is listed again is not announced a second time.
             appended.contains(film.id()) && !announced.contains(film.id())
         }) {
@@ -232,6 +162,42 @@ impl Step {
         }
         releases.extend(self.released.iter().cloned());
     }
+}
+
+/// The collection after the upstream has sent this listing; or why the mirror rejects the listing.
+fn accept(
+    held: &Held,
+    listing: &Listing,
+    trust: Trust,
+    at: DateTime<Utc>,
+) -> Result<(Held, Verdict), String> {
+    let is_built_in = held.source == Source::BuiltIn;
+    let suspicion = held.suspicion(listing);
+    let is_trusted = match trust {
+        // Any data may replace the built-in data without suspicion, unless it is empty.
+        Trust::Suspicious => is_built_in && !listing.records.is_empty(),
+        Trust::Accepting => true,
+    };
+    if let Some(suspicion) = suspicion.filter(|_| !is_trusted) {
+        return Err(suspicion.to_string());
+    }
+    let (next, verdict) = if is_built_in || suspicion.is_some() {
+        (held.begin_anew(listing, at), Verdict::Baseline)
+    } else {
+        match held.merge(listing, at) {
+            (next, changes) if changes.is_empty() => return Ok((next, Verdict::Unchanged)),
+            (next, changes) => (next, Verdict::Changed(changes)),
+        }
+    };
+    // The mirror keeps withdrawn records, so without this check an upstream could let it grow for
+    // ever, a little with each sync.
+    let json = serde_json::to_vec(&next.records).expect("records are JSON");
+    limits::check(&json).map_err(|exceeded| {
+        format!(
+            "with the withdrawn records that are kept it would be {exceeded}; prune removes those"
+        )
+    })?;
+    Ok((next, verdict))
 }
 
 #[cfg(test)]

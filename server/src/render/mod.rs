@@ -193,7 +193,7 @@ impl RenderedCollection {
                     let item = earlier.shelves[collection].item(record.id())?;
                     Some(&item.body)
                 });
-                let changed_at = held.known.changed_at(record.id()).unwrap_or(held.as_of);
+                let changed_at = held.changed_at(record.id()).unwrap_or(held.as_of);
                 let body = body.modified_at(changed_at);
                 let text = &body.identity.bytes;
                 let line_ends = memchr_iter(b'\n', text).count();

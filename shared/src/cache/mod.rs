@@ -32,8 +32,9 @@ pub mod write;
 )]
 mod write;
 
-use crate::catalogue::snapshot::{MAX_BYTES, Snapshot, Unreadable};
+use crate::catalogue::snapshot::{MAX_BYTES, Snapshot};
 use crate::catalogue::status::Status;
+use crate::catalogue::stored::Unreadable;
 
 pub use self::url::{CacheUrl, RedisUrl};
 

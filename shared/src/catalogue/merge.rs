@@ -5,22 +5,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 
-use super::{Answer, Record, same_bytes};
-
-/// What the mirror knows of one collection.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Records {
-    /// Every record ever accepted, in the order in which it is served.
-    pub records: Vec<Record>,
-    /// The ids that the upstream no longer lists, with the time since when.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub withdrawn: BTreeMap<String, DateTime<Utc>>,
-    /// When each record got its current content, by id.
-    #[serde(default)]
-    changed: BTreeMap<String, DateTime<Utc>>,
-}
+use super::snapshot::{Held, Source};
+use super::{Listing, Record, same_bytes};
 
 /// What one merge did, by id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,18 +64,30 @@ impl Changes {
     }
 }
 
-impl Records {
+impl Held {
+    /// A collection without records.
+    pub const fn empty(source: Source, as_of: DateTime<Utc>) -> Self {
+        Self {
+            source,
+            as_of,
+            etag: None,
+            records: Vec::new(),
+            withdrawn: BTreeMap::new(),
+            changed: BTreeMap::new(),
+        }
+    }
+
     /// Merges an accepted answer. Known records keep their places and get new content where it
     /// differs; new records follow in the upstream's order. Missing records are marked withdrawn as
     /// of `at`; returned ones lose the mark. Records that are set aside stay as they are.
     #[must_use]
-    pub fn merge(&self, answer: &Answer, at: DateTime<Utc>) -> (Self, Changes) {
-        let mut listed: HashMap<&str, &Record> = answer
+    pub fn merge(&self, listing: &Listing, at: DateTime<Utc>) -> (Self, Changes) {
+        let mut listed: HashMap<&str, &Record> = listing
             .records
             .iter()
             .map(|record| (record.id(), record))
             .collect();
-        let set_aside: HashSet<&str> = set_aside_ids(answer).collect();
+        let set_aside: HashSet<&str> = set_aside_ids(listing).collect();
         let mut merged = self.clone();
         let mut changes = Changes::default();
 
@@ -113,29 +112,33 @@ impl Records {
                 *known = sent.clone();
             }
         }
-        for sent in &answer.records {
+        for sent in &listing.records {
             if listed.contains_key(sent.id()) {
                 changes.appended.push(sent.id().to_owned());
                 merged.changed.insert(sent.id().to_owned(), at);
                 merged.records.push(sent.clone());
             }
         }
+        if !changes.is_empty() {
+            merged.as_of = at;
+        }
         (merged, changes)
     }
 
-    /// Starts anew with an answer, in its order, and drops records that it lacks. Where the answer
-    /// holds a known record in an unusable form, the record's last good form takes that place.
+    /// Starts anew with the upstream's answer, in its order, and drops records that it lacks. Where
+    /// the answer holds a known record in an unusable form, the record's last good form takes that
+    /// place.
     #[must_use]
-    pub fn begin_anew(&self, answer: &Answer, at: DateTime<Utc>) -> Self {
-        let mut anew = Self::default().merge(answer, at).0;
+    pub fn begin_anew(&self, listing: &Listing, at: DateTime<Utc>) -> Self {
+        let mut anew = Self::empty(Source::Upstream, at).merge(listing, at).0;
         let known: HashMap<&str, &Record> = self
             .records
             .iter()
             .map(|record| (record.id(), record))
             .collect();
-        let mut taken: HashSet<&str> = answer.records.iter().map(Record::id).collect();
+        let mut taken: HashSet<&str> = listing.records.iter().map(Record::id).collect();
         let mut kept = Vec::new();
-        for one in &answer.set_aside {
+        for one in &listing.set_aside {
             let good = one.id.as_deref().and_then(|id| known.get(id));
             if let Some(good) = good.filter(|good| taken.insert(good.id())) {
                 kept.push((one.place, Record::clone(good)));
@@ -153,15 +156,25 @@ impl Records {
 
     /// Joins two copies that have diverged. This copy's records keep their places; records that
     /// only the other copy has follow in its order. Of two contents, the later one counts. A record
-    /// is withdrawn unless a copy that knows it does not mark it.
+    /// is withdrawn unless a copy that knows it does not mark it. Data from the upstream has priority
+    /// over built-in data.
     #[must_use]
     pub fn join(&self, other: &Self) -> Self {
+        match (self.source, other.source) {
+            (Source::BuiltIn, Source::Upstream) => return other.clone(),
+            (_, Source::BuiltIn) => return self.clone(),
+            (Source::Upstream, Source::Upstream) => {}
+        }
         let theirs: HashMap<&str, &Record> = other
             .records
             .iter()
             .map(|record| (record.id(), record))
             .collect();
-        let mut joined = self.clone();
+        let mut joined = Self {
+            as_of: self.as_of.max(other.as_of),
+            etag: None,
+            ..self.clone()
+        };
         for known in &mut joined.records {
             let Some(their) = theirs.get(known.id()) else {
                 continue;
@@ -194,11 +207,14 @@ impl Records {
     }
 
     /// Removes the withdrawn records. Returns their ids.
-    pub fn prune(&mut self) -> Vec<String> {
+    pub fn prune(&mut self, at: DateTime<Utc>) -> Vec<String> {
         self.records
             .retain(|record| !self.withdrawn.contains_key(record.id()));
         let pruned: Vec<_> = std::mem::take(&mut self.withdrawn).into_keys().collect();
         self.changed.retain(|id, _| !pruned.contains(id));
+        if !pruned.is_empty() {
+            self.as_of = at;
+        }
         pruned
     }
 
@@ -209,12 +225,12 @@ impl Records {
 
     /// Whether an answer removes so much that a person should look first: everything, or more than
     /// one record and more than a fifth of those listed so far.
-    pub fn suspicion(&self, answer: &Answer) -> Option<Suspicion> {
-        let listed: HashSet<&str> = answer.records.iter().map(Record::id).collect();
+    pub fn suspicion(&self, listing: &Listing) -> Option<Suspicion> {
+        let listed: HashSet<&str> = listing.records.iter().map(Record::id).collect();
         let mut suspicion = Suspicion {
             known: 0,
             gone: 0,
-            set_aside: answer.set_aside.len(),
+            set_aside: listing.set_aside.len(),
         };
         for known in &self.records {
             if !self.withdrawn.contains_key(known.id()) {
@@ -222,15 +238,15 @@ impl Records {
                 suspicion.gone += usize::from(!listed.contains(known.id()));
             }
         }
-        let emptied = answer.records.is_empty() && !self.records.is_empty();
+        let emptied = listing.records.is_empty() && !self.records.is_empty();
         let decimated = suspicion.gone > 1 && suspicion.gone * 5 > suspicion.known;
         (emptied || decimated).then_some(suspicion)
     }
 }
 
 /// The ids of an answer's unusable records, where they can be read.
-fn set_aside_ids(answer: &Answer) -> impl Iterator<Item = &str> {
-    answer.set_aside.iter().filter_map(|one| one.id.as_deref())
+fn set_aside_ids(listing: &Listing) -> impl Iterator<Item = &str> {
+    listing.set_aside.iter().filter_map(|one| one.id.as_deref())
 }
 
 fn changed_fields(known: &Record, sent: &Record) -> Vec<String> {

@@ -8,15 +8,19 @@
 //! | [`snapshot`] | everything the mirror knows, as one immutable document |
 //! | [`lineage`] | which commits a snapshot builds on |
 //! | [`status`] | what the last syncs did |
+//! | [`stored`] | snapshot and status as JSON documents; which formats this build reads |
+//! | `format1` | the snapshot's format before the current one |
 //!
 //! Pure: no I/O, no clock, no globals. Interprets nothing of a record but its `id`; everything else
 //! leaves the mirror as the upstream sent it.
 
+mod format1;
 pub mod lineage;
 mod merge;
 mod parse;
 pub mod snapshot;
 pub mod status;
+pub mod stored;
 
 use std::fmt;
 use std::ops::{Index, IndexMut};
@@ -25,8 +29,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use merge::{Changes, Records, Suspicion, Update};
-pub use parse::{Answer, Flaw, Rejection, SetAside};
+pub use merge::{Changes, Suspicion, Update};
+pub use parse::{Flaw, Listing, Rejection, SetAside};
 
 /// One of the upstream's five collections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

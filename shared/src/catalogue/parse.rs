@@ -19,7 +19,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A collection as the upstream listed it, in its order, each id once.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Answer {
+pub struct Listing {
     /// The usable records; if several have the same id, the first.
     pub records: Vec<Record>,
     /// The ids that occurred more than once, each named once.
@@ -85,7 +85,7 @@ pub enum Rejection {
     NotAnArray(&'static str),
 }
 
-impl Answer {
+impl Listing {
     /// Reads a body that should be a JSON array of objects, each with an `id`. Sets unusable
     /// records aside and reads the others.
     ///
@@ -105,25 +105,25 @@ impl Answer {
         if *first != b'[' {
             return Err(Rejection::NotAnArray(kind(*first)));
         }
-        let mut answer = Self::default();
+        let mut listing = Self::default();
         let (mut seen, mut repeated) = (HashSet::new(), HashSet::new());
         for (index, item) in parts(json).into_iter().enumerate() {
             match read_record(item) {
-                Ok(record) if seen.insert(record.id().to_owned()) => answer.records.push(record),
+                Ok(record) if seen.insert(record.id().to_owned()) => listing.records.push(record),
                 Ok(record) => {
                     if repeated.insert(record.id().to_owned()) {
-                        answer.duplicates.push(record.id().to_owned());
+                        listing.duplicates.push(record.id().to_owned());
                     }
                 }
-                Err(flaw) => answer.set_aside.push(SetAside {
+                Err(flaw) => listing.set_aside.push(SetAside {
                     index,
-                    place: answer.records.len(),
+                    place: listing.records.len(),
                     id: find_id(item),
                     flaw,
                 }),
             }
         }
-        Ok(answer)
+        Ok(listing)
     }
 }
 

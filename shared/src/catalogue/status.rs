@@ -6,7 +6,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::PerCollection;
-use crate::catalogue::snapshot::{FORMAT, Unreadable, read};
+
+/// The version of the format that this build writes, and the newest it can read.
+pub const FORMAT: u32 = 1;
 
 /// The results of the last syncs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,19 +62,5 @@ impl Status {
             .iter()
             .map(|(_, collection)| collection.confirmed_at);
         confirmations.collect::<Option<Vec<_>>>()?.into_iter().min()
-    }
-
-    /// Reads a stored document.
-    ///
-    /// # Errors
-    /// [`Unreadable`]: from a newer build, or damaged.
-    pub fn from_json(json: &[u8]) -> Result<Self, Unreadable> {
-        read(json)
-    }
-
-    /// The document in its stored form.
-    pub fn to_json(&self) -> String {
-        debug_assert_eq!(self.format, FORMAT);
-        serde_json::to_string_pretty(self).expect("a status is plain data")
     }
 }

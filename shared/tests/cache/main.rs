@@ -12,8 +12,8 @@ use shared::cache::write::{Commit, Lease, Writer};
 use shared::cache::{CacheError, CacheUrl};
 use shared::catalogue::lineage::Lineage;
 use shared::catalogue::snapshot::{FORMAT, Held, MAX_BYTES, Snapshot, Source};
-use shared::catalogue::status::{Confirmation, Status};
-use shared::catalogue::{Answer, Collection, PerCollection, Records};
+use shared::catalogue::status::{self, Confirmation, Status};
+use shared::catalogue::{Collection, Listing, PerCollection};
 
 const LEASE: Duration = Duration::from_secs(30);
 
@@ -25,7 +25,7 @@ fn snapshot(generation: u64, films: usize) -> Snapshot {
     let items: Vec<_> = (0..films)
         .map(|id| serde_json::json!({ "id": id }))
         .collect();
-    let answer = Answer::read(serde_json::to_string(&items).unwrap().as_bytes()).unwrap();
+    let listing = Listing::read(serde_json::to_string(&items).unwrap().as_bytes()).unwrap();
     Snapshot {
         format: FORMAT,
         generation,
@@ -33,21 +33,19 @@ fn snapshot(generation: u64, films: usize) -> Snapshot {
         committed_at: at(),
         upstream: "https://ghibliapi.example".into(),
         releases: vec![],
-        collections: PerCollection::from_fn(|collection| Held {
-            source: Source::Upstream,
-            as_of: at(),
-            etag: None,
-            known: match collection {
-                Collection::Films => Records::default().merge(&answer, at()).0,
-                _ => Records::default(),
-            },
+        collections: PerCollection::from_fn(|collection| {
+            let nothing = Held::empty(Source::Upstream, at());
+            match collection {
+                Collection::Films => nothing.merge(&listing, at()).0,
+                _ => nothing,
+            }
         }),
     }
 }
 
 fn status(generation: u64) -> Status {
     Status {
-        format: FORMAT,
+        format: status::FORMAT,
         generation,
         started_at: at(),
         finished_at: at(),

@@ -1,13 +1,15 @@
 //! Any bodies from the upstream, over several cycles, from a cold start.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use poller::cycle::step::{Outcome, Result, Step, Trust, advance};
+use poller::cycle::step::{Step, Trust, advance};
+use poller::cycle::verdict::Verdict;
+use poller::upstream::{Failure, Fetched};
 use serde_json::Value;
 use shared::catalogue::lineage::Lineage;
 use shared::catalogue::snapshot::{FORMAT, Held, Snapshot, Source};
-use shared::catalogue::{Answer, Collection, PerCollection, Record, Records};
+use shared::catalogue::{Collection, Listing, PerCollection, Record};
 
 const UPSTREAM: &str = "https://upstream.example";
 
@@ -22,13 +24,13 @@ pub fn check(input: &[u8]) {
     let mut snapshot = cold_start(at);
     for cycle in cycles(input).take(CYCLES) {
         at += TimeDelta::minutes(1);
-        let outcomes = PerCollection::from_fn(|collection| outcome(cycle[collection]));
-        let step = advance(&snapshot, UPSTREAM, outcomes.clone(), Trust::Suspicious, at);
+        let fetched = PerCollection::from_fn(|collection| fetched(cycle[collection]));
+        let step = advance(&snapshot, UPSTREAM, &fetched, Trust::Suspicious, at);
         goes_forward(&snapshot, &step);
-        for (collection, outcome) in outcomes.iter() {
-            takes(collection, outcome, &snapshot, &step);
-            if let Outcome::Sent { answer, .. } = outcome {
-                keeps_what_was_sent(cycle[collection].expect("was sent"), answer);
+        for (collection, fetched) in fetched.iter() {
+            takes(collection, fetched, &snapshot, &step);
+            if let Fetched::Sent { listing, .. } = fetched {
+                keeps_what_was_sent(cycle[collection].expect("was sent"), listing);
             }
         }
         let stored = Snapshot::from_json(step.snapshot.to_json().as_bytes());
@@ -61,23 +63,24 @@ fn cycle<'a>(lines: &[&'a [u8]]) -> Cycle<'a> {
     cycle
 }
 
-fn outcome(body: Option<&[u8]>) -> Outcome {
+fn fetched(body: Option<&[u8]>) -> Fetched {
     match body {
-        None => Outcome::NotModified,
-        Some([]) => Outcome::Failed("no answer".into()),
-        Some(body) => match Answer::read(body) {
-            Ok(answer) => Outcome::Sent {
-                answer,
+        None => Fetched::NotModified,
+        Some([]) => Fetched::Failed(Failure::TimedOut.into()),
+        Some(body) => match Listing::read(body) {
+            Ok(listing) => Fetched::Sent {
+                listing,
                 etag: (body.len() % 2 == 0).then(|| format!("\"{}\"", body.len())),
+                seen: String::new(),
             },
-            Err(rejection) => Outcome::Rejected(rejection.to_string()),
+            Err(rejection) => Fetched::Failed(Failure::from(rejection).into()),
         },
     }
 }
 
 /// A built-in catalogue of one record each.
 fn cold_start(at: DateTime<Utc>) -> Snapshot {
-    let built_in = Answer::read(br#"[{"id":"built-in"}]"#).expect("is a collection");
+    let built_in = Listing::read(br#"[{"id":"built-in"}]"#).expect("is a collection");
     Snapshot {
         format: FORMAT,
         generation: 1_800_000_000,
@@ -85,11 +88,9 @@ fn cold_start(at: DateTime<Utc>) -> Snapshot {
         committed_at: at,
         upstream: UPSTREAM.into(),
         releases: Vec::new(),
-        collections: PerCollection::from_fn(|_| Held {
-            source: Source::BuiltIn,
-            as_of: at,
-            etag: None,
-            known: Records::default().merge(&built_in, at).0,
+        collections: PerCollection::from_fn(|_| {
+            let nothing = Held::empty(Source::BuiltIn, at);
+            nothing.merge(&built_in, at).0
         }),
     }
 }
@@ -99,18 +100,17 @@ fn goes_forward(before: &Snapshot, step: &Step) {
     let after = &step.snapshot;
     let content = Collection::ALL
         .iter()
-        .any(|one| before.collections[*one].known != after.collections[*one].known);
+        .any(|one| content(&before.collections[*one]) != content(&after.collections[*one]));
     let announced = step
-        .results
+        .verdicts
         .iter()
-        .any(|(_, result)| matches!(result, Result::Baseline | Result::Changed(_)));
+        .any(|(_, verdict)| verdict.is_new_content());
     assert!(announced || !content);
     assert_eq!(
         after.generation,
         before.generation + u64::from(announced),
         "one generation for each change"
     );
-    assert!(step.must_store || before == after);
     let (known, new) = after.releases.split_at(before.releases.len());
     assert_eq!(known, before.releases);
     assert_eq!(new, step.released);
@@ -121,46 +121,56 @@ fn goes_forward(before: &Snapshot, step: &Step) {
     }
 }
 
-/// Checks what one outcome did to one collection.
-fn takes(collection: Collection, outcome: &Outcome, before: &Snapshot, step: &Step) {
+fn content(held: &Held) -> (&[Record], &BTreeMap<String, DateTime<Utc>>) {
+    (&held.records, &held.withdrawn)
+}
+
+/// Checks what one fetch did to one collection.
+fn takes(collection: Collection, fetched: &Fetched, before: &Snapshot, step: &Step) {
     let (before, after) = (
         &before.collections[collection],
         &step.snapshot.collections[collection],
     );
-    let result = &step.results[collection];
-    let Outcome::Sent { answer, etag } = outcome else {
+    let verdict = &step.verdicts[collection];
+    let Fetched::Sent { listing, etag, .. } = fetched else {
         assert_eq!(before, after);
         assert_eq!(
-            result.reason().is_none(),
-            matches!(outcome, Outcome::NotModified)
+            verdict.reason().is_none(),
+            matches!(fetched, Fetched::NotModified)
         );
         return;
     };
     let built_in = before.source == Source::BuiltIn;
-    if takes_too_much(&before.known, answer, built_in) {
-        assert!(matches!(result, Result::Rejected(_)), "{result:?}");
+    if takes_too_much(before, listing, built_in) {
+        assert!(matches!(verdict, Verdict::Rejected(_)), "{verdict:?}");
         assert_eq!(before, after);
         return;
     }
     assert_eq!(&after.etag, etag);
     assert_eq!(after.source, Source::Upstream);
-    assert_eq!(step.duplicates[collection], answer.duplicates);
-    assert_eq!(step.set_aside[collection].as_ref(), Some(&answer.set_aside));
+    assert_eq!(step.duplicates[collection], listing.duplicates);
+    assert_eq!(
+        step.set_aside[collection].as_ref(),
+        Some(&listing.set_aside)
+    );
     if built_in {
-        assert_eq!(result, &Result::Baseline);
-        begins(&before.known, answer, &after.known);
+        assert_eq!(verdict, &Verdict::Baseline);
+        begins(before, listing, after);
         return;
     }
-    assert_eq!(result == &Result::Unchanged, before.known == after.known);
-    merges(&before.known, answer, &after.known);
+    assert_eq!(
+        verdict == &Verdict::Unchanged,
+        content(before) == content(after)
+    );
+    merges(before, listing, after);
 }
 
 /// Sync rule 7, written a second time in another way.
-fn takes_too_much(known: &Records, answer: &Answer, built_in: bool) -> bool {
-    if answer.records.is_empty() {
+fn takes_too_much(known: &Held, listing: &Listing, built_in: bool) -> bool {
+    if listing.records.is_empty() {
         return !known.records.is_empty();
     }
-    let sent: HashSet<_> = answer.records.iter().map(Record::id).collect();
+    let sent: HashSet<_> = listing.records.iter().map(Record::id).collect();
     let listed = known.records.iter().map(Record::id);
     let listed: Vec<_> = listed
         .filter(|id| !known.withdrawn.contains_key(*id))
@@ -170,38 +180,38 @@ fn takes_too_much(known: &Records, answer: &Answer, built_in: bool) -> bool {
 }
 
 /// Whether an answer holds a record only in unusable forms.
-fn is_set_aside(answer: &Answer, id: &str) -> bool {
-    let mut set_aside = answer.set_aside.iter();
-    let mut sent = answer.records.iter();
+fn is_set_aside(listing: &Listing, id: &str) -> bool {
+    let mut set_aside = listing.set_aside.iter();
+    let mut sent = listing.records.iter();
     set_aside.any(|one| one.id.as_deref() == Some(id)) && !sent.any(|record| record.id() == id)
 }
 
 /// Checks a first sync: what the upstream sent, in its order, and the built-in form of records that
 /// the poller set aside.
-fn begins(built_in: &Records, answer: &Answer, after: &Records) {
+fn begins(built_in: &Held, listing: &Listing, after: &Held) {
     let (kept, sent): (Vec<_>, Vec<_>) = after
         .records
         .iter()
-        .partition(|record| is_set_aside(answer, record.id()));
-    assert!(sent.into_iter().eq(&answer.records));
+        .partition(|record| is_set_aside(listing, record.id()));
+    assert!(sent.into_iter().eq(&listing.records));
     let known = built_in.records.iter();
     let expected: Vec<_> = known
-        .filter(|record| is_set_aside(answer, record.id()))
+        .filter(|record| is_set_aside(listing, record.id()))
         .collect();
     assert_eq!(kept, expected, "there is one at most");
     assert!(after.withdrawn.is_empty());
 }
 
 /// Sync rules 3 to 6, written a second time in another way.
-fn merges(before: &Records, answer: &Answer, after: &Records) {
+fn merges(before: &Held, listing: &Listing, after: &Held) {
     let (kept, appended) = after.records.split_at(before.records.len());
-    let mut sent: Vec<_> = answer.records.iter().collect();
+    let mut sent: Vec<_> = listing.records.iter().collect();
     for (record, known) in kept.iter().zip(&before.records) {
         assert_eq!(record.id(), known.id(), "known records keep their places");
         let place = sent.iter().position(|sent| sent.id() == known.id());
         let content = place.map_or(known, |place| sent.remove(place));
         assert_eq!(record, content);
-        let is_withdrawn = if is_set_aside(answer, known.id()) {
+        let is_withdrawn = if is_set_aside(listing, known.id()) {
             before.withdrawn.contains_key(known.id())
         } else {
             place.is_none()
@@ -212,18 +222,18 @@ fn merges(before: &Records, answer: &Answer, after: &Records) {
 }
 
 /// Checks that the first usable record of each id stays as sent; every item is one of the three.
-fn keeps_what_was_sent(body: &[u8], answer: &Answer) {
-    for one in &answer.set_aside {
-        assert!(one.place <= answer.records.len() && one.place <= one.index);
+fn keeps_what_was_sent(body: &[u8], listing: &Listing) {
+    for one in &listing.set_aside {
+        assert!(one.place <= listing.records.len() && one.place <= one.index);
         assert!(one.to_string().len() < 200, "{one}");
     }
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     // In a broken text, a plain parser cannot separate the items.
     let Ok(items) = serde_json::from_slice::<Vec<Value>>(body) else {
-        assert!(!answer.set_aside.is_empty());
+        assert!(!listing.set_aside.is_empty());
         return;
     };
-    let is_aside = |index| answer.set_aside.iter().any(|one| one.index == index);
+    let is_aside = |index| listing.set_aside.iter().any(|one| one.index == index);
     let mut seen = HashSet::new();
     let mut first = Vec::new();
     for (index, item) in items.iter().enumerate() {
@@ -244,7 +254,7 @@ fn keeps_what_was_sent(body: &[u8], answer: &Answer) {
         }
     }
     let text = |record: &Record| serde_json::to_string(record.fields()).expect("JSON");
-    let kept: Vec<_> = answer.records.iter().map(text).collect();
+    let kept: Vec<_> = listing.records.iter().map(text).collect();
     assert_eq!(kept, first);
 }
 

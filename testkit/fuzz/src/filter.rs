@@ -14,13 +14,14 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::service::Service;
-use poller::cycle::step::{Outcome, Trust, advance, built_in};
+use poller::cycle::step::{Trust, advance, built_in};
+use poller::upstream::Fetched;
 use serde_json::Value;
 use server::follow::Known;
 use server::http::routes::{self, Setup};
 use server::publish::{self, Published};
 use server::render::Links;
-use shared::catalogue::{Answer, PerCollection};
+use shared::catalogue::{Listing, PerCollection};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
@@ -63,16 +64,17 @@ async fn publish_catalogue() -> Published {
     let at = DateTime::from_timestamp(1_800_000_000, 0).expect("is in range");
     let text = include_str!("../../oracle/catalogue.json");
     let catalogue: Value = serde_json::from_str(text).expect("JSON");
-    let outcomes = PerCollection::from_fn(|collection| Outcome::Sent {
-        answer: Answer::read(catalogue[collection.name()].to_string().as_bytes())
+    let fetched = PerCollection::from_fn(|collection| Fetched::Sent {
+        listing: Listing::read(catalogue[collection.name()].to_string().as_bytes())
             .expect("a collection"),
         etag: None,
+        seen: String::new(),
     });
     let upstream = "https://example.org";
     let snapshot = advance(
         &built_in(upstream, at),
         upstream,
-        outcomes,
+        &fetched,
         Trust::Suspicious,
         at,
     )

@@ -3,12 +3,14 @@
 use std::collections::HashSet;
 
 use poller::cycle::restore::{knows, restore};
-use poller::cycle::step::{Outcome, Trust, advance};
+use poller::cycle::step::{Trust, advance};
+use poller::upstream::Fetched;
 use server::pages;
 use server::render::{Compression, Links, RenderedCatalogue};
-use shared::catalogue::snapshot::{FORMAT, LAST_GENERATION, Snapshot, Source, Unreadable};
+use shared::catalogue::snapshot::{LAST_GENERATION, Snapshot, Source};
 use shared::catalogue::status::Status;
-use shared::catalogue::{Answer, Collection, PerCollection, Record};
+use shared::catalogue::stored::Unreadable;
+use shared::catalogue::{Collection, Listing, PerCollection, Record};
 
 /// The check ignores longer inputs: they take longer to render and show nothing new.
 const LONGEST: usize = 64 << 10;
@@ -43,22 +45,23 @@ pub fn check(input: &[u8]) {
 fn explains(refusal: &Unreadable) {
     let reason = refusal.to_string();
     assert!(!reason.is_empty() && reason.len() < 1000, "{reason}");
-    if let Unreadable::NewerFormat { found, .. } = refusal {
-        assert!(*found > FORMAT);
+    if let Unreadable::NewerFormat { found, known } = refusal {
+        assert!(found > known);
     }
 }
 
 /// The poller can sync on top of it, and can read the result again.
 fn goes_on(snapshot: &Snapshot) -> Snapshot {
-    let outcomes = PerCollection::from_fn(|_| Outcome::Sent {
-        answer: Answer::read(br#"[{"id":"a","title":"A"},{"id":"new"}]"#).expect("a collection"),
+    let fetched = PerCollection::from_fn(|_| Fetched::Sent {
+        listing: Listing::read(br#"[{"id":"a","title":"A"},{"id":"new"}]"#).expect("a collection"),
         etag: None,
+        seen: String::new(),
     });
     let at = snapshot.committed_at;
     let step = advance(
         snapshot,
         "https://upstream.example",
-        outcomes,
+        &fetched,
         Trust::Suspicious,
         at,
     );

@@ -249,10 +249,10 @@ const TABLE: &[Row] = &[
 fn load(program: Program, environment: &[(OsString, OsString)]) -> Result<String, String> {
     let environment = environment.iter().cloned();
     match program {
-        Poller => poller::config::Config::load(environment)
+        Poller => poller::config::PollerConfig::load(environment)
             .map(|config| format!("{config:?}"))
             .map_err(|mistakes| mistakes.to_string()),
-        Server => server::config::Config::load(environment)
+        Server => server::config::ServerConfig::load(environment)
             .map(|config| format!("{config:?}"))
             .map_err(|mistakes| mistakes.to_string()),
     }

@@ -2,17 +2,17 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn ids(answer: &Answer) -> Vec<&str> {
-    answer.records.iter().map(Record::id).collect()
+fn ids(listing: &Listing) -> Vec<&str> {
+    listing.records.iter().map(Record::id).collect()
 }
 
 /// Reads a body with this item between two good ones; returns the record that is set aside.
 fn set_aside(item: &[u8]) -> SetAside {
     let body = [br#"[{"id":"first"}, "#, item, br#" , {"id":"last"}]"#].concat();
-    let answer = Answer::read(&body).unwrap();
-    assert_eq!(ids(&answer), ["first", "last"]);
-    let [one] = &answer.set_aside[..] else {
-        panic!("{:?}", answer.set_aside);
+    let listing = Listing::read(&body).unwrap();
+    assert_eq!(ids(&listing), ["first", "last"]);
+    let [one] = &listing.set_aside[..] else {
+        panic!("{:?}", listing.set_aside);
     };
     assert_eq!((one.index, one.place), (1, 1));
     one.clone()
@@ -20,7 +20,7 @@ fn set_aside(item: &[u8]) -> SetAside {
 
 #[test]
 fn rule_3_anything_but_an_array_is_rejected() {
-    let rejection = |body: &[u8]| Answer::read(body).unwrap_err().to_string();
+    let rejection = |body: &[u8]| Listing::read(body).unwrap_err().to_string();
     for no_json in [
         "<!DOCTYPE html>",
         r#"[{"id":"a"}, {"id"#,
@@ -80,7 +80,7 @@ fn rule_3_other_encodings_than_utf_8_are_named() {
         (wider(u32::to_be_bytes), "UTF-32"),
     ] {
         assert_eq!(
-            Answer::read(&body),
+            Listing::read(&body),
             Err(Rejection::NotUtf8(name)),
             "{body:?}"
         );
@@ -89,12 +89,12 @@ fn rule_3_other_encodings_than_utf_8_are_named() {
 
 #[test]
 fn rule_3_a_byte_order_mark_and_blanks_around_mean_nothing() {
-    let plain = Answer::read(br#"[{"id":"a"}]"#).unwrap();
+    let plain = Listing::read(br#"[{"id":"a"}]"#).unwrap();
     for (before, after) in [("\u{feff}", ""), ("\r\n ", "\n\n"), ("\u{feff}\n", "\t")] {
         let body = format!(r#"{before}[{{"id":"a"}}]{after}"#);
-        assert_eq!(Answer::read(body.as_bytes()).as_ref(), Ok(&plain));
+        assert_eq!(Listing::read(body.as_bytes()).as_ref(), Ok(&plain));
     }
-    assert_eq!(Answer::read(b"[ ]"), Ok(Answer::default()));
+    assert_eq!(Listing::read(b"[ ]"), Ok(Listing::default()));
 }
 
 #[test]
@@ -128,16 +128,16 @@ fn rule_3_what_could_not_be_read_back_is_set_aside() {
     let nested = |levels: usize| {
         let (open, close) = ("[".repeat(levels - 1), "]".repeat(levels - 1));
         let body = format!(r#"[{{"id":"a","x":{open}{close}}}]"#);
-        Answer::read(body.as_bytes()).unwrap()
+        Listing::read(body.as_bytes()).unwrap()
     };
     assert_eq!(ids(&nested(DEEPEST)), ["a"]);
     for levels in [DEEPEST + 1, 128, 100_000] {
-        let answer = nested(levels);
-        assert!(answer.records.is_empty());
-        assert_eq!(answer.set_aside[0].flaw, Flaw::TooDeep);
-        assert_eq!(answer.set_aside[0].id.as_deref(), Some("a"));
+        let listing = nested(levels);
+        assert!(listing.records.is_empty());
+        assert_eq!(listing.set_aside[0].flaw, Flaw::TooDeep);
+        assert_eq!(listing.set_aside[0].id.as_deref(), Some("a"));
     }
-    let endless = Answer::read("[".repeat(100_000).as_bytes());
+    let endless = Listing::read("[".repeat(100_000).as_bytes());
     assert!(matches!(endless, Err(Rejection::NotJson(_))));
     // The parser takes this object for a number, and would not write it as it was read.
     let magic = br#"{"id":"a","x":{"$serde_json::private::Number":"no number"}}"#;
@@ -176,26 +176,26 @@ fn rule_3_the_id_of_a_record_is_found_whatever_else_it_holds() {
 
 #[test]
 fn rule_3_an_integer_id_counts_by_its_text() {
-    let answer = Answer::read(br#"[{"id":7},{"id":"7"}]"#).unwrap();
-    assert_eq!(answer.records.len(), 1);
-    assert_eq!(answer.duplicates, ["7"]);
+    let listing = Listing::read(br#"[{"id":7},{"id":"7"}]"#).unwrap();
+    assert_eq!(listing.records.len(), 1);
+    assert_eq!(listing.duplicates, ["7"]);
 }
 
 #[test]
 fn rule_8_of_duplicate_ids_the_first_wins() {
     let body = br#"[{"id":"a","n":1},{"id":"a","n":2},{"id":"b"},{"id":"a","n":3}]"#;
-    let answer = Answer::read(body).unwrap();
-    assert_eq!(answer.records[0].fields()["n"], 1);
-    assert_eq!(answer.records.len(), 2);
-    assert_eq!(answer.duplicates, ["a"]);
+    let listing = Listing::read(body).unwrap();
+    assert_eq!(listing.records[0].fields()["n"], 1);
+    assert_eq!(listing.records.len(), 2);
+    assert_eq!(listing.duplicates, ["a"]);
 }
 
 #[test]
 fn rule_8_the_first_is_the_first_that_can_be_used() {
     let body = br#"[{"id":"a","n":"\ud800"},{"id":"a","n":2}]"#;
-    let answer = Answer::read(body).unwrap();
-    assert_eq!(answer.records[0].fields()["n"], 2);
-    assert_eq!((answer.duplicates.len(), answer.set_aside.len()), (0, 1));
+    let listing = Listing::read(body).unwrap();
+    assert_eq!(listing.records[0].fields()["n"], 2);
+    assert_eq!((listing.duplicates.len(), listing.set_aside.len()), (0, 1));
 }
 
 #[test]
@@ -203,9 +203,9 @@ fn rule_8_a_body_full_of_duplicates_costs_no_more_than_another() {
     // Comparing every pair would take longer than all other tests together.
     let ids = (0..200_000).map(|n| format!(r#"{{"id":{}}}"#, n % 100_000));
     let body = format!("[{}]", ids.collect::<Vec<_>>().join(","));
-    let answer = Answer::read(body.as_bytes()).unwrap();
+    let listing = Listing::read(body.as_bytes()).unwrap();
     assert_eq!(
-        (answer.records.len(), answer.duplicates.len()),
+        (listing.records.len(), listing.duplicates.len()),
         (100_000, 100_000)
     );
 }
@@ -213,8 +213,8 @@ fn rule_8_a_body_full_of_duplicates_costs_no_more_than_another() {
 #[test]
 fn a_record_leaves_as_it_came() {
     let body = r#"[{"zeta":1.0,"id":"a","big":12345678901234567890123,"x":{"b":1,"a":[]}}]"#;
-    let answer = Answer::read(body.as_bytes()).unwrap();
-    assert_eq!(serde_json::to_string(&answer.records).unwrap(), body);
+    let listing = Listing::read(body.as_bytes()).unwrap();
+    assert_eq!(serde_json::to_string(&listing.records).unwrap(), body);
 }
 
 /// One item of an answer: its text, and its id if the item is good.
@@ -249,14 +249,14 @@ proptest! {
     ) {
         let texts: Vec<_> = items.iter().map(|(text, _)| text.as_slice()).collect();
         let body = [b"[", &texts.join(&b","[..])[..], b"]\n"].concat();
-        let answer = Answer::read(&body).unwrap();
+        let listing = Listing::read(&body).unwrap();
         let mut seen = HashSet::new();
         let good = items.iter().filter_map(|(_, id)| id.as_deref());
         let good: Vec<_> = good.filter(|id| seen.insert(*id)).collect();
-        prop_assert_eq!(ids(&answer), good);
+        prop_assert_eq!(ids(&listing), good);
         let bad = (0..).zip(&items).filter(|(_, (_, id))| id.is_none());
         let bad: Vec<usize> = bad.map(|(index, _)| index).collect();
-        let set_aside: Vec<_> = answer.set_aside.iter().map(|one| one.index).collect();
+        let set_aside: Vec<_> = listing.set_aside.iter().map(|one| one.index).collect();
         prop_assert_eq!(set_aside, bad);
     }
 }
