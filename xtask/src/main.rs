@@ -1,9 +1,10 @@
-//! The commands for this repository: `cargo xtask up`, `test`, `chaos`, `attack`, `fuzz` and
-//! `sbom`.
+//! The commands for this repository: `cargo xtask up`, `test`, `chaos`, `attack`, `bench`,
+//! `fuzz` and `sbom`.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod attack;
+mod bench;
 mod chaos;
 mod fuzz;
 mod install;
@@ -38,6 +39,8 @@ enum Command {
     Chaos(chaos::Options),
     /// Measure what attacks cost a server, and what other clients notice
     Attack(attack::Options),
+    /// Compare the mirror's speed and size with those of other servers
+    Bench(bench::Options),
     /// Look for inputs that break something, with cargo-fuzz
     Fuzz(fuzz::Options),
     /// Write what each program is made of into target/sbom, as `CycloneDX`
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Command::Test => test::test(),
         Command::Chaos(options) => chaos::chaos(&options),
         Command::Attack(options) => attack::attack(&options),
+        Command::Bench(options) => bench::bench(&options),
         Command::Fuzz(options) => fuzz::fuzz(&options),
         Command::Sbom => sbom::sbom(),
     };

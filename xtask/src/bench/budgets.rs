@@ -1,0 +1,101 @@
+//! The limits that the mirror shall keep. A limit that it misses stays as it is.
+
+use super::figures::Figures;
+
+/// A figure or a ratio of two, and its limit.
+pub(super) struct Budget {
+    /// What it is, in words.
+    pub(super) name: &'static str,
+    measure: Measure,
+    limit: Limit,
+}
+
+enum Measure {
+    /// A figure of this machine.
+    Figure(&'static str),
+    /// The first figure divided by the second.
+    Ratio(&'static str, &'static str),
+}
+
+#[derive(Clone, Copy)]
+enum Limit {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+use Limit::{AtLeast, AtMost};
+use Measure::{Figure, Ratio};
+
+const fn budget(name: &'static str, measure: Measure, limit: Limit) -> Budget {
+    Budget {
+        name,
+        measure,
+        limit,
+    }
+}
+
+/// All budgets.
+#[rustfmt::skip]
+pub(super) const BUDGETS: &[Budget] = &[
+    budget("film: CPU / floor", Ratio("film.mirror.cpu_us", "film.floor.cpu_us"), AtMost(1.40)),
+    budget("film: CPU / nginx", Ratio("film.mirror.cpu_us", "film.nginx.cpu_us"), AtMost(0.95)),
+    budget("film: CPU / nginx proxy_cache", Ratio("film.mirror.cpu_us", "film.nginx-proxy-cache.cpu_us"), AtMost(0.80)),
+    budget("film: CPU / Varnish", Ratio("film.mirror.cpu_us", "film.varnish.cpu_us"), AtMost(0.80)),
+    budget("collection: CPU / floor", Ratio("collection.mirror.cpu_us", "collection.floor.cpu_us"), AtMost(1.20)),
+    budget("collection: CPU / nginx", Ratio("collection.mirror.cpu_us", "collection.nginx.cpu_us"), AtMost(1.20)),
+    budget("compressed: CPU / nginx gzip on", Ratio("compressed.mirror.cpu_us", "compressed.nginx-gzip.cpu_us"), AtMost(0.05)),
+    budget("compressed: CPU / nginx gzip_static", Ratio("compressed.mirror.cpu_us", "compressed.nginx-gzip-static.cpu_us"), AtMost(1.10)),
+    budget("compressed: bytes / nginx's best", Ratio("compressed.mirror.body_bytes", "compressed.nginx-gzip-static.body_bytes"), AtMost(0.9999)),
+    budget("304: CPU / nginx", Ratio("304.mirror.cpu_us", "304.nginx.cpu_us"), AtMost(1.10)),
+    budget("filtered: CPU / film", Ratio("filtered.mirror.cpu_us", "film.mirror.cpu_us"), AtMost(2.5)),
+    budget("limit=5: CPU / film", Ratio("limit.mirror.cpu_us", "film.mirror.cpu_us"), AtMost(4.0)),
+    budget("film: requests/s / json-server", Ratio("film.mirror.rate", "film.json-server.rate"), AtLeast(40.0)),
+    budget("collection: requests/s / json-server", Ratio("collection.mirror.rate", "collection.json-server.rate"), AtLeast(40.0)),
+    budget("compressed: requests/s / json-server", Ratio("compressed.mirror.rate", "compressed.json-server.rate"), AtLeast(40.0)),
+    budget("304: requests/s / json-server", Ratio("304.mirror.rate", "304.json-server.rate"), AtLeast(40.0)),
+    budget("filtered: requests/s / json-server", Ratio("filtered.mirror.rate", "filtered.json-server.rate"), AtLeast(40.0)),
+    budget("limit=5: requests/s / json-server", Ratio("limit.mirror.rate", "limit.json-server.rate"), AtLeast(40.0)),
+    budget("film: p99 at 70 % of peak / nginx", Ratio("film.mirror.steady_p99_ms", "film.nginx.steady_p99_ms"), AtMost(1.0)),
+    budget("collection: p99 at 70 % of peak / nginx", Ratio("collection.mirror.steady_p99_ms", "collection.nginx.steady_p99_ms"), AtMost(1.0)),
+    budget("crowded: p99 at 70 % of peak / nginx", Ratio("crowded.mirror.steady_p99_ms", "crowded.nginx.steady_p99_ms"), AtMost(1.0)),
+    budget("reader, idle: MiB", Figure("idle.reader.rss_mib"), AtMost(10.0)),
+];
+
+impl Budget {
+    /// The figure or ratio, if it was measured.
+    pub(super) fn value(&self, figures: &Figures) -> Option<f64> {
+        match self.measure {
+            Figure(name) => figures.get(name),
+            Ratio(name, other) => Some(figures.get(name)? / figures.get(other)?),
+        }
+    }
+
+    /// Whether it is a ratio, which other machines share.
+    pub(super) fn is_ratio(&self) -> bool {
+        matches!(self.measure, Ratio(..))
+    }
+
+    /// Whether this value keeps the limit.
+    pub(super) fn is_met(&self, value: f64) -> bool {
+        match self.limit {
+            AtMost(limit) => value <= limit,
+            AtLeast(limit) => value >= limit,
+        }
+    }
+
+    /// How much worse a value is than another: 1.1 is a tenth worse.
+    pub(super) fn worsening(&self, value: f64, before: f64) -> f64 {
+        match self.limit {
+            AtMost(_) => value / before,
+            AtLeast(_) => before / value,
+        }
+    }
+
+    /// The limit in words.
+    pub(super) fn limit(&self) -> String {
+        match self.limit {
+            AtMost(limit) => format!("<= {limit}"),
+            AtLeast(limit) => format!(">= {limit}"),
+        }
+    }
+}

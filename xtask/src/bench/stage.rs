@@ -1,0 +1,199 @@
+//! What every comparison needs: two processor cores, a cache that a poller filled, and the mirror's
+//! bodies as files for the other servers.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+use benchkit::answer::Answer;
+use serde_json::Value;
+use tempfile::TempDir;
+use testkit::upstream::Upstream;
+
+use super::program::{Launch, Program};
+use super::programs::Programs;
+use crate::install::{install, is_installed, run};
+
+/// The base URL in the mirror's bodies; all servers send the same links.
+const PUBLIC_URL: &str = "http://127.0.0.1:8080";
+
+/// The processor cores, as `taskset` names them.
+pub(super) struct Cores {
+    /// For the measured servers.
+    pub(super) server: String,
+    /// For the load.
+    pub(super) load: String,
+    /// All.
+    pub(super) all: String,
+}
+
+/// See the module's description. Dropping it removes its folder.
+pub(super) struct Stage {
+    pub(super) programs: Programs,
+    pub(super) cores: Cores,
+    pub(super) upstream: Upstream,
+    /// The id of the film that is asked for.
+    pub(super) film: String,
+    /// One line on the machine and the commit.
+    pub(super) machine: String,
+    folder: TempDir,
+}
+
+impl Stage {
+    /// Installs and builds what is missing, and fills a cache.
+    pub(super) async fn set() -> Result<Self> {
+        for (program, package) in [("nginx", "nginx"), ("varnishd", "varnish"), ("wrk", "wrk")] {
+            install(program, &[package], package, || is_there(program))?;
+        }
+        let top = crate::top().join("target").join("bench");
+        std::fs::create_dir_all(&top)?;
+        ensure!(
+            tempfile::env::override_temp_dir(&top).is_ok(),
+            "another folder for temporary files is set already"
+        );
+        let programs = Programs::find()?;
+        let catalogue = testkit::catalogue();
+        let film = catalogue["films"][0]["id"].as_str();
+        let film = film.context("the first film has an id")?.to_owned();
+        let stage = Self {
+            programs,
+            cores: Cores::of_this_machine()?,
+            upstream: Upstream::start(catalogue),
+            film,
+            machine: machine(),
+            folder: tempfile::tempdir()?,
+        };
+        stage.fill_cache().await?;
+        stage.write_bodies().await?;
+        Ok(stage)
+    }
+
+    /// Where everything of this run is written.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The bodies as files, below a folder that a static file server can serve.
+    pub(super) fn files(&self) -> PathBuf {
+        self.folder().join("files")
+    }
+
+    /// Starts a server of the filled cache, and waits until it has loaded it.
+    pub(super) async fn server(&self, cores: &str) -> Result<(Program, SocketAddr)> {
+        let launch = Launch::new("mirror", &self.programs.server)
+            .env("CACHE_URL", self.cache_url())
+            .env("LISTEN_ADDR", "127.0.0.1:0")
+            .env("ADMIN_ADDR", "127.0.0.1:0")
+            .env("PUBLIC_URL", PUBLIC_URL)
+            .env("LOG_FORMAT", "json");
+        let mut program = launch.start(cores, self.folder())?;
+        let address = program.printed(serving).await?;
+        let is_loaded = || (answer(address, "/films", &[]).ok()?.status() == 200).then_some(());
+        program.until(is_loaded).await?;
+        Ok((program, address))
+    }
+
+    fn cache_url(&self) -> String {
+        format!("file:{}", self.folder().join("cache").display())
+    }
+
+    async fn fill_cache(&self) -> Result<()> {
+        let mut poller = Launch::new("poller", &self.programs.poller)
+            .arg("sync")
+            .env("GHIBLI_API", self.upstream.url())
+            .env("CACHE_URL", self.cache_url())
+            .start(&self.cores.all, self.folder())?;
+        poller.ended().await
+    }
+
+    async fn write_bodies(&self) -> Result<()> {
+        let (_server, address) = self.server(&self.cores.server).await?;
+        let one = format!("/films/{}", self.film);
+        for (path, extension) in [("/films", "json"), (&*one, "json"), ("/movies", "html")] {
+            let file = self.files().join(format!("{}.{extension}", &path[1..]));
+            std::fs::create_dir_all(file.parent().context("a file in a folder")?)?;
+            let answer = answer(address, path, &[])?;
+            ensure!(answer.status() == 200, "{path}: {}", answer.status());
+            std::fs::write(&file, answer.body())?;
+            run(Command::new("gzip").args(["-9", "--keep"]).arg(file))?;
+        }
+        Ok(())
+    }
+}
+
+/// The answer to a GET on a connection of its own.
+pub(super) fn answer(
+    address: SocketAddr,
+    path: &str,
+    headers: &[(String, String)],
+) -> Result<Answer> {
+    Answer::to(address, &request(path, headers)).with_context(|| format!("GET {path}"))
+}
+
+/// A GET's bytes.
+pub(super) fn request(path: &str, headers: &[(String, String)]) -> String {
+    let mut request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n");
+    for (name, value) in headers {
+        request.extend([name, ": ", value, "\r\n"]);
+    }
+    request + "\r\n"
+}
+
+/// The address in the log line of a server that serves.
+fn serving(log: &str) -> Option<SocketAddr> {
+    log.lines().find_map(|line| {
+        let line: Value = serde_json::from_str(line).ok()?;
+        line["address"].as_str()?.parse().ok()
+    })
+}
+
+/// Debian keeps servers where only root looks.
+fn is_there(program: &str) -> bool {
+    is_installed(program) || Path::new("/usr/sbin").join(program).is_file()
+}
+
+impl Cores {
+    fn of_this_machine() -> Result<Self> {
+        let status = std::fs::read_to_string("/proc/self/status").context("needs Linux")?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+        let all = line.context("Linux lists the allowed cores")?.trim();
+        let mut cores = Vec::new();
+        for range in all.split(',') {
+            let (first, last) = range.split_once('-').unwrap_or((range, range));
+            cores.extend(first.parse::<usize>()?..=last.parse()?);
+        }
+        let [server, load, ..] = cores[..] else {
+            bail!("the servers and the load need a core each; this machine allows {all}");
+        };
+        Ok(Self {
+            server: server.to_string(),
+            load: load.to_string(),
+            all: all.to_owned(),
+        })
+    }
+}
+
+/// The processor, the number of cores, the kernel and the commit.
+fn machine() -> String {
+    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let cpu = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split(':').nth(1));
+    let cpu = cpu.unwrap_or("unknown processor").trim().to_owned();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let commit = Command::new("git")
+        .args(["describe", "--always", "--dirty", "--exclude=*"])
+        .current_dir(crate::top())
+        .output();
+    let commit = commit.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let commit = commit.unwrap_or_default();
+    format!(
+        "{cpu}, {cores} cores, Linux {}, commit {}",
+        kernel.trim(),
+        commit.trim()
+    )
+}

@@ -1,0 +1,154 @@
+//! The table of servers: runs the cases, and prints a row for each server of each.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use super::cases::{CASES, Case, Place};
+use super::figures::{Figures, median};
+use super::measure::{self, Round, round};
+use super::rivals::{self, Rival, Running};
+use super::stage::{self, Stage};
+use super::{Options, report};
+use crate::install::run as run_command;
+use crate::say;
+
+/// How long each server is warmed up.
+const WARM_UP: Duration = Duration::from_secs(1);
+
+/// The share of the mirror's own peak at which latencies are compared.
+const STEADY: f64 = 0.7;
+
+/// Runs all wanted cases.
+pub(super) async fn run(stage: &Stage, options: &Options, figures: &mut Figures) -> Result<()> {
+    let is_wanted = |case: &&Case| {
+        let only = &options.only;
+        only.is_empty() || only.iter().any(|part| case.name.contains(part.as_str()))
+    };
+    say(report::HEADER);
+    for case in CASES.iter().filter(is_wanted) {
+        one(stage, options, case, figures)
+            .await
+            .with_context(|| format!("case {}", case.name))?;
+        for rival in case.rivals {
+            say(report::row(figures, case.name, rival.name()));
+        }
+    }
+    Ok(())
+}
+
+/// A server, its headers, and its rounds.
+struct Lane {
+    rival: Rival,
+    running: Running,
+    headers: Vec<(String, String)>,
+    body: usize,
+    rounds: Vec<Round>,
+}
+
+async fn one(stage: &Stage, options: &Options, case: &Case, figures: &mut Figures) -> Result<()> {
+    let mut lanes = Vec::new();
+    for rival in case.rivals {
+        let lane = lane(stage, case, *rival)
+            .await
+            .with_context(|| rival.name())?;
+        round(stage, case, &lane.running, &lane.headers, WARM_UP)
+            .await
+            .with_context(|| rival.name())?;
+        lanes.push(lane);
+    }
+    let time = Duration::from_secs(options.seconds);
+    for _ in 0..options.rounds {
+        for lane in &mut lanes {
+            let round = round(stage, case, &lane.running, &lane.headers, time).await;
+            lane.rounds.push(round.with_context(|| lane.rival.name())?);
+        }
+    }
+    steady(stage, options, case, &lanes, figures).await?;
+    for lane in &lanes {
+        let name = |figure: &str| format!("{}.{}.{figure}", case.name, lane.rival.name());
+        let middle = |of: fn(&Round) -> f64| median(lane.rounds.iter().map(of).collect());
+        figures.set(name("rate"), middle(|round| round.rate));
+        figures.set(name("cpu_us"), middle(|round| round.cpu));
+        figures.set(name("p50_ms"), middle(|round| round.p50));
+        figures.set(name("p99_ms"), middle(|round| round.p99));
+        figures.set(
+            name("rss_mib"),
+            mebibytes(lane.running.program.spent()?.resident),
+        );
+        #[expect(clippy::cast_precision_loss, reason = "a body's size")]
+        figures.set(name("body_bytes"), lane.body as f64);
+    }
+    Ok(())
+}
+
+/// The slowest answers at a rate that the mirror still keeps easily.
+async fn steady(
+    stage: &Stage,
+    options: &Options,
+    case: &Case,
+    lanes: &[Lane],
+    figures: &mut Figures,
+) -> Result<()> {
+    let peak = median(lanes[0].rounds.iter().map(|round| round.rate).collect());
+    let time = Duration::from_secs(options.seconds);
+    let mut slowest = vec![Vec::new(); lanes.len()];
+    for _ in 0..options.rounds {
+        for (lane, slowest) in lanes.iter().zip(&mut slowest) {
+            if !case.steady.contains(&lane.rival) {
+                continue;
+            }
+            let (running, headers) = (&lane.running, &lane.headers);
+            let p99 = measure::p99_at(stage, running, headers, peak * STEADY, time).await;
+            slowest.push(p99.with_context(|| lane.rival.name())?);
+        }
+    }
+    for (lane, slowest) in lanes.iter().zip(slowest) {
+        if !slowest.is_empty() {
+            let name = format!("{}.{}.steady_p99_ms", case.name, lane.rival.name());
+            figures.set(name, median(slowest));
+        }
+    }
+    Ok(())
+}
+
+/// Starts a server and checks its answer.
+async fn lane(stage: &Stage, case: &Case, rival: Rival) -> Result<Lane> {
+    let running = rival.start(stage, case).await?;
+    if case.place == Place::Crowded {
+        let pid = running.program.pid().to_string();
+        let arguments = ["--all-tasks", "--cpu-list", "--pid", &stage.cores.server];
+        run_command(
+            std::process::Command::new("taskset")
+                .args(arguments)
+                .arg(pid),
+        )?;
+    }
+    let headers = match rival {
+        Rival::Floor => case
+            .headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
+        _ => rivals::headers(case, running.address, &running.path)?,
+    };
+    let answer = stage::answer(running.address, &running.path, &headers)?;
+    ensure!(
+        answer.status() == case.status,
+        "status {} instead of {}",
+        answer.status(),
+        case.status
+    );
+    Ok(Lane {
+        rival,
+        running,
+        headers,
+        body: answer.body().len(),
+        rounds: Vec::new(),
+    })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a size of memory")]
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
