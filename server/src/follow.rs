@@ -78,7 +78,8 @@ fn learn(known: &watch::Sender<Known>, snapshot: Option<Snapshot>, status: Optio
     });
 }
 
-/// Logs that the cache is unreadable: once, when the trouble begins.
+/// Logs that the cache is unreadable: as a warning when the trouble begins, and then only for people
+/// who look closely.
 fn complain(known: &watch::Sender<Known>, error: &CacheError) {
     known.send_if_modified(|known| {
         let reason = error.to_string();
@@ -90,6 +91,8 @@ fn complain(known: &watch::Sender<Known>, error: &CacheError) {
                 generation,
                 "cache unreadable, serving what is in memory"
             );
+        } else {
+            tracing::debug!(reason, "cache still unreadable");
         }
         known.trouble = Some(reason);
         is_news

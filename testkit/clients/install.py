@@ -1,8 +1,10 @@
 """Installs the clients into a directory of their own: install.py DIRECTORY
 
-Needs pip and nothing else. Does nothing when they are there already.
+Needs pip and nothing else. Does nothing when they are there already. Several tests may call it at
+the same time: the first one installs, and the others wait.
 """
 
+import fcntl
 import pathlib
 import re
 import shutil
@@ -34,4 +36,8 @@ def rename_async(package):
 
 
 if __name__ == "__main__":
-    main(pathlib.Path(sys.argv[1]))
+    target = pathlib.Path(sys.argv[1])
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with open(target.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        main(target)

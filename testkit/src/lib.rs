@@ -13,6 +13,7 @@
 //! | [`proxy`] | a TCP proxy that can cut the network |
 //! | [`tls`] | TLS in front of a stand-in, with a good or a bad certificate |
 //! | [`client`] | a small HTTP client with limits, and a hammer |
+//! | [`skip()`] | what a test says that this machine cannot run |
 //! | [`sample`] | records and catalogues in a line or two |
 //!
 //! The equipment panics with a sentence that says what it awaited and what it saw instead. Every
@@ -29,11 +30,13 @@ pub mod process;
 pub mod proxy;
 pub mod redis;
 pub mod sample;
+mod skip;
 pub mod terminal;
 pub mod tls;
 pub mod upstream;
 mod wait;
 
+pub use skip::{is_ci, skip};
 pub use wait::{ProbeResult, eventually, free_listener, free_port};
 
 /// The whole real catalogue with all its oddities: the five collections built into the poller.

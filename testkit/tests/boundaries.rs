@@ -12,7 +12,7 @@ struct Parts(Vec<String>);
 impl Parts {
     fn of(package: &str) -> Self {
         let output = testkit::process::cargo()
-            .args(["tree", "--locked", "--offline", "--package", package])
+            .args(["tree", "--offline", "--package", package])
             .args(["--edges", "normal,features"])
             .args(["--prefix", "none", "--format", "{lib}"])
             .output()

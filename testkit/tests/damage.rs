@@ -3,16 +3,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use testkit::client::get;
 use testkit::mirror::Mirror;
 use testkit::process::RunningServer;
 use testkit::{PATIENCE, eventually, sample};
-
-/// Long enough for a server to check its cache several times.
-const SEVERAL_LOOKS: Duration = Duration::from_millis(600);
 
 const WARNING: &str = "cache unreadable, serving what is in memory";
 
@@ -73,7 +69,7 @@ fn damages(intact: &str, format: u32) -> Vec<(&'static str, Vec<u8>, String)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn damaged_documents_are_refused_with_a_reason_and_the_last_good_ones_kept() {
     let mirror = Mirror::of(sample::catalogue()).await;
-    let server = mirror.server(&[]).await;
+    let server = mirror.server(&[("LOG_LEVEL", "info,server=debug")]).await;
     let known = films(&server).await;
     let mut damaged = 0;
     for (document, format) in [("status", 1), ("snapshot", 2)] {
@@ -95,7 +91,9 @@ async fn damaged_documents_are_refused_with_a_reason_and_the_last_good_ones_kept
             assert_eq!(line["level"], "WARN");
             damaged += 1;
 
-            tokio::time::sleep(SEVERAL_LOOKS).await;
+            // The server reads the document again.
+            let again = "cache still unreadable";
+            process.wait_for_log_since(mark, again, |_| true).await;
             assert_eq!(
                 warnings(&server).len(),
                 damaged,

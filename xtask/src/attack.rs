@@ -66,7 +66,6 @@ fn optimised(options: &Options) -> Result<()> {
     run.args([
         "run",
         "--release",
-        "--locked",
         "--quiet",
         "--package",
         "xtask",

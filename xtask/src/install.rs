@@ -43,17 +43,30 @@ pub(crate) fn install(
     ));
     if is_debian {
         // A new machine does not have package lists yet.
-        run(Command::new(manager).args(["update", "-qq"]))?;
+        run(as_root(manager).args(["update", "-qq"]))?;
     }
-    let mut install = Command::new(manager);
+    let mut install = if manager == "brew" {
+        Command::new(manager)
+    } else {
+        as_root(manager)
+    };
     install.args(arguments).args(packages);
-    // Debian would start a server at once, which nobody wants here.
-    install
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .env("RUNLEVEL", "1");
     run(&mut install).with_context(|| format!("install {what} yourself, then run this again"))?;
     ensure!(is_there(), "{manager} installed no {what}");
     Ok(())
+}
+
+/// A package manager with the rights that it needs: by `sudo`, unless this is root already.
+fn as_root(manager: &str) -> Command {
+    let may_install = rustix::process::geteuid().is_root() || !is_installed("sudo");
+    let mut command = Command::new(if may_install { "env" } else { "sudo" });
+    if !may_install {
+        command.arg("env");
+    }
+    // Debian would start a server at once, which nobody wants here.
+    let quietly = ["DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1"];
+    command.args(quietly).arg(manager);
+    command
 }
 
 /// Whether a program of this name can be run.

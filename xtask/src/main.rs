@@ -8,6 +8,7 @@ mod bench;
 mod chaos;
 mod fuzz;
 mod install;
+mod lanes;
 mod sbom;
 mod test;
 mod up;
@@ -34,7 +35,7 @@ enum Command {
     /// Build and run the poller and a server, until Ctrl-C
     Up(up::Options),
     /// Check everything: formatting, lints, docs, and all tests
-    Test,
+    Test(test::Options),
     /// Run the mirror under random troubles and check what it promises
     Chaos(chaos::Options),
     /// Measure what attacks cost a server, and what other clients notice
@@ -50,7 +51,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Up(options) => up::up(&options),
-        Command::Test => test::test(),
+        Command::Test(options) => test::test(&options),
         Command::Chaos(options) => chaos::chaos(&options),
         Command::Attack(options) => attack::attack(&options),
         Command::Bench(options) => bench::bench(&options),

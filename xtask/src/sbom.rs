@@ -126,7 +126,7 @@ type Tree = BTreeMap<Crate, BTreeSet<Crate>>;
 /// features that all packages of the workspace ask for.
 fn tree(package: &str, edges: &str) -> Result<Tree> {
     let output = cargo()
-        .args(["tree", "--locked", "--package", package, "--edges", edges])
+        .args(["tree", "--package", package, "--edges", edges])
         .args(["--target", TARGET, "--prefix", "depth", "--format", " {p}"])
         .output()?;
     let failure = String::from_utf8_lossy(&output.stderr);
@@ -239,7 +239,7 @@ mod tests {
     /// The same list from Cargo, asked in another way.
     fn told_by_cargo(package: &str, edges: &str) -> BTreeSet<String> {
         let output = cargo()
-            .args(["tree", "--locked", "--package", package, "--edges", edges])
+            .args(["tree", "--package", package, "--edges", edges])
             .args(["--target", TARGET, "--prefix", "none", "--no-dedupe"])
             .output()
             .unwrap();

@@ -3,15 +3,18 @@
 //! Installs what is missing and can be installed, and says so. Reports everything that it skips;
 //! with `CI=true` it skips nothing.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
-use testkit::chaos::{clocks_can_be_wrong, left_out};
+use clap::Args;
+use testkit::chaos::clocks_can_be_wrong;
 use testkit::process::cargo;
+use testkit::{edge, is_ci, skip};
 
 use crate::install::{install, is_installed, run};
+use crate::lanes::{self, Lane};
 use crate::say;
 use crate::up;
 
@@ -22,85 +25,48 @@ const ORACLE_QUERIES: &str = "5000";
 /// because of a random number.
 const CHAOS_MINUTES: &str = "5";
 
-/// Runs all checks, and stops at the first failure.
-pub(crate) fn test() -> Result<()> {
+/// What can be chosen.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Only what answers at once, for before a commit; the same as `--lane quick`
+    #[arg(long, conflicts_with = "lane")]
+    quick: bool,
+    /// Only this lane
+    #[arg(long, value_enum)]
+    lane: Option<Lane>,
+}
+
+/// A check besides the tests, or what the tests need; for which lanes; and how it is done.
+type Step = (&'static str, &'static [Lane], fn() -> Result<()>);
+
+const STEPS: [Step; 9] = [
+    ("formatting", &[Lane::Quick], formatting),
+    ("lints", &[Lane::Quick], lints),
+    ("docs", &[Lane::Integration], docs),
+    ("dependencies", &[Lane::Integration], dependencies),
+    ("redis-server", &[Lane::Integration, Lane::Soak], redis),
+    ("oracle", &[Lane::Integration], oracle),
+    ("clocks and edge", &[Lane::Integration, Lane::Soak], chaos),
+    ("browser", &[Lane::Browser], browser),
+    ("binaries", lanes::ALL, binaries),
+];
+
+/// Runs the checks of the chosen lanes, or of all lanes, and stops at the first failure.
+pub(crate) fn test(options: &Options) -> Result<()> {
     let started = Instant::now();
-    step("formatting", || {
-        run(cargo().args(["fmt", "--all", "--check"]))?;
-        run(cargo().args([
-            "fmt",
-            "--manifest-path",
-            "testkit/fuzz/Cargo.toml",
-            "--check",
-        ]))
-    })?;
-    step("lints", || {
-        let clippy = [
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--locked",
-            "--quiet",
-        ];
-        run(cargo().args(clippy).args(["--", "--deny", "warnings"]))
-    })?;
-    step("docs", || {
-        let doc = ["doc", "--workspace", "--no-deps", "--locked", "--quiet"];
-        run(cargo()
-            .args(doc)
-            .arg("--document-private-items")
-            .env("RUSTDOCFLAGS", "-D warnings"))
-    })?;
-    step("dependencies", dependencies)?;
-    step("redis-server", redis)?;
-    step("oracle", oracle)?;
-    step("chaos", chaos)?;
-    step("browser", browser)?;
-    step("binaries", binaries)?;
-    step("tests", || {
-        let seed = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_secs();
-        let mut tests = cargo();
-        tests.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
-        tests.env("GHIBLI_BIN_DIR", tested());
-        tests
-            .env("ORACLE_SEEDS", seed.to_string())
-            .env("ORACLE_QUERIES", ORACLE_QUERIES);
-        if is_ci() {
-            tests.env("GHIBLI_CHAOS_MINUTES", CHAOS_MINUTES);
+    let lane = options.lane.or(options.quick.then_some(Lane::Quick));
+    let lanes = lane.as_ref().map_or(lanes::ALL, std::slice::from_ref);
+    for (name, of, work) in STEPS {
+        if of.iter().any(|lane| lanes.contains(lane)) {
+            step(name, work)?;
         }
-        run(&mut tests)
-    })?;
+    }
+    step("tests", || tests(lanes))?;
     say(format_args!(
         "\nall of it holds, in {} s",
         started.elapsed().as_secs()
     ));
     Ok(())
-}
-
-/// Builds the programs as `up` does, so that the tests of `up` need not compile them. Copies them
-/// to a folder where no later build replaces them while they run.
-fn binaries() -> Result<()> {
-    run(cargo().args(up::BUILD))?;
-    let folder = tested();
-    std::fs::create_dir_all(&folder)?;
-    for program in ["ghibli-poller", "ghibli-server"] {
-        let built = target().join("debug").join(program);
-        std::fs::copy(built, folder.join(program))?;
-    }
-    Ok(())
-}
-
-fn target() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or("target".into(), PathBuf::from);
-    crate::top().join(target)
-}
-
-/// The folder with the programs that the tests run.
-fn tested() -> PathBuf {
-    target().join("tested")
 }
 
 fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
@@ -114,27 +80,101 @@ fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
     Ok(())
 }
 
+/// Runs the tests of these lanes: with nextest where it is installed, so that tests of different
+/// files run at the same time; otherwise with Cargo's own runner.
+fn tests(lanes: &[Lane]) -> Result<()> {
+    let mut tests = cargo();
+    if is_installed("cargo-nextest") {
+        tests.args(["nextest", "run", "--locked"]);
+    } else {
+        say("cargo-nextest is missing; tests of different files wait for each other");
+        tests.arg("test");
+    }
+    tests.args(["--workspace", "--no-fail-fast"]);
+    tests.args(lanes::selection(lanes)?);
+    let seed = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
+    let skipped = target().join("skipped.txt");
+    std::fs::write(&skipped, "")?;
+    tests
+        .env("GHIBLI_BIN_DIR", tested())
+        .env("GHIBLI_SKIPPED", &skipped)
+        .env("ORACLE_SEEDS", seed.to_string())
+        .env("ORACLE_QUERIES", ORACLE_QUERIES);
+    if is_ci() {
+        tests.env("GHIBLI_CHAOS_MINUTES", CHAOS_MINUTES);
+    }
+    let outcome = run(&mut tests);
+    say(std::fs::read_to_string(skipped)?.trim_end());
+    outcome
+}
+
+fn formatting() -> Result<()> {
+    run(cargo().args(["fmt", "--all", "--check"]))?;
+    let fuzzers = ["--manifest-path", "testkit/fuzz/Cargo.toml"];
+    run(cargo().arg("fmt").args(fuzzers).arg("--check"))
+}
+
+fn lints() -> Result<()> {
+    let clippy = ["clippy", "--workspace", "--all-targets", "--quiet"];
+    run(cargo().args(clippy).args(["--", "--deny", "warnings"]))
+}
+
+fn docs() -> Result<()> {
+    let doc = ["doc", "--workspace", "--no-deps", "--quiet"];
+    run(cargo()
+        .args(doc)
+        .arg("--document-private-items")
+        .env("RUSTDOCFLAGS", "-D warnings"))?;
+    run(cargo().args(["test", "--workspace", "--doc", "--quiet"]))
+}
+
+/// Builds the programs as `up` does, so that the tests of `up` need not compile them. Copies them
+/// to a folder where no later build replaces them while they run.
+fn binaries() -> Result<()> {
+    run(cargo().args(up::BUILD))?;
+    let folder = tested();
+    std::fs::create_dir_all(&folder)?;
+    for program in ["ghibli-poller", "ghibli-server"] {
+        let built = target().join("debug").join(program);
+        replace(&built, &folder.join(program))?;
+    }
+    Ok(())
+}
+
+/// Replaces a program in one step: another run of this command may just start it.
+fn replace(from: &Path, to: &Path) -> Result<()> {
+    let new = to.with_extension("new");
+    std::fs::copy(from, &new)?;
+    Ok(std::fs::rename(new, to)?)
+}
+
+fn target() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or("target".into(), PathBuf::from);
+    crate::top().join(target)
+}
+
+/// The folder with the programs that the tests run.
+fn tested() -> PathBuf {
+    target().join("tested")
+}
+
 /// Checks the licences, sources and bans of all dependencies, and whether the fuzzers' lock file is
 /// current; no other check reads that file.
 fn dependencies() -> Result<()> {
     let fuzzers = ["fetch", "--manifest-path", "testkit/fuzz/Cargo.toml"];
-    run(cargo().args(fuzzers).args(["--locked", "--quiet"]))?;
+    run(cargo().args(fuzzers).arg("--quiet"))?;
     if !is_installed("cargo-deny") {
         if !is_ci() {
-            say("skipped: cargo-deny is missing; cargo install --locked cargo-deny");
+            skip("dependencies", "cargo install --locked cargo-deny");
             return Ok(());
         }
         run(cargo().args(["install", "--locked", "cargo-deny"]))?;
     }
-    run(cargo().args([
-        "deny",
-        "--log-level",
-        "error",
-        "check",
-        "bans",
-        "licenses",
-        "sources",
-    ]))
+    let checks = ["check", "bans", "licenses", "sources"];
+    run(cargo().args(["deny", "--log-level", "error"]).args(checks))
 }
 
 /// The tests start their own servers; they need only the program.
@@ -147,7 +187,7 @@ fn redis() -> Result<()> {
 fn oracle() -> Result<()> {
     if !is_installed("npm") {
         if !is_ci() {
-            say("skipped: npm is missing; recorded answers are compared instead");
+            // The test itself says that it is skipped.
             return Ok(());
         }
         install("npm", &["npm"], "npm", || is_installed("npm"))?;
@@ -163,11 +203,7 @@ fn chaos() -> Result<()> {
     if is_ci() {
         let debian = ["libfaketime"];
         install("libfaketime", &debian, "libfaketime", clocks_can_be_wrong)?;
-    }
-    let left_out = left_out();
-    ensure!(left_out.is_empty() || !is_ci(), "{}", left_out.join("; "));
-    for left_out in left_out {
-        say(left_out);
+        ensure!(edge::can_stand(), "traefik is missing");
     }
     Ok(())
 }
@@ -178,14 +214,9 @@ fn browser() -> Result<()> {
     let is_there = || is_installed("chromedriver");
     match install("chromedriver", &debian, "chromedriver", is_there) {
         Err(error) if !is_ci() => {
-            say(format_args!("skipped: no browser; {error:#}"));
+            skip("browser", &format!("{error:#}"));
             Ok(())
         }
         outcome => outcome,
     }
-}
-
-/// Reports a skipped check; with `CI=true` it is a failure.
-fn is_ci() -> bool {
-    std::env::var_os("CI").is_some_and(|value| value == "true")
 }

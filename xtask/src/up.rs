@@ -47,9 +47,8 @@ const LONGEST_TITLE: u64 = 1024;
 const TITLE_COLUMNS: usize = 60;
 
 /// The arguments that build both programs, and nothing else.
-pub(crate) const BUILD: [&str; 7] = [
+pub(crate) const BUILD: [&str; 6] = [
     "build",
-    "--locked",
     "--package",
     "poller",
     "--package",

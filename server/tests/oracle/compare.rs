@@ -217,10 +217,10 @@ fn links(header: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// The page that an address asks for, if that is one number in one parameter.
+/// The page that an address asks for, by the first parameter for it: `_page=2`, or `_page[]=2`.
 fn page(url: &str) -> u64 {
     let query = url.split_once('?').map_or("", |(_, query)| query);
-    let mut pages = query.split('&').filter(|piece| name(piece) == "_page");
+    let mut pages = query.split('&').filter(|piece| top_name(piece) == "_page");
     let digits: String = pages
         .next()
         .map(value)

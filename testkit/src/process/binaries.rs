@@ -40,14 +40,17 @@ pub fn binaries() -> Binaries {
         .clone()
 }
 
-/// The Cargo that runs this test, in the workspace, as a person would start it.
+/// The Cargo that runs this test, in the workspace, as a person would start it; and `--locked`, so
+/// that no command updates the lock file silently.
 ///
 /// Removes the variables that `cargo run` and `cargo test` set for their programs: some build
 /// scripts would see a change, and build everything again.
 pub fn cargo() -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);
-    command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    command
+        .arg("--locked")
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     for (name, _) in std::env::vars_os() {
         let of_this_program = |prefix| name.to_str().is_some_and(|name| name.starts_with(prefix));
         if of_this_program("CARGO_PKG_") || of_this_program("CARGO_MANIFEST_") {
@@ -72,9 +75,7 @@ fn found_in(directory: &Path) -> Binaries {
 fn built() -> Binaries {
     let mut command = cargo();
     command
-        .args([
-            "build", "--locked", "-p", "poller", "-p", "server", "--bins",
-        ])
+        .args(["build", "-p", "poller", "-p", "server", "--bins"])
         .arg("--message-format=json-render-diagnostics")
         .args((!cfg!(debug_assertions)).then_some("--release"))
         .stdin(Stdio::null());

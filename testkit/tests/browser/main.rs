@@ -1,8 +1,7 @@
 //! The pages and bodies in a real browser: what they show, what they refuse, and that text from the
 //! upstream always stays text.
 //!
-//! This needs Chromium and chromedriver. Without them, the tests report that they are skipped; if
-//! `CI` is set, they fail.
+//! This needs Chromium and chromedriver. Without them, the tests are skipped.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod age;

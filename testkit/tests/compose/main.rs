@@ -1,6 +1,6 @@
 //! Really runs `docker compose up --build`: three readers behind Traefik, and a stand-in upstream.
 //!
-//! This needs a Docker engine on this machine. Without one it passes, unless `CI` is `true`. The
+//! This needs a Docker engine on this machine. Without one, it is skipped. The
 //! first run builds optimised images, which takes minutes; later runs build only changes.
 
 mod confinement;
@@ -11,7 +11,6 @@ mod settings;
 mod stack;
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -21,7 +20,7 @@ use serde_json::Value;
 use stack::Stack;
 use testkit::client::{get, hammer, request, try_get};
 use testkit::upstream::Upstream;
-use testkit::{PATIENCE, eventually};
+use testkit::{PATIENCE, eventually, skip};
 
 const READERS: usize = 3;
 
@@ -31,10 +30,7 @@ const ANSWER_TIME: Duration = Duration::from_millis(2500);
 #[tokio::test(flavor = "multi_thread")]
 async fn the_whole_mirror_runs_on_one_machine() {
     let Some(docker) = Docker::find().await else {
-        let is_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
-        assert!(!is_ci, "no Docker engine answers");
-        // Bypasses the test runner, which hides the output of a passing test.
-        let _ = writeln!(std::io::stderr(), "skipped: no Docker engine answers");
+        skip("compose", "no Docker engine answers");
         return;
     };
     let upstream = Upstream::start(testkit::catalogue());

@@ -2,7 +2,7 @@
 //! reason.
 //!
 //! The recordings and their data are not part of the repository. If they lie beside the checkout,
-//! the test replays them; otherwise it reports that it did nothing.
+//! the test replays them; otherwise it is skipped.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod difference;
@@ -14,6 +14,7 @@ use std::path::Path;
 use serde_json::Value;
 use testkit::client::{Response, request};
 use testkit::mirror::Mirror;
+use testkit::skip;
 
 use difference::Difference;
 use transcript::Transcript;
@@ -26,7 +27,7 @@ async fn recorded_answers_are_answered_alike_or_differ_for_a_named_reason() {
     let upstream = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/upstream");
     let folder = upstream.join("transcripts");
     if !folder.is_dir() {
-        println!("skipped: there are no transcripts beside this checkout");
+        skip("transcripts", "there are none beside this checkout");
         return;
     }
     let transcripts = Transcript::read_all(&folder);

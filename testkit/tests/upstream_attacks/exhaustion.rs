@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use poller::upstream::limits::{MAX_BYTES, MAX_VALUES};
+use poller::upstream::limits::{MAX_BYTES, MAX_VALUES, check};
 use serde_json::{Value, json};
 use testkit::client::get;
 use testkit::process::{Process, Server};
@@ -33,6 +33,32 @@ fn peak(process: &Process) -> u64 {
 /// A record that needs much memory but little JSON.
 fn dense(values: usize) -> Value {
     json!({"id": "dense", "title": "Dense", "x": vec![0; values]})
+}
+
+/// A record that needs much JSON.
+fn long(letters: usize) -> Value {
+    json!({"id": "long", "text": "x".repeat(letters)})
+}
+
+/// Adds records until the list has as many values and as many bytes as the limits allow.
+fn fill(records: &mut Vec<Value>) {
+    let fits = |zeros, letters| {
+        let filled = [records.as_slice(), &[dense(zeros), long(letters)]].concat();
+        check(&serde_json::to_vec_pretty(&filled).unwrap()).is_ok()
+    };
+    let zeros = most(MAX_VALUES, |zeros| fits(zeros, 0));
+    let letters = most(MAX_BYTES, |letters| fits(zeros, letters));
+    records.extend([dense(zeros), long(letters)]);
+}
+
+/// The largest number below `excess` that fits.
+fn most(mut excess: usize, fits: impl Fn(usize) -> bool) -> usize {
+    let mut most = 0;
+    while excess - most > 1 {
+        let middle = usize::midpoint(most, excess);
+        *(if fits(middle) { &mut most } else { &mut excess }) = middle;
+    }
+    most
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,9 +126,7 @@ async fn the_largest_catalogue_fits_into_every_processes_memory() {
     for collection in COLLECTIONS {
         // The poller keeps known records, which need memory too.
         upstream.edit(|all| {
-            let records = all[collection].as_array_mut().unwrap();
-            records.push(dense(MAX_VALUES - 2_000));
-            records.push(json!({"id": "long", "text": "x".repeat(MAX_BYTES / 2)}));
+            fill(all[collection].as_array_mut().unwrap());
         });
     }
     let shown = async || {
