@@ -3,7 +3,7 @@
 //!
 //! If the cache fails, the reader keeps what it loaded last. Generations never go back.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use shared::cache::CacheError;
 use shared::cache::read::Reader;
@@ -14,8 +14,10 @@ use tokio::sync::watch;
 /// What this reader knows.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
-    /// The newest snapshot that the reader has loaded.
-    pub snapshot: Option<Arc<Snapshot>>,
+    /// The generation of the newest snapshot that the reader has loaded.
+    pub generation: Option<u64>,
+    /// That snapshot, until it is taken to be rendered. Nothing else needs it, and it is large.
+    unrendered: Arc<Mutex<Option<Arc<Snapshot>>>>,
     /// The newest status.
     pub status: Option<Status>,
     /// Why the last attempt to read the cache failed.
@@ -23,15 +25,28 @@ pub struct Known {
 }
 
 impl Known {
-    fn generation(&self) -> Option<u64> {
-        self.snapshot.as_ref().map(|snapshot| snapshot.generation)
+    /// Replaces the newest snapshot.
+    pub fn put(&mut self, snapshot: Snapshot) {
+        self.generation = Some(snapshot.generation);
+        *self.unrendered() = Some(Arc::new(snapshot));
+    }
+
+    /// Takes the newest snapshot, if it was not taken before.
+    pub fn take_snapshot(&self) -> Option<Arc<Snapshot>> {
+        self.unrendered().take()
+    }
+
+    fn unrendered(&self) -> MutexGuard<'_, Option<Arc<Snapshot>>> {
+        self.unrendered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Follows a cache until every receiver of `known` is dropped.
 pub async fn run(mut reader: Reader, known: watch::Sender<Known>) {
     while !known.is_closed() {
-        let held = known.borrow().generation();
+        let held = known.borrow().generation;
         match look(&mut reader, held).await {
             Ok((snapshot, status)) => learn(&known, snapshot, status),
             Err(error) => complain(&known, &error),
@@ -64,10 +79,10 @@ fn learn(known: &watch::Sender<Known>, snapshot: Option<Snapshot>, status: Optio
             tracing::info!("cache reachable again");
             modified = true;
         }
-        if let Some(snapshot) = snapshot.filter(|new| known.generation() < Some(new.generation)) {
+        if let Some(snapshot) = snapshot.filter(|new| known.generation < Some(new.generation)) {
             let films = snapshot.collections.films.records.len();
             tracing::info!(generation = snapshot.generation, films, "loaded a snapshot");
-            known.snapshot = Some(Arc::new(snapshot));
+            known.put(snapshot);
             modified = true;
         }
         if status.is_some() && status != known.status {
@@ -85,7 +100,7 @@ fn complain(known: &watch::Sender<Known>, error: &CacheError) {
         let reason = error.to_string();
         let is_news = known.trouble.is_none();
         if is_news {
-            let generation = known.generation();
+            let generation = known.generation;
             tracing::warn!(
                 reason,
                 generation,

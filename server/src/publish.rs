@@ -72,11 +72,19 @@ pub async fn run(
             .changed()
             .await
             .context("the cache is not followed any more")?;
-        let Known {
-            snapshot, status, ..
-        } = known.borrow_and_update().clone();
-        let Some(snapshot) = snapshot else { continue };
-        let freshness = || Freshness::of(status.as_ref());
+        let known = known.borrow_and_update().clone();
+        let freshness = || Freshness::of(known.status.as_ref());
+        let earlier = published.load_full();
+        let Some(snapshot) = known.take_snapshot() else {
+            if let Some(view) = earlier {
+                published.store(Some(Arc::new(View {
+                    site: view.site.clone(),
+                    movies: view.movies.clone(),
+                    freshness: freshness(),
+                })));
+            }
+            continue;
+        };
         let render = |earlier: Option<Arc<View>>, is_urgent| {
             let (snapshot, links, prefix) = (snapshot.clone(), links.clone(), prefix.clone());
             let freshness = freshness();
@@ -90,19 +98,11 @@ pub async fn run(
             });
             async { rendering.await.context("rendering failed") }
         };
-        let view = match published.load_full() {
-            Some(view) if view.site.generation == snapshot.generation => View {
-                site: view.site.clone(),
-                movies: view.movies.clone(),
-                freshness: freshness(),
-            },
-            Some(earlier) => render(Some(earlier), false).await?,
-            None => {
-                // The server is ready before anything is compressed.
-                published.store(Some(Arc::new(render(None, true).await?)));
-                render(None, false).await?
-            }
-        };
+        if earlier.is_none() {
+            // The server is ready before anything is compressed.
+            published.store(Some(Arc::new(render(None, true).await?)));
+        }
+        let view = render(earlier, false).await?;
         published.store(Some(Arc::new(view)));
     }
 }

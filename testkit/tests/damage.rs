@@ -91,7 +91,8 @@ async fn damaged_documents_are_refused_with_a_reason_and_the_last_good_ones_kept
             assert_eq!(line["level"], "WARN");
             damaged += 1;
 
-            // The server reads the document again.
+            // The server reads the document again, and does not warn again.
+            put(&path, &damage);
             let again = "cache still unreadable";
             process.wait_for_log_since(mark, again, |_| true).await;
             assert_eq!(

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -79,10 +79,8 @@ async fn publish_catalogue() -> Published {
         at,
     )
     .snapshot;
-    let known = Known {
-        snapshot: Some(Arc::new(snapshot)),
-        ..Known::default()
-    };
+    let mut known = Known::default();
+    known.put(snapshot);
     let (sender, receiver) = watch::channel(Known::default());
     let published = Published::default();
     let links = Links::To("https://mirror.example".into());
