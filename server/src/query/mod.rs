@@ -48,6 +48,7 @@ mod units;
 
 use std::borrow::Cow;
 
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use self::{condition::Condition, order::Order, page::Slice, tree::Tree};
@@ -73,12 +74,32 @@ pub struct Plan {
 /// The records that a plan selects, and what the headers say about them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Selection<'a> {
-    /// The records in order; borrowed where the plan leaves them whole.
-    pub records: Vec<Cow<'a, Map<String, Value>>>,
+    /// The records in order.
+    pub records: Vec<Shown<'a>>,
     /// The number of records before slicing, for `X-Total-Count`; absent without a slice.
     pub total: Option<usize>,
     /// The pages around this one, for `Link`; absent without `_page`.
     pub links: Option<Pages>,
+}
+
+/// A record as a plan shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Shown<'a> {
+    /// As it is.
+    Whole(&'a Map<String, Value>),
+    /// Only these fields, or with other values.
+    Part(Vec<(&'a str, Cow<'a, Value>)>),
+}
+
+impl Serialize for Shown<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Whole(record) => record.serialize(serializer),
+            Self::Part(fields) => {
+                serializer.collect_map(fields.iter().map(|(name, value)| (name, value)))
+            }
+        }
+    }
 }
 
 impl Plan {
@@ -191,30 +212,26 @@ impl Plan {
     }
 
     /// Applies the plan to a single record: first replaces links, then chooses fields.
-    pub fn project<'a>(
-        &self,
-        record: &'a Map<String, Value>,
-        resolve: Resolve<'_>,
-    ) -> Cow<'a, Map<String, Value>> {
+    pub fn project<'a>(&self, record: &'a Map<String, Value>, resolve: Resolve<'_>) -> Shown<'a> {
         let embeds = |name: &str| self.embeds.iter().any(|embed| embed == name);
         let keeps = |name: &str| {
             let fields = self.fields.as_ref();
             fields.is_none_or(|fields| fields.iter().any(|field| field == name))
         };
         if record.keys().all(|name| keeps(name) && !embeds(name)) {
-            return Cow::Borrowed(record);
+            return Shown::Whole(record);
         }
         let fields = record
             .iter()
             .filter(|(name, _)| keeps(name))
             .map(|(name, value)| {
                 let value = if embeds(name) {
-                    relation::embedded(value, resolve)
+                    Cow::Owned(relation::embedded(value, resolve))
                 } else {
-                    value.clone()
+                    Cow::Borrowed(value)
                 };
-                (name.clone(), value)
+                (name.as_str(), value)
             });
-        Cow::Owned(fields.collect())
+        Shown::Part(fields.collect())
     }
 }

@@ -7,7 +7,6 @@ mod body;
 mod links;
 mod relations;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -16,6 +15,7 @@ use serde_json::{Map, Value};
 use shared::catalogue::snapshot::Snapshot;
 use shared::catalogue::{Collection, PerCollection};
 
+use crate::query::Shown;
 use links::Rewriting;
 use relations::{Relations, target};
 
@@ -158,15 +158,15 @@ impl RenderedCatalogue {
     }
 
     /// A list of records as JSON. Copies the text of those that are whole.
-    pub fn list(&self, collection: Collection, records: &[Cow<'_, Map<String, Value>>]) -> String {
+    pub fn list(&self, collection: Collection, records: &[Shown<'_>]) -> String {
         let whole = &self.shelves[collection];
         let mut json = String::from("[");
         for (position, record) in records.iter().enumerate() {
             json.push_str(if position == 0 { "\n  " } else { ",\n  " });
-            match whole.text(record) {
-                Some(text) => json.push_str(text),
+            match record {
+                Shown::Whole(record) if let Some(text) = whole.text(record) => json.push_str(text),
                 // Strings have no line ends in JSON.
-                None => json.push_str(&pretty(record).replace('\n', "\n  ")),
+                record => json.push_str(&pretty(record).replace('\n', "\n  ")),
             }
         }
         json.push_str(if records.is_empty() { "]" } else { "\n]" });
