@@ -45,6 +45,16 @@ pub(super) fn row(figures: &Figures, case: &str, server: &str) -> String {
     )
 }
 
+/// Prints the figures whose names begin so.
+pub(super) fn list(figures: &Figures, prefixes: &[&str]) {
+    say("\n| figure | |\n|---|--:|");
+    for (name, value) in figures.all() {
+        if prefixes.iter().any(|prefix| name.starts_with(prefix)) {
+            say(format_args!("| {name} | {value:.3} |"));
+        }
+    }
+}
+
 /// Prints the budgets, writes the JSON, and compares with the recorded ratios if that is wanted.
 pub(super) fn finish(stage: &Stage, options: &Options, figures: &Figures) -> Result<()> {
     say("\n| budget | limit | measured | |\n|---|--:|--:|---|");

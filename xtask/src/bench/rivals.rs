@@ -9,8 +9,17 @@ use testkit::free_port;
 
 use super::cases::{Case, Place, What};
 use super::program::{Launch, Program};
-use super::stage::{self, Stage};
+use super::stage::{self, Stage, loopback};
 use crate::install::{install, is_installed, run};
+
+/// Installs the compared servers of Debian, and the load.
+pub(super) fn install_all() -> Result<()> {
+    for (program, package) in [("nginx", "nginx"), ("varnishd", "varnish"), ("wrk", "wrk")] {
+        let is_there = || program_file(program).is_file();
+        install(program, &[package], package, is_there)?;
+    }
+    Ok(())
+}
 
 /// A compared server.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -67,8 +76,8 @@ impl Rival {
         let path = path(self, stage, case);
         let started = match self {
             Self::Mirror => {
-                let (program, address) = stage.server(cores).await?;
-                (program, address, None)
+                let reader = stage.reader(&stage.cache_url(), cores).await?;
+                (reader.program, reader.address, None)
             }
             Self::Floor => floor(stage, case, cores).await?,
             Self::Nginx | Self::NginxGzip | Self::NginxGzipStatic => {
@@ -76,10 +85,10 @@ impl Rival {
                 (program, address, None)
             }
             Self::NginxProxy => {
-                let (origin, address) = stage.server(&stage.cores.load).await?;
+                let origin = stage.origin().await?;
                 let name = self.name();
-                let (program, address) = nginx(name, &proxy(address), stage, cores)?;
-                (program, address, Some(origin))
+                let (program, address) = nginx(name, &proxy(origin.address), stage, cores)?;
+                (program, address, Some(origin.program))
             }
             Self::Varnish => varnish(stage, cores).await?,
             Self::JsonServer => {
@@ -136,7 +145,8 @@ type Started = (Program, SocketAddr, Option<Program>);
 
 /// Repeats what a mirror answers.
 async fn floor(stage: &Stage, case: &Case, cores: &str) -> Result<Started> {
-    let (_mirror, address) = stage.server(cores).await?;
+    let mirror = stage.reader(&stage.cache_url(), cores).await?;
+    let address = mirror.address;
     let path = path(Rival::Floor, stage, case);
     let headers = headers(case, address, &path)?;
     let answer = stage::answer(address, &path, &headers)?;
@@ -196,7 +206,7 @@ fn nginx(name: &str, server: &str, stage: &Stage, cores: &str) -> Result<(Progra
     );
     let file = folder.join("nginx.conf");
     std::fs::write(&file, configuration)?;
-    let launch = Launch::new(name, program("nginx"))
+    let launch = Launch::new(name, program_file("nginx"))
         .args(&["-e", "stderr", "-p"])
         .arg(&folder)
         .arg("-c")
@@ -216,7 +226,7 @@ fn proxy(origin: SocketAddr) -> String {
 /// Varnish with its cache in memory. The mirror asks caches to ask it again each time; this one
 /// does not.
 async fn varnish(stage: &Stage, cores: &str) -> Result<Started> {
-    let (origin, origin_address) = stage.server(&stage.cores.load).await?;
+    let origin = stage.origin().await?;
     let port = free_port();
     let folder = stage.folder().join(format!("varnish-{port}"));
     std::fs::create_dir_all(&folder)?;
@@ -225,11 +235,11 @@ async fn varnish(stage: &Stage, cores: &str) -> Result<Started> {
         "vcl 4.1;\n\
          backend default {{ .host = \"{}\"; .port = \"{}\"; }}\n\
          sub vcl_backend_response {{ set beresp.ttl = 1h; return (deliver); }}\n",
-        origin_address.ip(),
-        origin_address.port()
+        origin.address.ip(),
+        origin.address.port()
     );
     std::fs::write(&file, vcl)?;
-    let launch = Launch::new("varnish", program("varnishd"))
+    let launch = Launch::new("varnish", program_file("varnishd"))
         .args(&["-F", "-j", "none", "-s", "malloc,64m", "-f"])
         .arg(file)
         .arg("-n")
@@ -237,7 +247,7 @@ async fn varnish(stage: &Stage, cores: &str) -> Result<Started> {
         .arg("-a")
         .arg(format!("127.0.0.1:{port}"));
     let program = launch.start(cores, stage.folder())?;
-    Ok((program, loopback(port), Some(origin)))
+    Ok((program, loopback(port), Some(origin.program)))
 }
 
 /// The upstream's software with its two own parameters, as the tests compare it.
@@ -281,12 +291,8 @@ fn port(log: &str) -> Option<u16> {
     line.trim().parse().ok()
 }
 
-fn loopback(port: u16) -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], port))
-}
-
 /// Debian keeps servers where only root looks.
-fn program(name: &str) -> PathBuf {
+fn program_file(name: &str) -> PathBuf {
     let installed = testkit::process::installed(name).next();
     installed.unwrap_or_else(|| PathBuf::from("/usr/sbin").join(name))
 }
