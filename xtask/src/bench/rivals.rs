@@ -14,7 +14,12 @@ use crate::install::{install, is_installed, run};
 
 /// Installs the compared servers of Debian, and the load.
 pub(super) fn install_all() -> Result<()> {
-    for (program, package) in [("nginx", "nginx"), ("varnishd", "varnish"), ("wrk", "wrk")] {
+    for (program, package) in [
+        ("nginx", "nginx"),
+        ("varnishd", "varnish"),
+        ("wrk", "wrk"),
+        ("memcached", "memcached"),
+    ] {
         let is_there = || program_file(program).is_file();
         install(program, &[package], package, is_there)?;
     }
@@ -40,6 +45,8 @@ pub(super) enum Rival {
     Varnish,
     /// The software that the upstream runs.
     JsonServer,
+    /// What this project replaces: Flask and memcached.
+    Reference,
 }
 
 /// A started server.
@@ -48,8 +55,20 @@ pub(super) struct Running {
     pub(super) address: SocketAddr,
     /// Path and query.
     pub(super) path: String,
-    /// A cache needs its origin.
-    _origin: Option<Program>,
+    /// A cache needs its origin, and an application its cache.
+    _other: Option<Program>,
+}
+
+impl Running {
+    /// A reader that is asked for this path.
+    pub(super) fn of(reader: stage::Reader, path: &str) -> Self {
+        Self {
+            program: reader.program,
+            address: reader.address,
+            path: path.to_owned(),
+            _other: None,
+        }
+    }
 }
 
 impl Rival {
@@ -64,6 +83,7 @@ impl Rival {
             Self::NginxProxy => "nginx-proxy-cache",
             Self::Varnish => "varnish",
             Self::JsonServer => "json-server",
+            Self::Reference => "reference",
         }
     }
 
@@ -95,15 +115,16 @@ impl Rival {
                 let (program, address) = json_server(stage, cores).await?;
                 (program, address, None)
             }
+            Self::Reference => reference(stage, cores)?,
         };
-        let (mut program, address, origin) = started;
+        let (mut program, address, other) = started;
         let answers = || stage::answer(address, &path, &[]).ok().map(drop);
         program.until(answers).await?;
         Ok(Running {
             program,
             address,
             path,
-            _origin: origin,
+            _other: other,
         })
     }
 
@@ -176,7 +197,12 @@ pub(super) fn headers(
 }
 
 /// nginx as Debian sets it up, without an access log.
-fn nginx(name: &str, server: &str, stage: &Stage, cores: &str) -> Result<(Program, SocketAddr)> {
+pub(super) fn nginx(
+    name: &str,
+    server: &str,
+    stage: &Stage,
+    cores: &str,
+) -> Result<(Program, SocketAddr)> {
     let port = free_port();
     let folder = stage.folder().join(format!("{name}-{port}"));
     std::fs::create_dir_all(&folder)?;
@@ -283,6 +309,57 @@ fn oracle() -> Result<PathBuf> {
         folder.join("server.js"),
     )?;
     Ok(folder)
+}
+
+/// Four workers with two threads each, as the original ran, and without its proxy in front. The
+/// cache does not count as a part of it.
+fn reference(stage: &Stage, cores: &str) -> Result<Started> {
+    let packages = crate::top().join("target").join("bench-reference");
+    let folder = crate::top().join("benchkit").join("reference");
+    let requirements = folder.join("requirements.txt");
+    let wanted = std::fs::read_to_string(&requirements)?;
+    let stamp = packages.join("installed.txt");
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed != wanted) {
+        std::fs::remove_dir_all(&packages)?;
+    }
+    if !stamp.exists() {
+        install("pip", &["python3-pip"], "python3-pip", || {
+            is_installed("pip")
+        })?;
+        run(Command::new("python3")
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+            ])
+            .args(["--requirement".as_ref(), requirements.as_os_str()])
+            .args(["--target".as_ref(), packages.as_os_str()]))?;
+        std::fs::write(stamp, wanted)?;
+    }
+    let memory = free_port();
+    let cache = Launch::new("memcached", program_file("memcached"))
+        .args(&["-l", "127.0.0.1", "-u", "root", "-p", &memory.to_string()])
+        .start(cores, stage.folder())?;
+    let port = free_port();
+    let program = Launch::new("reference", "python3")
+        .args(&["-m", "gunicorn", "--workers", "4", "--threads", "2"])
+        .arg("--chdir")
+        .arg(folder)
+        .args(&[
+            "--keep-alive",
+            "60",
+            "--bind",
+            &format!("127.0.0.1:{port}"),
+            "app:app",
+        ])
+        .env("PYTHONPATH", packages.display().to_string())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("GHIBLI_API", stage.upstream.url())
+        .env("MEMCACHED", format!("127.0.0.1:{memory}"))
+        .start(cores, stage.folder())?;
+    Ok((program, loopback(port), Some(cache)))
 }
 
 /// A port that a program printed in a line of its own.

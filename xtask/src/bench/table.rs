@@ -20,14 +20,10 @@ const STEADY: f64 = 0.7;
 
 /// Runs all wanted cases.
 pub(super) async fn run(stage: &Stage, options: &Options, figures: &mut Figures) -> Result<()> {
-    let is_wanted = |case: &&Case| {
-        let only = &options.only;
-        only.is_empty() || only.iter().any(|part| case.name.contains(part.as_str()))
-    };
     rivals::install_all()?;
     stage.write_bodies().await?;
     say(report::HEADER);
-    for case in CASES.iter().filter(is_wanted) {
+    for case in CASES.iter().filter(|case| options.wants(case.name)) {
         one(stage, options, case, figures)
             .await
             .with_context(|| format!("case {}", case.name))?;
