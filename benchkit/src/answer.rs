@@ -1,5 +1,5 @@
 //! Where an answer on a connection ends. Understands only what the compared servers send: a
-//! `Content-Length`, or no body.
+//! `Content-Length`, chunks, or no body.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -26,8 +26,15 @@ impl Answer {
     ///
     /// When no complete answer arrives within 10 s, or it has no length.
     pub fn to(address: SocketAddr, request: &str) -> io::Result<Self> {
-        let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        Self::on(&mut connect(address)?, request)
+    }
+
+    /// The answer to one request on a connection on which nothing is outstanding.
+    ///
+    /// # Errors
+    ///
+    /// As [`to`](Self::to).
+    pub fn on(stream: &mut TcpStream, request: &str) -> io::Result<Self> {
         stream.write_all(request.as_bytes())?;
         let mut bytes = Vec::new();
         let mut part = vec![0; 64 << 10];
@@ -36,15 +43,15 @@ impl Answer {
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                 read => bytes.extend_from_slice(&part[..read]),
             }
-            if let Some(extent) = Extent::of(&bytes)? {
-                if bytes.len() >= extent.whole {
-                    bytes.truncate(extent.whole);
-                    let head = extent.head;
-                    return Ok(Self { bytes, head });
-                }
-                if extent.whole > MOST {
-                    return Err(io::Error::other("the answer is too large"));
-                }
+            if bytes.len() > MOST {
+                return Err(io::Error::other("the answer is too large"));
+            }
+            if let Some(extent) = Extent::of(&bytes)?
+                && bytes.len() >= extent.whole
+            {
+                bytes.truncate(extent.whole);
+                let head = extent.head;
+                return Ok(Self { bytes, head });
             }
         }
     }
@@ -64,10 +71,22 @@ impl Answer {
         })
     }
 
-    /// The body.
+    /// The body; if it came in chunks, with their frames.
     pub fn body(&self) -> &[u8] {
         &self.bytes[self.head..]
     }
+}
+
+/// A connection on which reading has a time limit.
+///
+/// # Errors
+///
+/// When it cannot be opened.
+pub fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 /// How long an answer is.
@@ -80,7 +99,7 @@ pub struct Extent {
 }
 
 impl Extent {
-    /// The extent of the answer that `bytes` begin with; `None` while its head is not complete.
+    /// The extent of the answer that `bytes` begin with; `None` while its end cannot be known.
     ///
     /// # Errors
     ///
@@ -91,25 +110,45 @@ impl Extent {
         };
         let head = end + 4;
         let is_empty = bytes.get(9..12) == Some(b"304");
-        let body = match length(&bytes[..head]) {
-            _ if is_empty => 0,
-            Some(length) => length,
-            None => return Err(io::Error::other("an answer without a length")),
+        let body = if is_empty {
+            Some(0)
+        } else if let Some(length) = field(&bytes[..head], "content-length:") {
+            Some(length.parse().map_err(io::Error::other)?)
+        } else if field(&bytes[..head], "transfer-encoding:").is_some() {
+            chunks(&bytes[head..])
+        } else {
+            return Err(io::Error::other("an answer without a length"));
         };
-        let whole = head + body;
-        Ok(Some(Self { head, whole }))
+        let extent = |body| Self {
+            head,
+            whole: head + body,
+        };
+        Ok(body.map(extent))
     }
 }
 
-fn length(head: &[u8]) -> Option<usize> {
-    const NAME: &[u8] = b"content-length:";
-
+/// A field's value; `name` ends with a colon.
+fn field<'a>(head: &'a [u8], name: &str) -> Option<&'a str> {
     let line = head.split(|byte| *byte == b'\n').find(|line| {
-        let start = line.get(..NAME.len());
-        start.is_some_and(|start| start.eq_ignore_ascii_case(NAME))
+        let start = line.get(..name.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(name.as_bytes()))
     })?;
-    let value = std::str::from_utf8(&line[NAME.len()..]).ok()?;
-    value.trim().parse().ok()
+    Some(std::str::from_utf8(&line[name.len()..]).ok()?.trim())
+}
+
+/// How long a body in chunks is, if all of it is there.
+fn chunks(body: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let rest = body.get(at..)?;
+        let line = rest.windows(2).position(|two| two == b"\r\n")?;
+        let size = std::str::from_utf8(&rest[..line]).ok()?;
+        let size = usize::from_str_radix(size, 16).ok()?;
+        at += line + 2 + size + 2;
+        if size == 0 {
+            return (body.len() >= at).then_some(at);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -129,5 +168,15 @@ mod tests {
         let head = "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n";
         assert_eq!(whole(head), Some(head.len()));
         assert!(Extent::of(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
+    }
+
+    #[test]
+    fn chunks_end_with_an_empty_one() {
+        let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
+                      a\r\n0123456789\r\n1\r\n.\r\n0\r\n\r\n";
+        assert_eq!(whole(&format!("{answer}HTTP")), Some(answer.len()));
+        for end in 40..answer.len() {
+            assert_eq!(whole(&answer[..end]), None, "{end}");
+        }
     }
 }

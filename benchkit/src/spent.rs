@@ -22,21 +22,35 @@ impl Spent {
     /// When the group has no process, or the system is not Linux.
     pub fn by_group(group: u32) -> io::Result<Self> {
         let mut all = Self::default();
-        let mut is_there = false;
-        for entry in fs::read_dir("/proc")? {
-            let path = entry?.path();
-            // A process may end while this reads.
-            if group_of(&path) == Some(group) {
-                is_there = true;
-                all.cpu += cpu(&path).unwrap_or_default();
-                all.resident += resident(&path).unwrap_or_default();
-            }
+        let processes = processes(group)?;
+        for process in &processes {
+            // It may have ended meanwhile.
+            let process = Path::new("/proc").join(process);
+            all.cpu += cpu(&process).unwrap_or_default();
+            all.resident += resident(&process).unwrap_or_default();
         }
-        if is_there {
-            return Ok(all);
+        if processes.is_empty() {
+            return Err(io::Error::other("no process of the group runs"));
         }
-        Err(io::Error::other("no process of the group runs"))
+        Ok(all)
     }
+}
+
+/// The ids of a group's processes.
+///
+/// # Errors
+///
+/// When the system is not Linux.
+pub fn processes(group: u32) -> io::Result<Vec<String>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let path = entry?.path();
+        if group_of(&path) == Some(group) {
+            let name = path.file_name().unwrap_or_default();
+            found.push(name.to_string_lossy().into_owned());
+        }
+    }
+    Ok(found)
 }
 
 /// The fifth column of `stat`. The second is a name in brackets that may contain spaces.

@@ -1,7 +1,8 @@
 //! What is asked, and which servers answer it.
 
 use super::rivals::Rival::{
-    self, Floor, JsonServer, Mirror, Nginx, NginxGzip, NginxGzipStatic, NginxProxy, Varnish,
+    self, Floor, JsonServer, Mirror, Nginx, NginxGzip, NginxGzipStatic, NginxProxy, Reference,
+    Varnish,
 };
 
 /// One request that all its rivals are asked, again and again.
@@ -137,6 +138,13 @@ pub(super) const CASES: &[Case] = &[
         place: Place::Crowded,
         rivals: &[Mirror, Nginx],
         steady: &[Mirror, Nginx],
+        ..PLAIN
+    },
+    Case {
+        name: "movies-all-cores",
+        what: What::Movies,
+        place: Place::AllCores,
+        rivals: &[Mirror, Reference],
         ..PLAIN
     },
     Case {

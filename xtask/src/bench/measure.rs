@@ -134,13 +134,12 @@ fn milliseconds(text: &str) -> Option<f64> {
     let text = text.trim();
     let unit = text.find(|character: char| character.is_ascii_alphabetic())?;
     let value: f64 = text[..unit].parse().ok()?;
-    let factor = match &text[unit..] {
-        "us" => 1e-3,
-        "ms" => 1.0,
-        "s" => 1e3,
-        _ => return None,
-    };
-    Some(value * factor)
+    match &text[unit..] {
+        "us" => Some(value / 1e3),
+        "ms" => Some(value),
+        "s" => Some(value * 1e3),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

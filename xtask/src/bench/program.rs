@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
-use benchkit::spent::Spent;
+use anyhow::{Context, Result, bail, ensure};
+use benchkit::spent::{Spent, processes};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 /// How long a program may take to start, or to do its work.
@@ -94,6 +94,18 @@ impl Program {
     /// What all its processes have used.
     pub(super) fn spent(&self) -> Result<Spent> {
         Spent::by_group(self.pid()).with_context(|| format!("{} is gone", self.name))
+    }
+
+    /// Moves all its processes and threads to other cores.
+    pub(super) fn move_to(&self, cores: &str) -> Result<()> {
+        for process in processes(self.pid())? {
+            let status = Command::new("taskset")
+                .args(["--all-tasks", "--cpu-list", "--pid", cores, &process])
+                .stdout(Stdio::null())
+                .status()?;
+            ensure!(status.success(), "cannot move {} to {cores}", self.name);
+        }
+        Ok(())
     }
 
     /// Waits until `probe` finds something in what the program has printed.

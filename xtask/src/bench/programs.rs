@@ -2,11 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use testkit::process::cargo;
 
 use crate::install::run;
 use crate::say;
+
+const BUILD: [&str; 4] = ["build", "--release", "--locked", "--quiet"];
+
+const OURS: [&str; 4] = ["--package", "poller", "--package", "server"];
 
 /// Where each program is.
 pub(super) struct Programs {
@@ -19,18 +23,14 @@ pub(super) struct Programs {
 impl Programs {
     /// Builds what is not there.
     pub(super) fn find() -> Result<Self> {
-        const BUILD: [&str; 4] = ["build", "--release", "--locked", "--quiet"];
-
         say("building optimised programs; the first time this takes some minutes");
-        let target = std::env::var_os("CARGO_TARGET_DIR").map_or("target".into(), PathBuf::from);
-        let built = crate::top().join(target).join("release");
+        let built = target().join("release");
         // Alone, as one build would give the compared programs the features that this one needs.
         run(cargo().args(BUILD).args(["--package", "benchkit"]))?;
         let ours = if let Some(directory) = std::env::var_os("GHIBLI_BIN_DIR") {
             PathBuf::from(directory)
         } else {
-            let packages = ["--package", "poller", "--package", "server"];
-            run(cargo().args(BUILD).args(packages))?;
+            run(cargo().args(BUILD).args(OURS))?;
             built.clone()
         };
         Ok(Self {
@@ -40,6 +40,103 @@ impl Programs {
             rate: file(&built, "bench-rate")?,
         })
     }
+
+    /// Builds the programs from a copy of the sources in which a catalogue may be of any size, and
+    /// puts them into `folder`.
+    pub(super) fn with_raised_limits(&self, folder: &Path) -> Result<Self> {
+        say("building programs with raised limits");
+        let sources = target().join("bench-sources");
+        copy_with_raised_limits(&sources)?;
+        let built = target().join("release");
+        let mut compile = cargo();
+        compile.args(BUILD).args(OURS).current_dir(&sources);
+        // The same folder, so that dependencies need not be compiled again.
+        run(compile.env("CARGO_TARGET_DIR", target()))?;
+        let moved = |name: &str| -> Result<PathBuf> {
+            let to = folder.join(name);
+            std::fs::copy(built.join(name), &to)?;
+            Ok(to)
+        };
+        let raised = Self {
+            poller: moved("ghibli-poller")?,
+            server: moved("ghibli-server")?,
+            floor: self.floor.clone(),
+            rate: self.rate.clone(),
+        };
+        // The programs of the same names without raised limits, for whatever runs them next.
+        run(cargo().args(BUILD).args(OURS))?;
+        Ok(raised)
+    }
+}
+
+/// Limits that a catalogue of a thousand times today's size exceeds, and what stands in their place
+/// while it is measured.
+const LIMITS: [(&str, &str, &str); 3] = [
+    (
+        "shared/src/catalogue/snapshot.rs",
+        "MAX_BYTES: usize = 64 << 20;",
+        "MAX_BYTES: usize = 4 << 30;",
+    ),
+    (
+        "poller/src/upstream/limits.rs",
+        "MAX_BYTES: usize = 1 << 20;",
+        "MAX_BYTES: usize = 1 << 30;",
+    ),
+    (
+        "poller/src/upstream/limits.rs",
+        "MAX_VALUES: usize = 20_000;",
+        "MAX_VALUES: usize = 1_000_000_000;",
+    ),
+];
+
+/// What Cargo needs to see of the workspace besides `shared`, `poller` and `server`.
+const MANIFESTS: [&str; 8] = [
+    "Cargo.toml",
+    "Cargo.lock",
+    "testkit/Cargo.toml",
+    "testkit/src/lib.rs",
+    "benchkit/Cargo.toml",
+    "benchkit/src/lib.rs",
+    "xtask/Cargo.toml",
+    "xtask/src/main.rs",
+];
+
+/// Copies the sources and raises the limits in the copy. Leaves files alone that have not changed,
+/// so that Cargo need not compile them again.
+fn copy_with_raised_limits(to: &Path) -> Result<()> {
+    let top = crate::top();
+    let mut paths: Vec<PathBuf> = MANIFESTS.iter().map(PathBuf::from).collect();
+    let mut folders: Vec<PathBuf> = ["shared", "poller", "server"].map(PathBuf::from).into();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(top.join(&folder))? {
+            let entry = entry?;
+            let path = folder.join(entry.file_name());
+            let is_folder = entry.file_type()?.is_dir();
+            if is_folder { &mut folders } else { &mut paths }.push(path);
+        }
+    }
+    for path in paths {
+        let mut bytes = std::fs::read(top.join(&path))?;
+        for (file, limit, raised) in LIMITS {
+            if path == Path::new(file) {
+                let text = String::from_utf8(bytes)?;
+                ensure!(text.contains(limit), "{file} has no `{limit}` to raise");
+                bytes = text.replace(limit, raised).into_bytes();
+            }
+        }
+        let copy = to.join(path);
+        if std::fs::read(&copy).is_ok_and(|there| there == bytes) {
+            continue;
+        }
+        std::fs::create_dir_all(copy.parent().context("a file in a folder")?)?;
+        std::fs::write(copy, bytes)?;
+    }
+    Ok(())
+}
+
+fn target() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or("target".into(), PathBuf::from);
+    crate::top().join(target)
 }
 
 fn file(directory: &Path, name: &str) -> Result<PathBuf> {

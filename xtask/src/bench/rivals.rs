@@ -9,8 +9,22 @@ use testkit::free_port;
 
 use super::cases::{Case, Place, What};
 use super::program::{Launch, Program};
-use super::stage::{self, Stage};
+use super::stage::{self, Stage, loopback};
 use crate::install::{install, is_installed, run};
+
+/// Installs the compared servers of Debian, and the load.
+pub(super) fn install_all() -> Result<()> {
+    for (program, package) in [
+        ("nginx", "nginx"),
+        ("varnishd", "varnish"),
+        ("wrk", "wrk"),
+        ("memcached", "memcached"),
+    ] {
+        let is_there = || program_file(program).is_file();
+        install(program, &[package], package, is_there)?;
+    }
+    Ok(())
+}
 
 /// A compared server.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,6 +45,8 @@ pub(super) enum Rival {
     Varnish,
     /// The software that the upstream runs.
     JsonServer,
+    /// What this project replaces: Flask and memcached.
+    Reference,
 }
 
 /// A started server.
@@ -39,8 +55,20 @@ pub(super) struct Running {
     pub(super) address: SocketAddr,
     /// Path and query.
     pub(super) path: String,
-    /// A cache needs its origin.
-    _origin: Option<Program>,
+    /// A cache needs its origin, and an application its cache.
+    _other: Option<Program>,
+}
+
+impl Running {
+    /// A reader that is asked for this path.
+    pub(super) fn of(reader: stage::Reader, path: &str) -> Self {
+        Self {
+            program: reader.program,
+            address: reader.address,
+            path: path.to_owned(),
+            _other: None,
+        }
+    }
 }
 
 impl Rival {
@@ -55,6 +83,7 @@ impl Rival {
             Self::NginxProxy => "nginx-proxy-cache",
             Self::Varnish => "varnish",
             Self::JsonServer => "json-server",
+            Self::Reference => "reference",
         }
     }
 
@@ -67,8 +96,8 @@ impl Rival {
         let path = path(self, stage, case);
         let started = match self {
             Self::Mirror => {
-                let (program, address) = stage.server(cores).await?;
-                (program, address, None)
+                let reader = stage.reader(&stage.cache_url(), cores).await?;
+                (reader.program, reader.address, None)
             }
             Self::Floor => floor(stage, case, cores).await?,
             Self::Nginx | Self::NginxGzip | Self::NginxGzipStatic => {
@@ -76,25 +105,26 @@ impl Rival {
                 (program, address, None)
             }
             Self::NginxProxy => {
-                let (origin, address) = stage.server(&stage.cores.load).await?;
+                let origin = stage.origin().await?;
                 let name = self.name();
-                let (program, address) = nginx(name, &proxy(address), stage, cores)?;
-                (program, address, Some(origin))
+                let (program, address) = nginx(name, &proxy(origin.address), stage, cores)?;
+                (program, address, Some(origin.program))
             }
             Self::Varnish => varnish(stage, cores).await?,
             Self::JsonServer => {
                 let (program, address) = json_server(stage, cores).await?;
                 (program, address, None)
             }
+            Self::Reference => reference(stage, cores)?,
         };
-        let (mut program, address, origin) = started;
+        let (mut program, address, other) = started;
         let answers = || stage::answer(address, &path, &[]).ok().map(drop);
         program.until(answers).await?;
         Ok(Running {
             program,
             address,
             path,
-            _origin: origin,
+            _other: other,
         })
     }
 
@@ -136,7 +166,8 @@ type Started = (Program, SocketAddr, Option<Program>);
 
 /// Repeats what a mirror answers.
 async fn floor(stage: &Stage, case: &Case, cores: &str) -> Result<Started> {
-    let (_mirror, address) = stage.server(cores).await?;
+    let mirror = stage.reader(&stage.cache_url(), cores).await?;
+    let address = mirror.address;
     let path = path(Rival::Floor, stage, case);
     let headers = headers(case, address, &path)?;
     let answer = stage::answer(address, &path, &headers)?;
@@ -166,7 +197,12 @@ pub(super) fn headers(
 }
 
 /// nginx as Debian sets it up, without an access log.
-fn nginx(name: &str, server: &str, stage: &Stage, cores: &str) -> Result<(Program, SocketAddr)> {
+pub(super) fn nginx(
+    name: &str,
+    server: &str,
+    stage: &Stage,
+    cores: &str,
+) -> Result<(Program, SocketAddr)> {
     let port = free_port();
     let folder = stage.folder().join(format!("{name}-{port}"));
     std::fs::create_dir_all(&folder)?;
@@ -196,7 +232,7 @@ fn nginx(name: &str, server: &str, stage: &Stage, cores: &str) -> Result<(Progra
     );
     let file = folder.join("nginx.conf");
     std::fs::write(&file, configuration)?;
-    let launch = Launch::new(name, program("nginx"))
+    let launch = Launch::new(name, program_file("nginx"))
         .args(&["-e", "stderr", "-p"])
         .arg(&folder)
         .arg("-c")
@@ -216,7 +252,7 @@ fn proxy(origin: SocketAddr) -> String {
 /// Varnish with its cache in memory. The mirror asks caches to ask it again each time; this one
 /// does not.
 async fn varnish(stage: &Stage, cores: &str) -> Result<Started> {
-    let (origin, origin_address) = stage.server(&stage.cores.load).await?;
+    let origin = stage.origin().await?;
     let port = free_port();
     let folder = stage.folder().join(format!("varnish-{port}"));
     std::fs::create_dir_all(&folder)?;
@@ -225,11 +261,11 @@ async fn varnish(stage: &Stage, cores: &str) -> Result<Started> {
         "vcl 4.1;\n\
          backend default {{ .host = \"{}\"; .port = \"{}\"; }}\n\
          sub vcl_backend_response {{ set beresp.ttl = 1h; return (deliver); }}\n",
-        origin_address.ip(),
-        origin_address.port()
+        origin.address.ip(),
+        origin.address.port()
     );
     std::fs::write(&file, vcl)?;
-    let launch = Launch::new("varnish", program("varnishd"))
+    let launch = Launch::new("varnish", program_file("varnishd"))
         .args(&["-F", "-j", "none", "-s", "malloc,64m", "-f"])
         .arg(file)
         .arg("-n")
@@ -237,7 +273,7 @@ async fn varnish(stage: &Stage, cores: &str) -> Result<Started> {
         .arg("-a")
         .arg(format!("127.0.0.1:{port}"));
     let program = launch.start(cores, stage.folder())?;
-    Ok((program, loopback(port), Some(origin)))
+    Ok((program, loopback(port), Some(origin.program)))
 }
 
 /// The upstream's software with its two own parameters, as the tests compare it.
@@ -275,18 +311,65 @@ fn oracle() -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// Four workers with two threads each, as the original ran, and without its proxy in front. The
+/// cache does not count as a part of it.
+fn reference(stage: &Stage, cores: &str) -> Result<Started> {
+    let packages = crate::top().join("target").join("bench-reference");
+    let folder = crate::top().join("benchkit").join("reference");
+    let requirements = folder.join("requirements.txt");
+    let wanted = std::fs::read_to_string(&requirements)?;
+    let stamp = packages.join("installed.txt");
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed != wanted) {
+        std::fs::remove_dir_all(&packages)?;
+    }
+    if !stamp.exists() {
+        install("pip", &["python3-pip"], "python3-pip", || {
+            is_installed("pip")
+        })?;
+        run(Command::new("python3")
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+            ])
+            .args(["--requirement".as_ref(), requirements.as_os_str()])
+            .args(["--target".as_ref(), packages.as_os_str()]))?;
+        std::fs::write(stamp, wanted)?;
+    }
+    let memory = free_port();
+    let cache = Launch::new("memcached", program_file("memcached"))
+        .args(&["-l", "127.0.0.1", "-u", "root", "-p", &memory.to_string()])
+        .start(cores, stage.folder())?;
+    let port = free_port();
+    let program = Launch::new("reference", "python3")
+        .args(&["-m", "gunicorn", "--workers", "4", "--threads", "2"])
+        .arg("--chdir")
+        .arg(folder)
+        .args(&[
+            "--keep-alive",
+            "60",
+            "--bind",
+            &format!("127.0.0.1:{port}"),
+            "app:app",
+        ])
+        .env("PYTHONPATH", packages.display().to_string())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("GHIBLI_API", stage.upstream.url())
+        .env("MEMCACHED", format!("127.0.0.1:{memory}"))
+        .start(cores, stage.folder())?;
+    Ok((program, loopback(port), Some(cache)))
+}
+
 /// A port that a program printed in a line of its own.
 fn port(log: &str) -> Option<u16> {
     let (line, _) = log.split_once('\n')?;
     line.trim().parse().ok()
 }
 
-fn loopback(port: u16) -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], port))
-}
-
 /// Debian keeps servers where only root looks.
-fn program(name: &str) -> PathBuf {
+fn program_file(name: &str) -> PathBuf {
     let installed = testkit::process::installed(name).next();
     installed.unwrap_or_else(|| PathBuf::from("/usr/sbin").join(name))
 }

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, bail, ensure};
 use benchkit::answer::Answer;
@@ -13,10 +14,16 @@ use testkit::upstream::Upstream;
 
 use super::program::{Launch, Program};
 use super::programs::Programs;
-use crate::install::{install, is_installed, run};
+use crate::install::run;
 
 /// The base URL in the mirror's bodies; all servers send the same links.
 const PUBLIC_URL: &str = "http://127.0.0.1:8080";
+
+/// A schedule with a sync each second.
+pub(super) const EVERY_SECOND: &str = "* * * * * *";
+
+/// A schedule without a sync, apart from the one at the start.
+pub(super) const NEVER: &str = "0 0 0 29 2 *";
 
 /// The processor cores, as `taskset` names them.
 pub(super) struct Cores {
@@ -41,11 +48,8 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// Installs and builds what is missing, and fills a cache.
+    /// Builds what is missing, and fills a cache.
     pub(super) async fn set() -> Result<Self> {
-        for (program, package) in [("nginx", "nginx"), ("varnishd", "varnish"), ("wrk", "wrk")] {
-            install(program, &[package], package, || is_there(program))?;
-        }
         let top = crate::top().join("target").join("bench");
         std::fs::create_dir_all(&top)?;
         ensure!(
@@ -65,7 +69,6 @@ impl Stage {
             folder: tempfile::tempdir()?,
         };
         stage.fill_cache().await?;
-        stage.write_bodies().await?;
         Ok(stage)
     }
 
@@ -79,25 +82,64 @@ impl Stage {
         self.folder().join("files")
     }
 
-    /// Starts a server of the filled cache, and waits until it has loaded it.
-    pub(super) async fn server(&self, cores: &str) -> Result<(Program, SocketAddr)> {
-        let launch = Launch::new("mirror", &self.programs.server)
-            .env("CACHE_URL", self.cache_url())
+    /// A reader that is not started yet, on free ports.
+    pub(super) fn reader_launch(&self, cache: &str) -> Launch {
+        Launch::new("reader", &self.programs.server)
+            .env("CACHE_URL", cache)
             .env("LISTEN_ADDR", "127.0.0.1:0")
             .env("ADMIN_ADDR", "127.0.0.1:0")
             .env("PUBLIC_URL", PUBLIC_URL)
-            .env("LOG_FORMAT", "json");
-        let mut program = launch.start(cores, self.folder())?;
+            .env("LOG_FORMAT", "json")
+    }
+
+    /// Starts a reader, and waits until it has loaded its cache.
+    pub(super) async fn reader(&self, cache: &str, cores: &str) -> Result<Reader> {
+        let mut program = self.reader_launch(cache).start(cores, self.folder())?;
         let address = program.printed(serving).await?;
         let is_loaded = || (answer(address, "/films", &[]).ok()?.status() == 200).then_some(());
         program.until(is_loaded).await?;
-        Ok((program, address))
+        Ok(Reader { program, address })
     }
 
-    fn cache_url(&self) -> String {
+    /// A reader for caches to ask, away from the measured servers.
+    pub(super) async fn origin(&self) -> Result<Reader> {
+        self.reader(&self.cache_url(), &self.cores.load).await
+    }
+
+    /// Starts a poller of the stand-in upstream.
+    pub(super) fn poller(&self, cache: &str, schedule: &str) -> Result<Program> {
+        self.poller_of(&self.upstream, cache, schedule)
+    }
+
+    /// Starts a poller of another upstream.
+    pub(super) fn poller_of(
+        &self,
+        upstream: &Upstream,
+        cache: &str,
+        schedule: &str,
+    ) -> Result<Program> {
+        Launch::new("poller", &self.programs.poller)
+            .env("GHIBLI_API", upstream.url())
+            .env("CACHE_URL", cache)
+            .env("POLL_SCHEDULE", schedule)
+            .env("ADMIN_ADDR", "127.0.0.1:0")
+            .env("LOG_FORMAT", "json")
+            .start(&self.cores.all, self.folder())
+    }
+
+    /// The cache that holds the catalogue.
+    pub(super) fn cache_url(&self) -> String {
         format!("file:{}", self.folder().join("cache").display())
     }
 
+    /// A file cache that does not exist yet.
+    pub(super) fn new_cache(&self) -> String {
+        static CACHES: AtomicUsize = AtomicUsize::new(0);
+
+        let number = CACHES.fetch_add(1, Ordering::Relaxed);
+        let cache = self.folder().join(format!("cache-{number}"));
+        format!("file:{}", cache.display())
+    }
     async fn fill_cache(&self) -> Result<()> {
         let mut poller = Launch::new("poller", &self.programs.poller)
             .arg("sync")
@@ -107,19 +149,41 @@ impl Stage {
         poller.ended().await
     }
 
-    async fn write_bodies(&self) -> Result<()> {
-        let (_server, address) = self.server(&self.cores.server).await?;
+    /// Writes what the mirror answers below [`files`](Self::files), also in gzip.
+    pub(super) async fn write_bodies(&self) -> Result<()> {
+        let reader = self.reader(&self.cache_url(), &self.cores.server).await?;
         let one = format!("/films/{}", self.film);
         for (path, extension) in [("/films", "json"), (&*one, "json"), ("/movies", "html")] {
             let file = self.files().join(format!("{}.{extension}", &path[1..]));
             std::fs::create_dir_all(file.parent().context("a file in a folder")?)?;
-            let answer = answer(address, path, &[])?;
+            let answer = answer(reader.address, path, &[])?;
             ensure!(answer.status() == 200, "{path}: {}", answer.status());
             std::fs::write(&file, answer.body())?;
             run(Command::new("gzip").args(["-9", "--keep"]).arg(file))?;
         }
         Ok(())
     }
+}
+
+/// A started reader.
+pub(super) struct Reader {
+    pub(super) program: Program,
+    pub(super) address: SocketAddr,
+}
+
+/// Finds the log line of this sync in a poller's log; the first is 1.
+pub(super) fn syncs(number: usize) -> impl Fn(&str) -> Option<Value> {
+    move |log| {
+        let mut lines = log
+            .lines()
+            .filter(|line| line.contains("\"sync finished\""));
+        serde_json::from_str(lines.nth(number - 1)?).ok()
+    }
+}
+
+/// A port of this machine.
+pub(super) fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
 }
 
 /// The answer to a GET on a connection of its own.
@@ -146,11 +210,6 @@ fn serving(log: &str) -> Option<SocketAddr> {
         let line: Value = serde_json::from_str(line).ok()?;
         line["address"].as_str()?.parse().ok()
     })
-}
-
-/// Debian keeps servers where only root looks.
-fn is_there(program: &str) -> bool {
-    is_installed(program) || Path::new("/usr/sbin").join(program).is_file()
 }
 
 impl Cores {

@@ -5,12 +5,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use super::cases::{CASES, Case, Place};
-use super::figures::{Figures, median};
+use super::figures::{Figures, count, mebibytes, median};
 use super::measure::{self, Round, round};
 use super::rivals::{self, Rival, Running};
 use super::stage::{self, Stage};
 use super::{Options, report};
-use crate::install::run as run_command;
 use crate::say;
 
 /// How long each server is warmed up.
@@ -21,12 +20,10 @@ const STEADY: f64 = 0.7;
 
 /// Runs all wanted cases.
 pub(super) async fn run(stage: &Stage, options: &Options, figures: &mut Figures) -> Result<()> {
-    let is_wanted = |case: &&Case| {
-        let only = &options.only;
-        only.is_empty() || only.iter().any(|part| case.name.contains(part.as_str()))
-    };
+    rivals::install_all()?;
+    stage.write_bodies().await?;
     say(report::HEADER);
-    for case in CASES.iter().filter(is_wanted) {
+    for case in CASES.iter().filter(|case| options.wants(case.name)) {
         one(stage, options, case, figures)
             .await
             .with_context(|| format!("case {}", case.name))?;
@@ -76,8 +73,7 @@ async fn one(stage: &Stage, options: &Options, case: &Case, figures: &mut Figure
             name("rss_mib"),
             mebibytes(lane.running.program.spent()?.resident),
         );
-        #[expect(clippy::cast_precision_loss, reason = "a body's size")]
-        figures.set(name("body_bytes"), lane.body as f64);
+        figures.set(name("body_bytes"), count(lane.body));
     }
     Ok(())
 }
@@ -116,13 +112,7 @@ async fn steady(
 async fn lane(stage: &Stage, case: &Case, rival: Rival) -> Result<Lane> {
     let running = rival.start(stage, case).await?;
     if case.place == Place::Crowded {
-        let pid = running.program.pid().to_string();
-        let arguments = ["--all-tasks", "--cpu-list", "--pid", &stage.cores.server];
-        run_command(
-            std::process::Command::new("taskset")
-                .args(arguments)
-                .arg(pid),
-        )?;
+        running.program.move_to(&stage.cores.server)?;
     }
     let headers = match rival {
         Rival::Floor => case
@@ -146,9 +136,4 @@ async fn lane(stage: &Stage, case: &Case, rival: Rival) -> Result<Lane> {
         body: answer.body().len(),
         rounds: Vec::new(),
     })
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a size of memory")]
-fn mebibytes(bytes: u64) -> f64 {
-    bytes as f64 / f64::from(1 << 20)
 }
