@@ -5,6 +5,8 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{Process, binaries};
+use crate::client::get;
+use crate::{PATIENCE, eventually};
 
 /// A poller that is not started yet.
 #[derive(Debug, Clone)]
@@ -85,6 +87,17 @@ impl RunningPoller {
         }
     }
 
+    /// Waits for a sync with this outcome, such as `committed`, and returns its log line.
+    ///
+    /// # Panics
+    ///
+    /// When there is none; the message shows the last lines.
+    pub async fn synced(&self, outcome: &str) -> Value {
+        self.process
+            .wait_for_log("sync finished", |line| line["outcome"] == outcome)
+            .await
+    }
+
     /// Returns the log line of the first sync that begins after this call. A sync that already runs
     /// may have asked the upstream before the caller's change, so it does not count.
     ///
@@ -154,6 +167,28 @@ impl RunningServer {
             admin_address: text(&log, "admin_address"),
             process,
         }
+    }
+
+    /// Waits until the server has loaded the cache.
+    ///
+    /// # Panics
+    ///
+    /// When it does not become ready.
+    pub async fn loaded(&self) {
+        let url = format!("{}/readyz", self.admin_url());
+        let is_ready = async || get(&url).await.status == 200;
+        eventually("the server to be ready", PATIENCE, is_ready).await;
+    }
+
+    /// Waits until the films contain this text.
+    ///
+    /// # Panics
+    ///
+    /// When they do not.
+    pub async fn shows(&self, text: &str) {
+        let url = format!("{}/films", self.url());
+        let is_shown = async || get(&url).await.text().contains(text);
+        eventually(text, PATIENCE, is_shown).await;
     }
 
     /// The base URL, without a slash at the end.
