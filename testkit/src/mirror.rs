@@ -91,9 +91,7 @@ impl Mirror {
             .iter()
             .fold(server, |server, (name, value)| server.env(name, *value));
         let server = server.start().await;
-        let ready = format!("{}/readyz", server.admin_url());
-        let is_ready = async || client::get(&ready).await.status == 200;
-        eventually("the server to be ready", PATIENCE, is_ready).await;
+        server.loaded().await;
         // The server is ready before that.
         let page = format!("{}/movies", server.url());
         let is_compressed = async || {

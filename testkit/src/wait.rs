@@ -102,37 +102,3 @@ pub fn free_listener() -> TcpListener {
         })
         .expect("a free port on 127.0.0.1")
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn eventually_returns_what_the_probe_found() {
-        let mut asked = 0;
-        let found = eventually("the third answer", Duration::from_secs(5), async || {
-            asked += 1;
-            (asked == 3).then_some(asked)
-        })
-        .await;
-        assert_eq!(found, 3);
-    }
-
-    #[tokio::test]
-    #[should_panic(expected = "in vain for: a probe that hangs")]
-    async fn eventually_gives_up_on_a_probe_that_hangs() {
-        eventually(
-            "a probe that hangs",
-            Duration::from_millis(50),
-            async || std::future::pending::<bool>().await,
-        )
-        .await;
-    }
-
-    #[test]
-    fn free_ports_can_be_bound_and_differ() {
-        let (first, second) = (free_port(), free_port());
-        assert_ne!(first, second);
-        TcpListener::bind(("127.0.0.1", first)).expect("the port is free");
-    }
-}

@@ -189,12 +189,7 @@ async fn a_server_without_data_says_so_and_is_not_ready() {
 
     let poller = Poller::new("http://127.0.0.1:1", &cache).start().await;
     poller.process.wait_for_log("sync finished", |_| true).await;
-    server
-        .process
-        .wait_for_log("loaded a snapshot", |_| true)
-        .await;
-    let ready = async || get(&format!("{}/readyz", server.admin_url())).await.status == 200;
-    testkit::eventually("ready", testkit::PATIENCE, ready).await;
+    server.loaded().await;
     assert_eq!(health(&server.admin_address).wait().await.code(), Some(0));
 
     // Done when 1, the part without `cargo xtask up`: the built-in catalogue, and its mark.

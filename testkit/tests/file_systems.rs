@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use testkit::client::{get, hammer};
-use testkit::process::{Poller, RunningPoller, Server, Signal};
+use testkit::process::{Poller, Server, Signal};
 use testkit::upstream::Upstream;
 use testkit::{PATIENCE, catalogue, eventually};
 
@@ -35,14 +35,6 @@ fn cache(folder: &Path) -> String {
     format!("file:{}", folder.display())
 }
 
-async fn committed(poller: &RunningPoller) {
-    let is_committed = |line: &serde_json::Value| line["outcome"] == "committed";
-    poller
-        .process
-        .wait_for_log("sync finished", is_committed)
-        .await;
-}
-
 #[tokio::test]
 async fn a_commit_succeeds_on_a_file_system_without_fsync() {
     for (variable, errno) in [
@@ -57,7 +49,7 @@ async fn a_commit_succeeds_on_a_file_system_without_fsync() {
             .env(variable, errno)
             .start()
             .await;
-        committed(&poller).await;
+        poller.synced("committed").await;
         poller.next_sync().await;
         // The poller logs this once, not at every commit.
         let logs = poller.process.logs();
@@ -128,7 +120,7 @@ async fn a_file_system_that_hangs_stops_neither_requests_nor_the_end() {
         .env(variable, &file)
         .start()
         .await;
-    committed(&poller).await;
+    poller.synced("committed").await;
     // One thread for everything, so that a single hanging task would stop the server.
     let mut server = Server::new(&cache(folder.path()))
         .env("LD_PRELOAD", library())

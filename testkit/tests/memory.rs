@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use testkit::client::get;
-use testkit::process::{Poller, RunningPoller, RunningServer, Server, Signal};
+use testkit::process::{Poller, RunningPoller, Server, Signal};
 use testkit::redis::Redis;
 use testkit::upstream::Upstream;
 use testkit::{PATIENCE, catalogue, eventually};
@@ -16,16 +16,6 @@ async fn poller(upstream: &Upstream, redis: &Redis) -> RunningPoller {
         .env("LOG_LEVEL", "info,poller=debug")
         .start()
         .await
-}
-
-async fn shows(reader: &RunningServer, title: &str) {
-    let shown = async || {
-        get(&format!("{}/films", reader.url()))
-            .await
-            .text()
-            .contains(title)
-    };
-    eventually(title, PATIENCE, shown).await;
 }
 
 /// The titles in the release log, and the numbers beside them.
@@ -51,7 +41,7 @@ async fn rule_12_with_two_pollers_a_flushed_cache_keeps_its_release_log() {
     let upstream = Upstream::start(catalogue());
     let _one = poller(&upstream, &redis).await;
     let reader = Server::new(&redis.url()).start().await;
-    shows(&reader, "Totoro").await;
+    reader.shows("Totoro").await;
     let two = poller(&upstream, &redis).await;
     two.process
         .wait_for_log("standing by, another poller syncs", |_| true)
@@ -61,7 +51,7 @@ async fn rule_12_with_two_pollers_a_flushed_cache_keeps_its_release_log() {
     for round in 1..=8 {
         let title = format!("Film {round}");
         upstream.release(&title);
-        shows(&reader, &title).await;
+        reader.shows(&title).await;
         redis.cli(&["FLUSHALL"]).await;
         expected.push((round, title));
         let restored = async || release_log(&redis).await == expected;
@@ -77,7 +67,7 @@ async fn rule_12_a_standby_restores_what_a_dead_poller_committed() {
     let upstream = Upstream::start(catalogue());
     let mut one = poller(&upstream, &redis).await;
     let reader = Server::new(&redis.url()).start().await;
-    shows(&reader, "Totoro").await;
+    reader.shows("Totoro").await;
     let two = poller(&upstream, &redis).await;
     upstream.release("The Boy and the Heron");
     two.process
@@ -101,14 +91,14 @@ async fn rule_12_readers_follow_a_poller_that_restores_less_than_they_have_seen(
     let upstream = Upstream::start(catalogue());
     let late = poller(&upstream, &redis).await;
     let reader = Server::new(&redis.url()).start().await;
-    shows(&reader, "Totoro").await;
+    reader.shows("Totoro").await;
 
     late.process.signal(Signal::Stop);
     // Deletes the lease, because waiting for its end takes too long.
     redis.cli(&["DEL", "{ghibli}:lease"]).await;
     let mut other = poller(&upstream, &redis).await;
     upstream.release("The Boy and the Heron");
-    shows(&reader, "The Boy and the Heron").await;
+    reader.shows("The Boy and the Heron").await;
 
     other.process.kill().await;
     redis.cli(&["FLUSHALL"]).await;
@@ -116,7 +106,7 @@ async fn rule_12_readers_follow_a_poller_that_restores_less_than_they_have_seen(
     // A poller that starts anew numbers generations by the clock's seconds, so the test must wait.
     tokio::time::sleep(Duration::from_secs(2)).await;
     late.process.signal(Signal::Cont);
-    shows(&reader, "How Do You Live?").await;
+    reader.shows("How Do You Live?").await;
 }
 
 /// A poller that starts on a lost cache cannot know of an earlier release log. A poller that knows
@@ -127,7 +117,7 @@ async fn rule_12_a_poller_that_remembers_takes_the_lease_from_one_that_started_e
     let upstream = Upstream::start(catalogue());
     let old = poller(&upstream, &redis).await;
     let reader = Server::new(&redis.url()).start().await;
-    shows(&reader, "Totoro").await;
+    reader.shows("Totoro").await;
     upstream.release("Known to the old");
     old.process.wait_for_log("film released", |_| true).await;
 
@@ -162,7 +152,7 @@ async fn rule_12_a_poller_that_remembers_takes_the_lease_from_one_that_started_e
     assert_eq!(announced(&old), ["Known to the old", "Taken for old"]);
     assert_eq!(announced(&new), ["Known to the new"]);
     for title in ["Known to the old", "Taken for old", "Known to the new"] {
-        shows(&reader, title).await;
+        reader.shows(title).await;
         let films = get(&format!("{}/films", reader.url())).await.text();
         let listed = format!("\"title\": \"{title}\"");
         assert_eq!(films.matches(&listed).count(), 1, "{title}");

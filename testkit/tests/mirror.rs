@@ -52,10 +52,7 @@ async fn mirrors(cache: &str) {
     let readers = three_readers(cache).await;
 
     // A cold fill costs five requests.
-    poller
-        .process
-        .wait_for_log("sync finished", |line| line["outcome"] == "committed")
-        .await;
+    poller.synced("committed").await;
     let first = upstream.requests();
     assert_eq!(
         first
@@ -178,13 +175,9 @@ async fn every_body_is_the_upstreams_body_byte_for_byte() {
     let cache = format!("file:{}", directory.path().display());
     let upstream = Upstream::start(data.clone());
     let poller = Poller::new(&upstream.url(), &cache).start().await;
-    poller
-        .process
-        .wait_for_log("sync finished", |line| line["outcome"] == "committed")
-        .await;
+    poller.synced("committed").await;
     let reader = Server::new(&cache).env("LINKS", "upstream").start().await;
-    let loaded = async || get(&format!("{}/readyz", reader.admin_url())).await.status == 200;
-    eventually("ready", PATIENCE, loaded).await;
+    reader.loaded().await;
 
     let same = async |path: &str| {
         let (theirs, ours) = (
@@ -282,8 +275,7 @@ async fn an_upstream_that_withdraws_and_misbehaves_takes_nothing_away() {
         .await;
     let reader = Server::new(&cache).start().await;
     let log = &poller.process;
-    log.wait_for_log("sync finished", |line| line["outcome"] == "committed")
-        .await;
+    poller.synced("committed").await;
     eventually("all films", PATIENCE, async || {
         films(&reader).await.len() == 22
     })

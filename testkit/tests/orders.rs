@@ -42,14 +42,10 @@ async fn rule_7_a_running_poller_accepts_on_command() {
         .start()
         .await;
     let log = &poller.process;
-    log.wait_for_log("sync finished", |line| line["outcome"] == "committed")
-        .await;
+    poller.synced("committed").await;
     let reader = Server::new(&cache).start().await;
     let films = async || get(&format!("{}/films", reader.url())).await.text();
-    eventually("films", PATIENCE, async || {
-        films().await.contains("2baf70d1")
-    })
-    .await;
+    reader.shows("2baf70d1").await;
 
     renumber(&upstream);
     let suspicious = |line: &serde_json::Value| {
@@ -99,10 +95,7 @@ async fn rule_6_a_running_poller_prunes_on_command() {
         .schedule(EVERY_SECOND)
         .start()
         .await;
-    poller
-        .process
-        .wait_for_log("sync finished", |line| line["outcome"] == "committed")
-        .await;
+    poller.synced("committed").await;
     let id = catalogue()["films"][0]["id"].as_str().unwrap().to_owned();
     upstream.withdraw("films", &id);
     let withdrawn = "record withdrawn by the upstream, and kept";

@@ -18,11 +18,6 @@ use tokio::task::JoinHandle;
 
 const EVERY_SECOND: &str = "* * * * * *";
 
-async fn ready(reader: &RunningServer) {
-    let url = format!("{}/readyz", reader.admin_url());
-    eventually("ready", PATIENCE, async || get(&url).await.status == 200).await;
-}
-
 fn paths(readers: &[&RunningServer]) -> Vec<String> {
     let paths = ["films", "people", "movies", "db"];
     readers
@@ -45,24 +40,18 @@ async fn with_the_upstream_dead_no_request_fails() {
         Server::new(&cache).start().await,
         Server::new(&cache).start().await,
     );
-    poller
-        .process
-        .wait_for_log("sync finished", |line| line["outcome"] == "committed")
-        .await;
-    ready(&one).await;
-    ready(&two).await;
+    poller.synced("committed").await;
+    one.loaded().await;
+    two.loaded().await;
 
     upstream.go_down();
-    poller
-        .process
-        .wait_for_log("sync finished", |line| line["outcome"] == "failed")
-        .await;
+    poller.synced("failed").await;
     let tally = hammer(&paths(&[&one, &two]), 10_000, 16).await;
     assert!(tally.all_ok() && tally.answered == 10_000, "{tally:?}");
 
     // A reader that starts now finds everything too, not only the built-in catalogue.
     let late = Server::new(&cache).start().await;
-    ready(&late).await;
+    late.loaded().await;
     let page = get(&format!("{}/movies", late.url())).await;
     assert!(!page.text().contains("built-in"));
 
@@ -87,12 +76,9 @@ async fn with_redis_dead_no_request_fails_and_afterwards_releases_arrive() {
         .await;
     let server = Server::new(&redis.url());
     let (one, two) = (server.start().await, server.start().await);
-    poller
-        .process
-        .wait_for_log("sync finished", |line| line["outcome"] == "committed")
-        .await;
-    ready(&one).await;
-    ready(&two).await;
+    poller.synced("committed").await;
+    one.loaded().await;
+    two.loaded().await;
 
     let mark = one.process.mark();
     redis.kill().await;
@@ -114,13 +100,7 @@ async fn with_redis_dead_no_request_fails_and_afterwards_releases_arrive() {
     redis.restart().await;
     upstream.release("The Boy and the Heron");
     for reader in [&one, &two] {
-        let shown = async || {
-            get(&format!("{}/films", reader.url()))
-                .await
-                .text()
-                .contains("The Boy and the Heron")
-        };
-        eventually("the release", PATIENCE, shown).await;
+        reader.shows("The Boy and the Heron").await;
     }
 }
 
@@ -151,7 +131,7 @@ struct Watching {
 impl Watching {
     async fn over(cache: &str) -> Self {
         let reader = Server::new(cache).start().await;
-        ready(&reader).await;
+        reader.loaded().await;
         let (newest, reads): (Arc<AtomicU64>, Arc<AtomicU64>) = Default::default();
         let stop = Arc::new(AtomicBool::new(false));
         let url = format!("{}/db", reader.url());
@@ -168,7 +148,7 @@ impl Watching {
 
     /// A reader that starts now accepts the stored data.
     async fn a_fresh_reader_starts(&self) {
-        ready(&Server::new(&self.cache).start().await).await;
+        Server::new(&self.cache).start().await.loaded().await;
     }
 
     /// Waits until a new read has begun and ended.

@@ -24,22 +24,6 @@ async fn it_forgets_when_it_is_killed() {
 }
 
 #[tokio::test]
-async fn a_persistent_redis_keeps_its_data() {
-    let mut redis = Redis::start_persistent().await;
-    redis.cli(&["SET", "title", "Ponyo"]).await;
-    redis.kill().await;
-    redis.restart().await;
-    assert_eq!(redis.cli(&["GET", "title"]).await, "Ponyo");
-
-    redis.restart().await;
-    assert_eq!(
-        redis.cli(&["GET", "title"]).await,
-        "Ponyo",
-        "without a kill before it as well"
-    );
-}
-
-#[tokio::test]
 async fn it_freezes_and_thaws() {
     let redis = Redis::start().await;
     redis.pause();
@@ -47,23 +31,6 @@ async fn it_freezes_and_thaws() {
     assert!(frozen.is_err(), "a frozen Redis answered");
     redis.resume();
     assert_eq!(redis.cli(&["PING"]).await, "PONG");
-}
-
-#[tokio::test]
-async fn more_arguments_override_the_usual_ones() {
-    let redis = Redis::start_with(&["--requirepass", "secret", "--maxmemory", "8mb"]).await;
-    assert!(redis.cli(&["GET", "x"]).await.starts_with("NOAUTH"));
-    let limit = redis
-        .cli(&[
-            "--no-auth-warning",
-            "-a",
-            "secret",
-            "CONFIG",
-            "GET",
-            "maxmemory",
-        ])
-        .await;
-    assert_eq!(limit, "maxmemory\n8388608");
 }
 
 #[tokio::test]

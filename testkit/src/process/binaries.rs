@@ -110,26 +110,3 @@ fn built() -> Binaries {
         server: find(SERVER),
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_directory_is_taken_at_its_word() {
-        let directory = tempfile::tempdir().expect("a directory");
-        for name in [POLLER, SERVER] {
-            std::fs::write(directory.path().join(name), "").expect("a file");
-        }
-        let found = found_in(directory.path());
-        assert_eq!(found.poller, directory.path().join(POLLER));
-        assert_eq!(found.server, directory.path().join(SERVER));
-    }
-
-    #[test]
-    #[should_panic(expected = "GHIBLI_BIN_DIR has no")]
-    fn an_empty_directory_is_no_place_for_programs() {
-        let directory = tempfile::tempdir().expect("a directory");
-        found_in(directory.path());
-    }
-}

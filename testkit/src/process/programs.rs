@@ -5,6 +5,8 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{Process, binaries};
+use crate::client::get;
+use crate::{PATIENCE, eventually};
 
 /// A poller that is not started yet.
 #[derive(Debug, Clone)]
@@ -85,6 +87,17 @@ impl RunningPoller {
         }
     }
 
+    /// Waits for a sync with this outcome, such as `committed`, and returns its log line.
+    ///
+    /// # Panics
+    ///
+    /// When there is none; the message shows the last lines.
+    pub async fn synced(&self, outcome: &str) -> Value {
+        self.process
+            .wait_for_log("sync finished", |line| line["outcome"] == outcome)
+            .await
+    }
+
     /// Returns the log line of the first sync that begins after this call. A sync that already runs
     /// may have asked the upstream before the caller's change, so it does not count.
     ///
@@ -156,6 +169,28 @@ impl RunningServer {
         }
     }
 
+    /// Waits until the server has loaded the cache.
+    ///
+    /// # Panics
+    ///
+    /// When it does not become ready.
+    pub async fn loaded(&self) {
+        let url = format!("{}/readyz", self.admin_url());
+        let is_ready = async || get(&url).await.status == 200;
+        eventually("the server to be ready", PATIENCE, is_ready).await;
+    }
+
+    /// Waits until the films contain this text.
+    ///
+    /// # Panics
+    ///
+    /// When they do not.
+    pub async fn shows(&self, text: &str) {
+        let url = format!("{}/films", self.url());
+        let is_shown = async || get(&url).await.text().contains(text);
+        eventually(text, PATIENCE, is_shown).await;
+    }
+
     /// The base URL, without a slash at the end.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
@@ -200,45 +235,4 @@ fn text(log: &Value, field: &str) -> String {
         .as_str()
         .unwrap_or_else(|| panic!("the start log has no text in {field}: {log}"))
         .to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn saying(line: &str) -> Process {
-        let script = format!("echo '{line}' >&2; exec sleep 60");
-        Process::spawn("the shell", "/bin/sh", &["-c", &script], &[])
-    }
-
-    #[tokio::test]
-    async fn addresses_are_read_from_the_start_log() {
-        let line = r#"{"message":"serving","address":"127.0.0.1:1","admin_address":"127.0.0.1:2"}"#;
-        let server = RunningServer::ready(saying(line)).await;
-        assert_eq!(server.url(), "http://127.0.0.1:1");
-        assert_eq!(server.admin_url(), "http://127.0.0.1:2");
-
-        let line = r#"{"message":"polling","admin_address":"127.0.0.1:3"}"#;
-        let poller = RunningPoller::ready(saying(line)).await;
-        assert_eq!(poller.admin_url(), "http://127.0.0.1:3");
-    }
-
-    #[test]
-    fn a_later_value_replaces_an_earlier_one() {
-        let poller = Poller::new("http://up", "redis://cache")
-            .schedule("a")
-            .schedule("b");
-        let pairs = poller.0.pairs();
-        let value = |wanted: &str| -> Vec<&str> {
-            pairs
-                .iter()
-                .filter(|(key, _)| *key == wanted)
-                .map(|(_, value)| value.as_str())
-                .collect()
-        };
-        assert_eq!(value("POLL_SCHEDULE"), ["b"]);
-        assert_eq!(value("GHIBLI_API"), ["http://up"]);
-        assert_eq!(value("CACHE_URL"), ["redis://cache"]);
-        assert_eq!(value("LOG_FORMAT"), ["json"]);
-    }
 }

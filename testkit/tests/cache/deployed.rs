@@ -1,10 +1,10 @@
 //! Redis as operators deploy it: database numbers, changed passwords, sentinels with their own
 //! password, and clusters that move keys or do not name their nodes.
 
+use testkit::catalogue;
 use testkit::process::{Poller, Server};
 use testkit::redis::{Cluster, Failover, Redis};
 use testkit::upstream::Upstream;
-use testkit::{PATIENCE, catalogue, eventually};
 
 use super::permissions::redis_with_users;
 use super::{FILM, Mirror};
@@ -142,9 +142,7 @@ async fn keys_that_are_moving_are_read_from_their_present_node() {
 
     // A reader that starts now finds everything, and the poller continues.
     let late = Server::new(&old.url()).start().await;
-    let ready = format!("{}/readyz", late.admin_url());
-    let is_ready = async || testkit::client::get(&ready).await.status == 200;
-    eventually("a reader in the middle of the move", PATIENCE, is_ready).await;
+    late.loaded().await;
     mirror.upstream.release(FILM);
     mirror.shows(FILM).await;
 

@@ -39,11 +39,7 @@ impl Mirror {
 
     async fn of(upstream: Upstream, poller: Poller, server: &Server, readers: usize) -> Self {
         let poller = poller.schedule(EVERY_SECOND).start().await;
-        let committed = |line: &serde_json::Value| line["outcome"] == "committed";
-        poller
-            .process
-            .wait_for_log("sync finished", committed)
-            .await;
+        poller.synced("committed").await;
         let mut mirror = Self {
             upstream,
             poller,
@@ -51,8 +47,7 @@ impl Mirror {
         };
         for _ in 0..readers {
             let reader = server.start().await;
-            let url = format!("{}/readyz", reader.admin_url());
-            eventually("ready", PATIENCE, async || get(&url).await.status == 200).await;
+            reader.loaded().await;
             mirror.readers.push(reader);
         }
         mirror

@@ -64,10 +64,7 @@ async fn rule_13_a_poller_that_slept_through_its_lease_in_a_sync_is_fenced_out()
     let redis = Redis::start().await;
     let upstream = Upstream::start(catalogue());
     let sleeper = patient_poller(&upstream, &redis).await;
-    sleeper
-        .process
-        .wait_for_log("sync finished", |line| line["outcome"] == "committed")
-        .await;
+    sleeper.synced("committed").await;
     // The poller freezes in the middle of a sync.
     upstream.misbehave(Fault::Stall);
     let before = upstream.counts().requests;

@@ -73,8 +73,7 @@ async fn a_poller_tries_its_cache_again_within_seconds_on_any_schedule() {
     eventually("the third failure", PATIENCE, third).await;
     redis.restart().await;
     let restarted = Instant::now();
-    log.wait_for_log("sync finished", |line| line["outcome"] == "committed")
-        .await;
+    poller.synced("committed").await;
     println!("Redis back: committed {:?} later", restarted.elapsed());
     assert_eq!(upstream.counts().requests, 5, "nothing was asked in vain");
 }

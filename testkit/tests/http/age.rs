@@ -60,10 +60,7 @@ async fn age_is_the_time_since_the_last_confirmed_sync() {
     let poller = Poller::new(&mirror.upstream.url(), &mirror.cache_url())
         .start()
         .await;
-    poller
-        .process
-        .wait_for_log("sync finished", |line| line["outcome"] == "failed")
-        .await;
+    poller.synced("failed").await;
     // A sync by hand does not set the time of the next one.
     let is_known = async || ttl(&parameters_of(&server).await).is_some();
     eventually("word of the failed sync", PATIENCE, is_known).await;

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use serde_json::json;
 use testkit::client::{get, raw};
 use testkit::process::{Poller, Process, RunningPoller, RunningServer, Server};
 use testkit::redis::{Certificates, Redis};
 use testkit::tls::Tls;
 use testkit::upstream::{Fault, Upstream};
-use testkit::{PATIENCE, catalogue, eventually, free_port};
+use testkit::{PATIENCE, catalogue, free_port};
 
 use forms::{CORE, PASSWORD, encoded, is_clean};
 
@@ -103,19 +103,6 @@ fn url(user: &str, password: &str, port: u16) -> String {
     format!("redis://{user}:{}@127.0.0.1:{port}", encoded(password))
 }
 
-async fn is_ready(server: &RunningServer) {
-    let ready = format!("{}/readyz", server.admin_url());
-    eventually("ready", PATIENCE, async || get(&ready).await.status == 200).await;
-}
-
-async fn synced(poller: &RunningPoller) {
-    let committed = |line: &Value| line["outcome"] == "committed";
-    poller
-        .process
-        .wait_for_log("sync finished", committed)
-        .await;
-}
-
 /// Passwords in variables, and from files.
 #[tokio::test(flavor = "multi_thread")]
 async fn good_operation_shows_no_password() {
@@ -141,8 +128,8 @@ async fn good_operation_shows_no_password() {
             )
         };
         let (poller, server) = (poller.start().await, server.start().await);
-        synced(&poller).await;
-        is_ready(&server).await;
+        poller.synced("committed").await;
+        server.loaded().await;
         all_is_clean(&poller, &server).await;
     }
     for key in ["snapshot", "status", "lease"] {
@@ -272,8 +259,8 @@ async fn the_upstreams_password_reaches_the_upstream_alone() {
     let api = with_password("http", upstream.port());
     let running = poller(&api, &cache).start().await;
     let server = server(&cache).start().await;
-    synced(&running).await;
-    is_ready(&server).await;
+    running.synced("committed").await;
+    server.loaded().await;
     let expected = format!("Basic {}", STANDARD.encode(format!("user:{PASSWORD}")));
     for request in upstream.requests() {
         assert_eq!(request.headers["authorization"], expected.as_str());
@@ -339,8 +326,7 @@ async fn the_upstreams_password_reaches_the_upstream_alone() {
         let elsewhere = tempfile::tempdir().unwrap();
         let cache = format!("file:{}", elsewhere.path().display());
         let poller = poller(&api, &cache).start().await;
-        let failed = |line: &Value| line["outcome"] == "failed";
-        poller.process.wait_for_log("sync finished", failed).await;
+        poller.synced("failed").await;
         process_is_clean(&api, &poller.process);
         let status = fs::read_to_string(elsewhere.path().join("status.json")).unwrap();
         is_clean("status.json", &status);
@@ -360,8 +346,8 @@ async fn a_proxys_password_reaches_the_proxy_alone() {
     let api = "http://ghibli.invalid";
     let running = through("HTTP_PROXY", api, of(proxy.port())).start().await;
     let server = server(&cache).start().await;
-    synced(&running).await;
-    is_ready(&server).await;
+    running.synced("committed").await;
+    server.loaded().await;
     all_is_clean(&running, &server).await;
     let expected = format!("Basic {}", STANDARD.encode(format!("user:{PASSWORD}")));
     for request in proxy.requests() {
@@ -387,8 +373,7 @@ async fn a_proxys_password_reaches_the_proxy_alone() {
         ("HTTPS_PROXY", "https://ghibli.invalid", of(proxy.port())),
     ] {
         let poller = through(variable, api, value).start().await;
-        let failed = |line: &Value| line["outcome"] == "failed";
-        poller.process.wait_for_log("sync finished", failed).await;
+        poller.synced("failed").await;
         process_is_clean(variable, &poller.process);
         tokio::time::timeout(Duration::from_secs(20), async { drop(poller) })
             .await

@@ -118,11 +118,7 @@ async fn the_largest_catalogue_fits_into_every_processes_memory() {
     let cache = format!("file:{}", directory.path().display());
     let poller = polling(&upstream.url(), &cache).await;
     let reader = Server::new(&cache).start().await;
-    let committed = |line: &Value| line["outcome"] == "committed";
-    poller
-        .process
-        .wait_for_log("sync finished", committed)
-        .await;
+    poller.synced("committed").await;
     for collection in COLLECTIONS {
         // The poller keeps known records, which need memory too.
         upstream.edit(|all| {
