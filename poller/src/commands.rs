@@ -47,13 +47,13 @@ pub fn ask(address: std::net::SocketAddr, command: AdminCommand) -> anyhow::Resu
 
 /// The pruned records, as text for people.
 pub fn pruned(ids: &PerCollection<Vec<String>>) -> String {
-    let mut told = String::new();
+    let mut report = String::new();
     for (collection, ids) in ids.iter() {
         for id in ids {
-            let _ = writeln!(told, "pruned from {collection}: {id}");
+            let _ = writeln!(report, "pruned from {collection}: {id}");
         }
     }
     let count: usize = ids.iter().map(|(_, ids)| ids.len()).sum();
-    let _ = write!(told, "{count} withdrawn records removed");
-    told
+    let _ = write!(report, "{count} withdrawn records removed");
+    report
 }

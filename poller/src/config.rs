@@ -171,13 +171,13 @@ mod tests {
     fn the_readme_tells_every_variable_with_its_default() {
         let readme = include_str!("../../README.md");
         for Variable { name, default, .. } in VARIABLES {
-            let told = readme.lines().any(|line| {
+            let is_listed = readme.lines().any(|line| {
                 let whose = line.contains("| both |") || line.contains("| poller |");
                 whose
                     && line.contains(&format!("`{name}`"))
                     && line.contains(&format!("`{default}`"))
             });
-            assert!(told, "{name} with default {default}");
+            assert!(is_listed, "{name} with default {default}");
         }
     }
 

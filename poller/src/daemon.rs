@@ -207,7 +207,7 @@ impl Daemon {
             Ok(Ok(Ok(cycle))) => {
                 self.ready.store(true, Ordering::Relaxed);
                 self.cache_failures = 0;
-                return self.tell(cycle);
+                return self.reply(cycle);
             }
             Ok(Ok(Err(error))) => {
                 let wait = retry_after_cache_trouble(self.cache_failures, last_heard);
@@ -223,7 +223,7 @@ impl Daemon {
         Err(failure)
     }
 
-    fn tell(&mut self, cycle: Cycle) -> Reply {
+    fn reply(&mut self, cycle: Cycle) -> Reply {
         match cycle {
             Cycle::Finished(report) => {
                 report.log();
@@ -236,7 +236,7 @@ impl Daemon {
                     tracing::info!(holder, "standing by, another poller syncs");
                 }
                 self.standby = true;
-                Err(format!("{holder} is syncing this cache; ask that one"))
+                Err(format!("{holder} is syncing this cache; ask it there"))
             }
         }
     }

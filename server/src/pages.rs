@@ -86,10 +86,10 @@ fn films_newest_first<'a>(snapshot: &'a Snapshot, rendered: &RenderedCatalogue) 
         original_title: film
             .text("original_title")
             .filter(|title| *title != film.title()),
-        year: told(film, "release_date"),
-        score: told(film, "rt_score"),
-        producer: told(film, "producer"),
-        director: told(film, "director"),
+        year: known(film, "release_date"),
+        score: known(film, "rt_score"),
+        producer: known(film, "producer"),
+        director: known(film, "director"),
         people: people_of(snapshot, rendered, film.id()),
         withdrawn: withdrawn.contains_key(film.id()),
     };
@@ -113,12 +113,12 @@ fn people_of<'a>(
 }
 
 fn year(film: &Record) -> Option<u32> {
-    told(film, "release_date")?.get(..4)?.parse().ok()
+    known(film, "release_date")?.get(..4)?.parse().ok()
 }
 
 /// `Pazu (age 13) with Black eyes, Brown hair`; unknown parts are left out.
 fn person(person: &Record) -> Person<'_> {
-    let age = told(person, "age").map(|age| {
+    let age = known(person, "age").map(|age| {
         let age = age.strip_prefix("Unspecified/").unwrap_or(&age);
         let is_number = age.starts_with(|first: char| first.is_ascii_digit());
         if is_number {
@@ -129,7 +129,7 @@ fn person(person: &Record) -> Person<'_> {
     });
     let features = [("eye_color", "eyes"), ("hair_color", "hair")]
         .into_iter()
-        .filter_map(|(field, feature)| match told(person, field)?.as_str() {
+        .filter_map(|(field, feature)| match known(person, field)?.as_str() {
             "None" => Some(format!("no {feature}")),
             color => Some(format!("{color} {feature}")),
         });
@@ -142,8 +142,8 @@ fn person(person: &Record) -> Person<'_> {
 }
 
 /// A field as text, unless its value means "unknown".
-fn told(record: &Record, field: &str) -> Option<String> {
-    const UNTOLD: [&str; 7] = ["", "NA", "N/A", "TBA", "TODO", "Unknown", "Unspecified"];
+fn known(record: &Record, field: &str) -> Option<String> {
+    const UNKNOWN: [&str; 7] = ["", "NA", "N/A", "TBA", "TODO", "Unknown", "Unspecified"];
     let text = match record.fields().get(field)? {
         Value::String(text) => text.trim().to_owned(),
         Value::Number(number) => number.to_string(),
@@ -154,9 +154,9 @@ fn told(record: &Record, field: &str) -> Option<String> {
             .join(", "),
         Value::Null | Value::Bool(_) | Value::Object(_) => return None,
     };
-    (!UNTOLD
+    (!UNKNOWN
         .iter()
-        .any(|untold| untold.eq_ignore_ascii_case(&text)))
+        .any(|unknown| unknown.eq_ignore_ascii_case(&text)))
     .then_some(text)
 }
 

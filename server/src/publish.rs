@@ -21,7 +21,7 @@ const MOST_SMALL: usize = 256 << 10;
 #[derive(Debug)]
 pub struct View {
     /// The JSON bodies.
-    pub site: Arc<RenderedCatalogue>,
+    pub catalogue: Arc<RenderedCatalogue>,
     /// `/movies`.
     pub movies: Body,
     /// How current they are.
@@ -36,10 +36,10 @@ impl View {
         compression: Compression<'_>,
         freshness: Freshness,
     ) -> Self {
-        let site = RenderedCatalogue::render(snapshot, links, compression);
-        let movies = compression.body(HTML, pages::movies(snapshot, &site, prefix), |_| None);
+        let catalogue = RenderedCatalogue::render(snapshot, links, compression);
+        let movies = compression.body(HTML, pages::movies(snapshot, &catalogue, prefix), |_| None);
         Self {
-            site: Arc::new(site),
+            catalogue: Arc::new(catalogue),
             movies,
             freshness,
         }
@@ -48,7 +48,7 @@ impl View {
     /// Whether all records together are so few that a light query may be answered on the threads
     /// that serve connections.
     pub(crate) fn is_small(&self) -> bool {
-        self.site.db.identity.bytes.len() <= MOST_SMALL
+        self.catalogue.db.identity.bytes.len() <= MOST_SMALL
     }
 }
 
@@ -78,7 +78,7 @@ pub async fn run(
         let Some(snapshot) = known.take_snapshot() else {
             if let Some(view) = earlier {
                 published.store(Some(Arc::new(View {
-                    site: view.site.clone(),
+                    catalogue: view.catalogue.clone(),
                     movies: view.movies.clone(),
                     freshness: freshness(),
                 })));
@@ -92,7 +92,7 @@ pub async fn run(
                 let compression = if is_urgent {
                     Compression::Later
                 } else {
-                    Compression::Now(earlier.as_ref().map(|view| &*view.site))
+                    Compression::Now(earlier.as_ref().map(|view| &*view.catalogue))
                 };
                 View::render(&snapshot, &links, &prefix, compression, freshness)
             });

@@ -92,7 +92,7 @@ async fn run(options: &Options) -> Result<()> {
     let outcome = tokio::select! {
         () = stop.requested() => Ok(()),
         outcome = watch(&mut processes) => outcome,
-        outcome = tell(options, upstream.as_ref()) => outcome,
+        outcome = greet(options, upstream.as_ref()) => outcome,
     };
     end(processes, &mut stop).await;
     outcome
@@ -241,7 +241,7 @@ fn start(
 }
 
 /// Says where to look as soon as there is something to see, then waits for titles.
-async fn tell(options: &Options, upstream: Option<&Upstream>) -> Result<()> {
+async fn greet(options: &Options, upstream: Option<&Upstream>) -> Result<()> {
     let url = |reader| format!("http://127.0.0.1:{}", options.port + reader);
     timeout(START_TIME, async {
         for reader in 0..options.readers {

@@ -93,10 +93,10 @@ impl Report {
                 None => reasons.push((reason, vec![collection.name()])),
             }
         }
-        let told = reasons
+        let texts = reasons
             .iter()
             .map(|(reason, collections)| format!("{}: {reason}", collections.join(", ")));
-        Some(told.collect::<Vec<_>>().join("; ")).filter(|told| !told.is_empty())
+        Some(texts.collect::<Vec<_>>().join("; ")).filter(|texts| !texts.is_empty())
     }
 
     fn log_set_aside(&self, collection: Collection) {

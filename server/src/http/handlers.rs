@@ -57,7 +57,7 @@ impl Context<'_> {
     /// `/{collection}`.
     pub(crate) fn collection(&self, collection: Collection) -> Response<Bytes> {
         self.answer(|view, heads| {
-            let records = &view.site.shelves[collection];
+            let records = &view.catalogue.collections[collection];
             let plan = self.plan(Plan::parse)?;
             let Some(plan) = plan else {
                 return Ok(self.whole(&records.body, heads));
@@ -72,7 +72,7 @@ impl Context<'_> {
             let Some(plan) = self.plan(Plan::parse_for_record)? else {
                 return Ok(self.whole(&item.body, heads));
             };
-            let record = plan.project(&item.fields, &|link| view.site.resolve(link));
+            let record = plan.project(&item.fields, &|link| view.catalogue.resolve(link));
             Ok(self.rendered(StatusCode::OK, heads, &plan, pretty(&record)))
         })
     }
@@ -81,7 +81,7 @@ impl Context<'_> {
     pub(crate) fn related(&self, from: Collection, id: &str, to: Collection) -> Response<Bytes> {
         self.with_item(from, id, |view, heads, item| {
             let plan = Plan::parse(self.query)?;
-            let records = view.site.related(from, &item.id, to);
+            let records = view.catalogue.related(from, &item.id, to);
             let records = records.map(|record| &record.fields);
             Ok(self.selected(&plan, view, heads, to, records))
         })
@@ -90,7 +90,7 @@ impl Context<'_> {
     /// `/db`, and any other path of one segment.
     pub(crate) fn db(&self, name: &str) -> Response<Bytes> {
         if name.eq_ignore_ascii_case("db") {
-            self.answer(|view, heads| Ok(self.whole(&view.site.db, heads)))
+            self.answer(|view, heads| Ok(self.whole(&view.catalogue.db, heads)))
         } else {
             self.nothing()
         }
@@ -136,7 +136,7 @@ impl Context<'_> {
             Err(problem) => return problems::bad_parameter("id", problem),
         };
         self.answer(|view, heads| {
-            if let Some(item) = view.site.shelves[collection].item(&id) {
+            if let Some(item) = view.catalogue.collections[collection].item(&id) {
                 return answer(view, heads, item);
             }
             let status = StatusCode::NOT_FOUND;
@@ -161,13 +161,13 @@ impl Context<'_> {
         collection: Collection,
         records: impl IntoIterator<Item = &'a Map<String, Value>>,
     ) -> Response<Bytes> {
-        let resolve = |link: &str| view.site.resolve(link);
+        let resolve = |link: &str| view.catalogue.resolve(link);
         let Selection {
             records,
             total,
             links,
         } = plan.apply(records, &resolve);
-        let json = view.site.list(collection, &records);
+        let json = view.catalogue.list(collection, &records);
         let mut response = self.rendered(StatusCode::OK, heads, plan, json);
         if let Some(total) = total {
             response.headers_mut().insert(X_TOTAL_COUNT, total.into());

@@ -14,14 +14,14 @@ use tokio::time::timeout;
 /// How long a caller waits. After two seconds the edge would ask another reader; this is shorter,
 /// so that a single query never goes to all readers. It is enough for about seventy of the
 /// costliest queries.
-const PATIENCE: Duration = Duration::from_millis(1500);
+const LONGEST_WAIT: Duration = Duration::from_millis(1500);
 
 /// Runs computations on half of the cores at most; the other half stays free for everything else.
 #[derive(Clone, Debug)]
 pub(crate) struct QueryPool {
-    seats: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
     /// How long a caller waits for its turn.
-    patience: Duration,
+    wait: Duration,
 }
 
 /// No slot became free in time.
@@ -32,8 +32,8 @@ impl QueryPool {
     pub(crate) fn new() -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
         Self {
-            seats: Arc::new(Semaphore::new(cores.div_ceil(2))),
-            patience: PATIENCE,
+            slots: Arc::new(Semaphore::new(cores.div_ceil(2))),
+            wait: LONGEST_WAIT,
         }
     }
 
@@ -51,12 +51,12 @@ impl QueryPool {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Busy> {
-        let seat = timeout(self.patience, self.seats.clone().acquire_owned()).await;
-        let seat = seat.map_err(|_| Busy)?;
-        let seat = seat.expect("the semaphore is never closed");
+        let slot = timeout(self.wait, self.slots.clone().acquire_owned()).await;
+        let slot = slot.map_err(|_| Busy)?;
+        let slot = slot.expect("the semaphore is never closed");
         let work = tokio::task::spawn_blocking(move || {
             // `work` keeps its slot to the end, even when the caller is dropped.
-            let _seat = seat;
+            let _slot = slot;
             work()
         });
         match work.await {
@@ -73,21 +73,21 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn computations_wait_for_each_other_and_not_for_ever_nor_for_who_went_away() {
+    async fn a_computation_waits_for_a_slot_but_not_too_long_and_a_dropped_one_leaves_the_queue() {
         let pool = QueryPool {
-            seats: Arc::new(Semaphore::new(1)),
-            patience: Duration::from_millis(100),
+            slots: Arc::new(Semaphore::new(1)),
+            wait: Duration::from_millis(100),
         };
         let (release, released) = mpsc::channel::<()>();
         let first = tokio::spawn({
             let pool = pool.clone();
             async move { pool.compute(move || released.recv().is_ok()).await }
         });
-        while pool.seats.available_permits() > 0 {
+        while pool.slots.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
         let waiting = timeout(Duration::from_millis(20), pool.compute(|| ()));
-        assert!(waiting.await.is_err(), "there is one seat");
+        assert!(waiting.await.is_err(), "there is one slot");
         assert_eq!(pool.compute(|| ()).await, Err(Busy));
         release.send(()).unwrap();
         assert_eq!(first.await.unwrap(), Ok(true));

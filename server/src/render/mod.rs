@@ -31,7 +31,7 @@ pub struct RenderedCatalogue {
     /// The snapshot's generation.
     pub generation: u64,
     /// The five collections.
-    pub shelves: PerCollection<RenderedCollection>,
+    pub collections: PerCollection<RenderedCollection>,
     /// All five as one object.
     pub db: Body,
     relations: Relations,
@@ -99,15 +99,15 @@ impl RenderedCatalogue {
     /// Renders a snapshot. Do not call it on the request path.
     pub fn render(snapshot: &Snapshot, links: &Links, compression: Compression<'_>) -> Self {
         let links = links.of(snapshot);
-        let shelves = PerCollection::from_fn(|collection| {
+        let collections = PerCollection::from_fn(|collection| {
             RenderedCollection::render(snapshot, collection, &links, compression)
         });
-        let all: Map<_, _> = shelves
+        let all: Map<_, _> = collections
             .iter()
-            .map(|(collection, shelf)| {
+            .map(|(collection, records)| {
                 (
                     collection.name().to_owned(),
-                    shelf.fields().cloned().collect(),
+                    records.fields().cloned().collect(),
                 )
             })
             .collect();
@@ -115,13 +115,14 @@ impl RenderedCatalogue {
         let last_change = changes.max().unwrap_or(snapshot.committed_at);
         let db = compression.json(&all, |earlier| Some(&earlier.db));
         let db = db.modified_at(last_change);
-        let fields = PerCollection::from_fn(|collection| shelves[collection].fields().collect());
+        let fields =
+            PerCollection::from_fn(|collection| collections[collection].fields().collect());
         let relations = Relations::of(&fields, |collection, id| {
-            shelves[collection].positions.get(id).copied()
+            collections[collection].positions.get(id).copied()
         });
         Self {
             generation: snapshot.generation,
-            shelves,
+            collections,
             db,
             relations,
         }
@@ -130,7 +131,7 @@ impl RenderedCatalogue {
     /// The record that a link in the data leads to.
     pub fn resolve(&self, link: &str) -> Option<&Map<String, Value>> {
         let (collection, id) = target(link)?;
-        Some(&self.shelves[collection].item(id)?.fields)
+        Some(&self.collections[collection].item(id)?.fields)
     }
 
     /// The records of collection `to` that belong to a record, whichever of them holds the link.
@@ -140,7 +141,7 @@ impl RenderedCatalogue {
         id: &str,
         to: Collection,
     ) -> impl Iterator<Item = &RenderedRecord> {
-        let others = &self.shelves[to].items;
+        let others = &self.collections[to].items;
         let positions = self.positions_of_related(from, id, to);
         positions.map(|position| &others[position])
     }
@@ -152,14 +153,14 @@ impl RenderedCatalogue {
         id: &str,
         to: Collection,
     ) -> impl Iterator<Item = usize> {
-        let position = self.shelves[from].positions.get(id);
+        let position = self.collections[from].positions.get(id);
         let related = position.map(|position| self.relations.positions(from, *position, to));
         related.into_iter().flatten().map(|it| *it as usize)
     }
 
     /// A list of records as JSON. Copies the text of those that are whole.
     pub fn list(&self, collection: Collection, records: &[Shown<'_>]) -> String {
-        let whole = &self.shelves[collection];
+        let whole = &self.collections[collection];
         let mut json = String::from("[");
         for (position, record) in records.iter().enumerate() {
             json.push_str(if position == 0 { "\n  " } else { ",\n  " });
@@ -190,7 +191,7 @@ impl RenderedCollection {
             .map(|record| {
                 let fields = links.record(record);
                 let body = compression.json(&fields, |earlier| {
-                    let item = earlier.shelves[collection].item(record.id())?;
+                    let item = earlier.collections[collection].item(record.id())?;
                     Some(&item.body)
                 });
                 let changed_at = held.changed_at(record.id()).unwrap_or(held.as_of);
@@ -210,7 +211,7 @@ impl RenderedCollection {
             .collect();
         let positions = items.iter().map(|item| item.id.clone()).zip(0..).collect();
         let all: Vec<_> = items.iter().map(|item| &item.fields).collect();
-        let body = compression.json(&all, |earlier| Some(&earlier.shelves[collection].body));
+        let body = compression.json(&all, |earlier| Some(&earlier.collections[collection].body));
         let body = body.modified_at(held.as_of);
         Self {
             body,

@@ -125,7 +125,7 @@ async fn take(request: &Request<Incoming>, orders: &mpsc::Sender<Order>) -> Resp
         Ok(Err(_)) => problem(StatusCode::SERVICE_UNAVAILABLE, "the process is stopping"),
         Err(_) => problem(
             StatusCode::GATEWAY_TIMEOUT,
-            "not done yet; the log will tell",
+            "not done yet; the log will report it",
         ),
     }
 }

@@ -113,17 +113,20 @@ fn is_joined(one: &Snapshot, two: &Snapshot) {
 /// Renders without a panic, each record under its id, and a second time to the same bytes.
 fn renders(snapshot: &Snapshot) {
     let links = Links::To("https://mirror.example".into());
-    let site = RenderedCatalogue::render(snapshot, &links, Compression::Now(None));
-    let again =
-        RenderedCatalogue::render(snapshot, &Links::Verbatim, Compression::Now(Some(&site)));
+    let catalogue = RenderedCatalogue::render(snapshot, &links, Compression::Now(None));
+    let again = RenderedCatalogue::render(
+        snapshot,
+        &Links::Verbatim,
+        Compression::Now(Some(&catalogue)),
+    );
     for collection in Collection::ALL {
         for record in snapshot.records(collection) {
-            let item = site.shelves[collection].item(record.id());
+            let item = catalogue.collections[collection].item(record.id());
             assert_eq!(item.expect("is there").id, record.id());
-            let verbatim = again.shelves[collection].item(record.id());
+            let verbatim = again.collections[collection].item(record.id());
             let verbatim = &verbatim.expect("is there").fields;
             assert_eq!(verbatim, record.fields());
         }
     }
-    assert!(!pages::movies(snapshot, &site, "").is_empty());
+    assert!(!pages::movies(snapshot, &catalogue, "").is_empty());
 }

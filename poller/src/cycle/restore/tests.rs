@@ -158,7 +158,7 @@ proptest! {
         let mut one = sync(&anew(100), "one", baseline, 100);
         let mut two: Option<Snapshot> = None;
         let (mut released, mut second) = (baseline, 100);
-        let mut told: Vec<String> = Vec::new();
+        let mut announced: Vec<String> = Vec::new();
         for (is_one, more) in steps {
             released += more;
             second += 60;
@@ -171,19 +171,19 @@ proptest! {
                 two = Some(after.clone());
                 (after, before.releases.len())
             };
-            told.extend(after.releases[before..].iter().map(|one| one.id.clone()));
+            announced.extend(after.releases[before..].iter().map(|one| one.id.clone()));
         }
         let Some(two) = two else { return Ok(()) };
         prop_assert!(!knows(Some(&two), Some(&one)));
         let Restored { snapshot, unannounced } = restore(&one, Some(&two), at(second));
-        told.extend(unannounced.iter().map(|one| one.id.clone()));
+        announced.extend(unannounced.iter().map(|one| one.id.clone()));
         let most = one.records(Collection::Films).len().max(two.records(Collection::Films).len());
         let all: Vec<_> = (0..most).map(|id| id.to_string()).collect();
         prop_assert_eq!(films(&snapshot), all.iter().map(String::as_str).collect::<Vec<_>>());
         let wanted: Vec<_> = (1..).zip(all[baseline..].iter().map(String::as_str)).collect();
         prop_assert_eq!(log(&snapshot.releases), wanted);
         for id in &all[baseline..] {
-            prop_assert!(told.contains(id), "{} was never announced", id);
+            prop_assert!(announced.contains(id), "{} was never announced", id);
         }
         prop_assert!(knows(Some(&snapshot), Some(&one)) && knows(Some(&snapshot), Some(&two)));
         prop_assert!(snapshot.generation > one.generation.max(two.generation));

@@ -102,12 +102,12 @@ fn rule_10_the_baseline_announces_nothing_and_each_film_is_announced_once() {
 
     let fetched = answers(&films(&["Arrietty", "Ponyo", "Totoro"]));
     let step = advance(&before, UPSTREAM, &fetched, at(160));
-    let told: Vec<_> = step
+    let announced: Vec<_> = step
         .released
         .iter()
         .map(|release| (release.sequence, release.title.as_str()))
         .collect();
-    assert_eq!(told, [(1, "Arrietty"), (2, "Totoro")]);
+    assert_eq!(announced, [(1, "Arrietty"), (2, "Totoro")]);
     assert_eq!(step.snapshot.releases, step.released);
     assert_eq!(step.snapshot.generation, before.generation + 1);
 

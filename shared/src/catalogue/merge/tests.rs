@@ -180,7 +180,7 @@ fn rule_3_a_known_record_that_is_set_aside_keeps_its_last_good_form() {
     assert_eq!(changes.updated[0].id, "b");
 }
 
-/// Nobody can know whether it is the missing record. The mark goes when that one is listed again.
+/// Nobody can know whether it is the missing record. The mark goes when that record is listed again.
 #[test]
 fn rule_6_a_record_that_has_lost_its_id_is_withdrawn_until_it_is_back() {
     let known = known(&json!([{"id": "a"}, {"id": "b"}, {"id": "c"}]));
