@@ -39,21 +39,21 @@ pub struct Load {
 pub struct Latencies {
     /// Nanoseconds, in ascending order.
     sorted: Vec<u64>,
-    /// Requests that had no answer at the end.
+    /// Requests that had no answer at the end; they count with the time that they had waited.
     pub unanswered: usize,
 }
 
 impl Latencies {
     /// How many answers there were.
     pub fn answered(&self) -> usize {
-        self.sorted.len()
+        self.sorted.len() - self.unanswered
     }
 
     /// The time within which this share of answers was complete.
     ///
     /// # Panics
     ///
-    /// Without an answer.
+    /// Without a request.
     pub fn within(&self, share: f64) -> Duration {
         #[expect(
             clippy::cast_precision_loss,
@@ -126,10 +126,16 @@ pub fn send(load: &Load) -> io::Result<Latencies> {
             }
         }
     }
+    // What has no answer yet counts with the time that it has waited.
+    let outstanding: Vec<_> = lines.iter().filter_map(|line| line.due).collect();
+    let unanswered = waiting.iter().chain(&outstanding);
+    let before = latencies.len();
+    latencies.extend(unanswered.map(|due| nanoseconds(due.elapsed())));
+    let unanswered = latencies.len() - before;
     latencies.sort_unstable();
     Ok(Latencies {
         sorted: latencies,
-        unanswered: waiting.len() + lines.len() - idle.len(),
+        unanswered,
     })
 }
 

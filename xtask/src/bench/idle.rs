@@ -21,12 +21,13 @@ const IDLE_CONNECTIONS: usize = 10_000;
 
 /// Measures all of it.
 pub(super) async fn run(stage: &Stage, options: &Options, figures: &mut Figures) -> Result<()> {
-    raise_open_files();
+    let files = raise_open_files();
+    say(format_args!("{files} files may be open"));
     let redis = Redis::start().await;
     for (kind, cache) in [("redis", redis.url()), ("file", stage.new_cache())] {
         quiet(stage, options, kind, &cache, figures).await?;
     }
-    connections(stage, figures).await?;
+    connections(stage, "connections", figures).await?;
     start(stage, options, &redis.url(), figures).await?;
     for (name, file) in [
         ("poller", &stage.programs.poller),
@@ -65,8 +66,9 @@ async fn quiet(
     Ok(())
 }
 
-/// Many clients that each asked once and keep their connections.
-async fn connections(stage: &Stage, figures: &mut Figures) -> Result<()> {
+/// Many clients that each asked once and keep their connections. A reader whose limit is lower
+/// replaces the oldest.
+pub(super) async fn connections(stage: &Stage, name: &str, figures: &mut Figures) -> Result<()> {
     say(format_args!("{IDLE_CONNECTIONS} idle connections"));
     let reader = stage.reader(&stage.cache_url(), &stage.cores.all).await?;
     let request = stage::request(&format!("/films/{}", stage.film), &[]);
@@ -78,8 +80,8 @@ async fn connections(stage: &Stage, figures: &mut Figures) -> Result<()> {
     }
     let spent = reader.program.spent()?;
     let held = clients.iter().filter(|client| is_open(client)).count();
-    figures.set("connections.reader.rss_mib", mebibytes(spent.resident));
-    figures.set("connections.reader.held", count(held));
+    figures.set(format!("{name}.reader.rss_mib"), mebibytes(spent.resident));
+    figures.set(format!("{name}.reader.held"), count(held));
     Ok(())
 }
 

@@ -19,7 +19,7 @@ const START: Duration = Duration::from_secs(30);
 const END: Duration = Duration::from_secs(3);
 
 /// How often to look for an event.
-const INTERVAL: Duration = Duration::from_millis(5);
+const INTERVAL: Duration = Duration::from_millis(2);
 
 /// A program that is not started yet.
 pub(super) struct Launch {

@@ -1,6 +1,7 @@
 //! What grows with the catalogue: 1, 10, 30 and 1000 times today's.
 //!
-//! The programs refuse a catalogue of more than thirty times today's size. For this benchmark alone
+//! The programs refuse a catalogue of more than thirty times today's size, and a reader refuses
+//! 10,000 connections. For this benchmark alone
 //! they are built from a copy of the sources with larger limits; see [`super::programs`].
 //!
 //! nginx stands in for the upstream, as the usual stand-in would take longer than the poller.
@@ -11,11 +12,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
+use testkit::attack::raise_open_files;
 
 use super::Options;
 use super::cases::{CASES, Case};
 use super::catalogue::Bodies;
 use super::figures::{Figures, count, mebibytes, median};
+use super::idle;
 use super::measure::{p99_at, round};
 use super::program::Launch;
 use super::rivals::{self, Running};
@@ -43,6 +46,10 @@ pub(super) fn name(scale: u32) -> String {
 pub(super) async fn run(stage: &mut Stage, options: &Options, figures: &mut Figures) -> Result<()> {
     rivals::install_all()?;
     stage.programs = stage.programs.with_raised_limits(stage.folder())?;
+    if options.only.is_empty() {
+        raise_open_files();
+        idle::connections(stage, "scale-connections", figures).await?;
+    }
     for scale in SCALES {
         if options.wants(&name(scale)) {
             one(stage, options, scale, figures)

@@ -250,8 +250,12 @@ fn machine() -> String {
         .output();
     let commit = commit.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
     let commit = commit.unwrap_or_default();
+    let programs = match std::env::var_os("GHIBLI_BIN_DIR") {
+        Some(_) => ", programs of GHIBLI_BIN_DIR",
+        None => "",
+    };
     format!(
-        "{cpu}, {cores} cores, Linux {}, commit {}",
+        "{cpu}, {cores} cores, Linux {}, commit {}{programs}",
         kernel.trim(),
         commit.trim()
     )
