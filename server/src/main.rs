@@ -111,7 +111,7 @@ async fn run(config: &ServerConfig) -> Result<()> {
         server_timing: config.server_timing,
     };
     let service = routes::service(published.clone(), setup);
-    let public = tokio::spawn(http::serve(
+    let public = tokio::spawn(http::serve_on_each_core(
         listener,
         service,
         Limits::default().within_open_files(),
@@ -131,7 +131,7 @@ async fn run(config: &ServerConfig) -> Result<()> {
         }
     };
     drop(stop);
-    public.await.context("the listener failed")?;
+    public.await?.context("the listener failed")?;
     health.await.context("the admin listener failed")?;
     outcome
 }
@@ -154,7 +154,7 @@ async fn fall_back(config: &ServerConfig) -> Result<()> {
     };
     let limits = Limits::default().within_open_files();
     let health = tokio::spawn(admin::run(admin, || Ok(()), None, until_stop()));
-    let public = tokio::spawn(http::serve(
+    let public = tokio::spawn(http::serve_on_each_core(
         listener,
         fallback::service(),
         limits,
@@ -163,6 +163,6 @@ async fn fall_back(config: &ServerConfig) -> Result<()> {
     let signal = shutdown.await;
     tracing::info!(signal, "stopping");
     drop(stop);
-    public.await.context("the listener failed")?;
+    public.await?.context("the listener failed")?;
     health.await.context("the admin listener failed")
 }

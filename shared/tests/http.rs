@@ -14,7 +14,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming};
 use hyper::service::service_fn;
-use shared::service::http::{Limits, listen, serve};
+use shared::service::http::{Limits, listen, serve, serve_on_each_core};
 use testkit::attack::usage::unsent;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -49,7 +49,7 @@ fn listener_on(listener: TcpListener, limits: Limits, body_bytes: usize) -> List
         std::future::ready(Ok::<_, Infallible>(Response::new(Full::new(body.clone()))))
     });
     let (stop, stopped) = oneshot::channel();
-    tokio::spawn(serve(listener, service, limits, async move {
+    tokio::spawn(serve_on_each_core(listener, service, limits, async move {
         _ = stopped.await;
     }));
     Listener {

@@ -23,6 +23,8 @@ pub(super) struct Connections {
 #[derive(Debug, Default)]
 struct Open {
     next: u64,
+    /// Whether a new connection may answer only one more request.
+    is_finishing: bool,
     /// Sorted by the time of the last request, then by number. The time may be out of date: a
     /// request updates only its connection, which gets its new place when it is first in the map.
     by_place: BTreeMap<(u64, u64), Arc<Connection>>,
@@ -74,14 +76,19 @@ impl Connections {
     /// Adds a new connection to the open ones.
     pub(super) fn enter(&self) -> Entry {
         let now = self.now_ms();
+        let mut open = self.lock();
+        let end = if open.is_finishing {
+            End::Finish
+        } else {
+            End::Open
+        };
         let connection = Arc::new(Connection {
             last_request_ms: AtomicU64::new(now),
             filed_ms: AtomicU64::new(now),
             had_its_turn: AtomicBool::new(false),
-            end: AtomicU8::new(End::Open as u8),
+            end: AtomicU8::new(end as u8),
             task: OnceLock::new(),
         });
-        let mut open = self.lock();
         let number = open.next;
         open.next += 1;
         open.by_place.insert((now, number), connection.clone());
@@ -120,9 +127,11 @@ impl Connections {
         }
     }
 
-    /// Asks every connection to end after the answer that it is working on.
+    /// Asks every connection, and every new one, to end after the answer that it is working on.
     pub(super) fn finish(&self) {
-        for connection in self.lock().by_place.values() {
+        let mut open = self.lock();
+        open.is_finishing = true;
+        for connection in open.by_place.values() {
             connection.end(End::Finish);
         }
     }

@@ -1,38 +1,19 @@
-//! The accept loop: HTTP/1.1 on hyper. Everything has a limit, and everything ends.
+//! Listeners: HTTP/1.1 on hyper. Everything has a limit, and everything ends.
 //!
 //! Owns sockets and their limits. The service handles paths and bodies.
 
 mod connections;
+mod serve;
 mod target;
 
-use std::convert::Infallible;
-use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response};
-use hyper::body::{Body, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::{Service, service_fn};
-use hyper_util::rt::TokioIo;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
-use tokio::time::interval;
+use tokio::net::{TcpListener, TcpSocket};
 
-use connections::{Connections, End};
-use target::{Refusal, Targets};
-
+pub use serve::{serve, serve_on_each_core};
 pub use target::Malformed;
-
-/// How often to look for clients that take too long, at least.
-const SWEEP: Duration = Duration::from_secs(5);
 
 /// How many connections may wait to be accepted. The kernel ignores a client when the queue is
 /// full, and the client tries again a second later.
@@ -131,138 +112,4 @@ fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.set_send_buffer_size(SEND_BUFFER)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
-}
-
-/// Serves until `shutdown` resolves, then lets open requests finish within the drain time. A
-/// failing connection affects no other; a panicking service ends only its connection.
-///
-/// A request with an unreadable first line carries [`Malformed`] in its extensions. The service
-/// must answer it with 400, whatever else the request says.
-pub async fn serve<S, B>(
-    listener: TcpListener,
-    service: S,
-    limits: Limits,
-    shutdown: impl Future<Output = ()>,
-) where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
-    S: Clone + Send + 'static,
-    S::Future: Send,
-    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
-{
-    let permits = Arc::new(Semaphore::new(limits.connections));
-    let connections = Connections::new();
-    let mut http = http1::Builder::new();
-    // The sweep limits the time. hyper would set a timer for every request.
-    http.header_read_timeout(None)
-        .max_headers(limits.headers)
-        .max_buf_size(limits.head_bytes)
-        // A client that has closed its sending side may still wait for its answer. Only a write
-        // shows whether the client is gone. So the server answers, and then hyper closes. The cost
-        // is limited as for every other client: the service answers in limited time, and the sweep
-        // closes connections whose clients do not read.
-        .half_close(true);
-    let mut sweeper = JoinSet::new();
-    sweeper.spawn(sweep(connections.clone(), limits));
-    let mut shutdown = pin!(shutdown);
-
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            () = &mut shutdown => break,
-            accepted = accept(&listener, &permits, &connections, limits) => accepted,
-        };
-        let Ok((stream, permit)) = accepted else {
-            // The most likely cause: no free file descriptors.
-            connections.close_idlest();
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            continue;
-        };
-        let entry = Arc::new(connections.enter());
-        let refusal = Refusal::default();
-        let socket = TokioIo::new(Targets::new(stream, refusal.clone()));
-        let service = {
-            let (service, entry) = (service.clone(), entry.clone());
-            let requests = AtomicU64::new(0);
-            service_fn(move |mut request: Request<Incoming>| {
-                let number = requests.fetch_add(1, Ordering::Relaxed) + 1;
-                if let Some((refused, why)) = refusal.get()
-                    && *refused == number
-                {
-                    request.extensions_mut().insert(*why);
-                }
-                let must_wait = (!entry.may_answer()).then(|| entry.clone());
-                let answer = service.call(request);
-                async move {
-                    if let Some(entry) = must_wait {
-                        entry.next_turn().await;
-                    }
-                    answer.await
-                }
-            })
-        };
-        let connection = http.serve_connection(socket, service);
-        tokio::spawn(async move {
-            // Declared first, so that its place becomes free only after the connection is gone.
-            let _place = permit;
-            let mut connection = pin!(connection);
-            let mut is_finishing = false;
-            let ended = poll_fn(|context| {
-                match entry.turn(context) {
-                    End::Open => {}
-                    End::Finish if is_finishing => {}
-                    End::Finish => {
-                        is_finishing = true;
-                        connection.as_mut().graceful_shutdown();
-                    }
-                    End::Close => {
-                        tracing::debug!(
-                            "connection closed: it was idle, or others needed its place"
-                        );
-                        return Poll::Ready(Ok(()));
-                    }
-                }
-                connection.as_mut().poll(context)
-            });
-            if let Err(error) = ended.await {
-                tracing::debug!(%error, "connection ended with an error");
-            }
-        });
-    }
-    drop((listener, sweeper));
-    connections.finish();
-    let all = u32::try_from(limits.connections).unwrap_or(u32::MAX);
-    if tokio::time::timeout(limits.drain_time, permits.acquire_many(all))
-        .await
-        .is_err()
-    {
-        tracing::warn!(
-            drain_s = limits.drain_time.as_secs(),
-            "gave up on open connections"
-        );
-    }
-}
-
-async fn sweep(connections: Connections, limits: Limits) {
-    let mut sweep = interval(SWEEP.min(limits.head_time / 4));
-    loop {
-        sweep.tick().await;
-        connections.close_idle_for(limits.head_time);
-    }
-}
-
-/// Accepts a connection once there is room for it.
-async fn accept(
-    listener: &TcpListener,
-    permits: &Arc<Semaphore>,
-    connections: &Connections,
-    limits: Limits,
-) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let (stream, _) = listener.accept().await?;
-    stream.set_nodelay(true)?;
-    // Make room early, so that many new connections do not each wait for an old one to close.
-    if permits.available_permits() < limits.room() {
-        connections.close_idlest();
-    }
-    let permit = permits.clone().acquire_owned().await;
-    Ok((stream, permit.expect("the semaphore is never closed")))
 }

@@ -1,0 +1,267 @@
+//! The accept loop, on one runtime or on one for each core.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
+use std::thread::{self, available_parallelism};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::{Body, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{interval, sleep, timeout};
+
+use super::Limits;
+use super::connections::{Connections, End};
+use super::target::{Refusal, Targets};
+
+/// How often to look for clients that take too long, at least.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// Serves until `shutdown` resolves, then lets open requests finish within the drain time. A
+/// failing connection affects no other; a panicking service ends only its connection.
+///
+/// A request with an unreadable first line carries [`Malformed`](super::Malformed) in its
+/// extensions. The service must answer it with 400, whatever else the request says.
+pub async fn serve<S, B>(
+    listener: TcpListener,
+    service: S,
+    limits: Limits,
+    shutdown: impl Future<Output = ()>,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+{
+    let clients = Clients::new(limits);
+    tokio::select! {
+        biased;
+        () = shutdown => {}
+        () = clients.accept(&listener, service) => {}
+        () = clients.sweep() => {}
+    }
+    drop(listener);
+    clients.drain().await;
+}
+
+/// The same as [`serve`], with a thread and a runtime for each core. All of them accept. A
+/// connection stays where it was accepted, so that no request waits for a thread that sleeps or for
+/// a lock between threads.
+///
+/// # Errors
+/// When a thread cannot be started.
+pub async fn serve_on_each_core<S, B>(
+    listener: TcpListener,
+    service: S,
+    limits: Limits,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+{
+    let clients = Clients::new(limits);
+    let listener = listener.into_std()?;
+    let (accepting, no_longer) = watch::channel(());
+    let (running, ended) = watch::channel(());
+    let threads = (0..available_parallelism().map_or(1, usize::from)).map(|number| {
+        let (listener, clients, service) =
+            (listener.try_clone()?, clients.clone(), service.clone());
+        let (mut no_longer, mut ended) = (no_longer.clone(), ended.clone());
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let work = async move {
+            let listener = TcpListener::from_std(listener)?;
+            tokio::select! {
+                _ = no_longer.changed() => {}
+                () = clients.accept(&listener, service) => {}
+            }
+            drop(listener);
+            // The connections of this thread go on meanwhile.
+            _ = ended.changed().await;
+            Ok::<_, io::Error>(())
+        };
+        let thread = thread::Builder::new().name(format!("http-{number}"));
+        thread.spawn(move || runtime.block_on(work))
+    });
+    let threads: Vec<_> = threads.collect::<io::Result<_>>()?;
+    drop(listener);
+    tokio::select! {
+        () = shutdown => {}
+        () = clients.sweep() => {}
+    }
+    drop(accepting);
+    clients.drain().await;
+    drop(running);
+    let join = move || {
+        let outcomes = threads
+            .into_iter()
+            .map(|it| it.join().expect("threads do not panic"));
+        outcomes.collect::<io::Result<()>>()
+    };
+    tokio::task::spawn_blocking(join)
+        .await
+        .expect("joining does not panic")
+}
+
+/// The open connections of a listener, and what limits them.
+#[derive(Clone)]
+struct Clients {
+    permits: Arc<Semaphore>,
+    connections: Connections,
+    http: http1::Builder,
+    limits: Limits,
+}
+
+impl Clients {
+    fn new(limits: Limits) -> Self {
+        let mut http = http1::Builder::new();
+        // The sweep limits the time. hyper would set a timer for every request.
+        http.header_read_timeout(None)
+            .max_headers(limits.headers)
+            .max_buf_size(limits.head_bytes)
+            // A client that has closed its sending side may still wait for its answer. Only a write
+            // shows whether the client is gone. So the server answers, and then hyper closes. The
+            // cost is limited as for every other client: the service answers in limited time, and
+            // the sweep closes connections whose clients do not read.
+            .half_close(true);
+        Self {
+            permits: Arc::new(Semaphore::new(limits.connections)),
+            connections: Connections::new(),
+            http,
+            limits,
+        }
+    }
+
+    /// Accepts connections for ever, and serves them on this runtime.
+    async fn accept<S, B>(&self, listener: &TcpListener, service: S)
+    where
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+        S: Clone + Send + 'static,
+        S::Future: Send,
+        B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+        B: Send + 'static,
+    {
+        loop {
+            if let Ok((stream, permit)) = self.accept_one(listener).await {
+                self.connect(stream, permit, service.clone());
+            } else {
+                // The most likely cause: no free file descriptors.
+                self.connections.close_idlest();
+                sleep(Duration::from_millis(5)).await;
+            }
+        }
+    }
+
+    /// Accepts a connection once there is room for it.
+    async fn accept_one(
+        &self,
+        listener: &TcpListener,
+    ) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        // Make room early, so that many new connections do not each wait for an old one to close.
+        if self.permits.available_permits() < self.limits.room() {
+            self.connections.close_idlest();
+        }
+        let permit = self.permits.clone().acquire_owned().await;
+        Ok((stream, permit.expect("the semaphore is never closed")))
+    }
+
+    /// Serves a connection in a task of its own.
+    fn connect<S, B>(&self, stream: TcpStream, permit: OwnedSemaphorePermit, service: S)
+    where
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+        S: Send + 'static,
+        S::Future: Send,
+        B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+        B: Send + 'static,
+    {
+        let entry = Arc::new(self.connections.enter());
+        let refusal = Refusal::default();
+        let socket = TokioIo::new(Targets::new(stream, refusal.clone()));
+        let service = {
+            let entry = entry.clone();
+            let requests = AtomicU64::new(0);
+            service_fn(move |mut request: Request<Incoming>| {
+                let number = requests.fetch_add(1, Ordering::Relaxed) + 1;
+                if let Some((refused, why)) = refusal.get()
+                    && *refused == number
+                {
+                    request.extensions_mut().insert(*why);
+                }
+                let must_wait = (!entry.may_answer()).then(|| entry.clone());
+                let answer = service.call(request);
+                async move {
+                    if let Some(entry) = must_wait {
+                        entry.next_turn().await;
+                    }
+                    answer.await
+                }
+            })
+        };
+        let connection = self.http.serve_connection(socket, service);
+        tokio::spawn(async move {
+            // Declared first, so that its place becomes free only after the connection is gone.
+            let _place = permit;
+            let mut connection = pin!(connection);
+            let mut is_finishing = false;
+            let ended = poll_fn(|context| {
+                match entry.turn(context) {
+                    End::Open => {}
+                    End::Finish if is_finishing => {}
+                    End::Finish => {
+                        is_finishing = true;
+                        connection.as_mut().graceful_shutdown();
+                    }
+                    End::Close => {
+                        tracing::debug!(
+                            "connection closed: it was idle, or others needed its place"
+                        );
+                        return Poll::Ready(Ok(()));
+                    }
+                }
+                connection.as_mut().poll(context)
+            });
+            if let Err(error) = ended.await {
+                tracing::debug!(%error, "connection ended with an error");
+            }
+        });
+    }
+
+    /// Closes connections that take too long, for ever.
+    async fn sweep(&self) {
+        let mut sweep = interval(SWEEP.min(self.limits.head_time / 4));
+        loop {
+            sweep.tick().await;
+            self.connections.close_idle_for(self.limits.head_time);
+        }
+    }
+
+    /// Lets open requests finish within the drain time.
+    async fn drain(&self) {
+        self.connections.finish();
+        let all = u32::try_from(self.limits.connections).unwrap_or(u32::MAX);
+        let finished = timeout(self.limits.drain_time, self.permits.acquire_many(all));
+        if finished.await.is_err() {
+            tracing::warn!(
+                drain_s = self.limits.drain_time.as_secs(),
+                "gave up on open connections"
+            );
+        }
+    }
+}
