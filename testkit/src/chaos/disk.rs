@@ -4,31 +4,27 @@
 
 use std::fs::File;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::client::ids;
-use super::promise::{Promise, Violation};
-use crate::catalogue;
-use crate::client::Connection;
-use crate::process::{Poller, RunningPoller, RunningServer, Server};
+use super::report::{ANSWERED, RECOVERS, RELEASE_LOG, Violation};
+use super::stack::stored;
+use crate::client::{Connection, try_get};
+use crate::process::{Poller, RunningServer, Server};
 use crate::upstream::Upstream;
+use crate::{PATIENCE, catalogue, eventually};
 
 /// Room for several copies of the cache.
 const SIZE: &str = "size=2m,mode=1777";
 
 /// How often the run fills and frees the disk.
 const TIMES: usize = 3;
-
-/// The bound of every wait.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The result of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,71 +52,78 @@ pub async fn run() -> Result<Ran, Violation> {
         Ok(disk) => disk,
         Err(reason) => return Ok(Ran::NotPermitted(reason)),
     };
-    let cache = format!("file:{}", disk.path().join("cache").display());
+    let cache = disk.path().join("cache");
+    let server = Server::new(&format!("file:{}", cache.display()));
+    let readers = [server.start().await, server.start().await];
+    let answered = AtomicUsize::new(0);
+    tokio::select! {
+        result = fill_and_free(&disk, &cache, &readers, &server) => result?,
+        violation = read(&readers[0], &answered) => return Err(violation),
+        violation = read(&readers[1], &answered) => return Err(violation),
+    }
+    let answered = answered.into_inner();
+    Ok(Ran::Whole { answered })
+}
+
+async fn fill_and_free(
+    disk: &Disk,
+    cache: &Path,
+    readers: &[RunningServer],
+    server: &Server,
+) -> Result<(), Violation> {
     let upstream = Upstream::start(catalogue());
-    let poller = Poller::new(&upstream.url(), &cache)
+    let poller = Poller::new(&upstream.url(), &format!("file:{}", cache.display()))
         .schedule("* * * * * *")
         .start()
         .await;
-    let server = Server::new(&cache);
-    let mut readers = vec![server.start().await, server.start().await];
-    let mut released = ids(&catalogue()["films"]);
-    serve(&readers, &released).await?;
-
-    let mut clients: Vec<_> = readers.iter().map(Client::of).collect();
+    let baseline = ids(&catalogue()["films"]);
+    let mut released = baseline.clone();
+    serve(readers, &released).await?;
     for time in 0..TIMES {
         let ballast = disk.fill();
         let mark = poller.process.mark();
         released.push(upstream.release(&format!("Film {time}")));
         // The first failure may belong to a sync that started before the release.
-        let mut seen = 0;
-        let complains = |line: &serde_json::Value| {
-            let reason = line["reason"].as_str().unwrap_or_default();
-            seen += usize::from(reason.contains("No space left"));
-            seen == 2
-        };
-        poller
-            .process
-            .wait_for_log_since(mark, "sync failed", complains)
-            .await;
+        eventually("two commits to a full disk", PATIENCE, async || {
+            let (lines, _) = poller.process.stderr_since(mark);
+            let failed = lines.iter().filter(|line| line.contains("No space left"));
+            failed.count() >= 2
+        })
+        .await;
         // A reader that starts now finds what was there before.
         let late = server.start().await;
         serve(&[late], &released[..released.len() - 1]).await?;
 
         std::fs::remove_file(ballast).expect("the ballast can be removed");
-        serve(&readers, &released).await?;
-        is_announced_once(&poller, time).await?;
+        serve(readers, &released).await?;
+        let snapshot = std::fs::read_to_string(cache.join("snapshot.json"));
+        let snapshot = snapshot.ok().and_then(|json| stored("", &json));
+        let log = snapshot.unwrap_or_default().log;
+        let wanted = (1..).zip(released[baseline.len()..].iter().cloned());
+        if !wanted.eq(log.iter().cloned()) {
+            return Err(Violation {
+                promise: RELEASE_LOG,
+                seen: format!("released {released:?}, logged {log:?}"),
+            });
+        }
     }
-    let mut answered = 0;
-    for client in &mut clients {
-        answered += client.stop().await?;
-    }
-    for reader in &mut readers {
-        reader.process.kill().await;
-    }
-    let mut poller = poller;
-    poller.process.kill().await;
-    Ok(Ran::Whole { answered })
+    Ok(())
 }
 
 /// Waits until every reader serves exactly these films.
 async fn serve(readers: &[RunningServer], films: &[String]) -> Result<(), Violation> {
     let deadline = Instant::now() + PATIENCE;
     for reader in readers {
-        let mut connection = Connection::new();
         loop {
-            let answer = connection.get(&format!("{}/films", reader.url())).await;
+            let answer = try_get(&format!("{}/films", reader.url())).await;
             let shown = answer.ok().filter(|answer| answer.status == 200);
             if shown.is_some_and(|answer| ids(&answer.json()) == films) {
                 break;
             }
             if Instant::now() > deadline {
                 return Err(Violation {
-                    promise: Promise::Recovers,
-                    seen: format!(
-                        "a reader does not serve {} films in {PATIENCE:?}",
-                        films.len()
-                    ),
+                    promise: RECOVERS,
+                    seen: format!("no {} films in {PATIENCE:?}", films.len()),
                 });
             }
             sleep(Duration::from_millis(50)).await;
@@ -129,61 +132,25 @@ async fn serve(readers: &[RunningServer], films: &[String]) -> Result<(), Violat
     Ok(())
 }
 
-async fn is_announced_once(poller: &RunningPoller, before: usize) -> Result<(), Violation> {
-    let wanted = before as u64 + 1;
-    let line = poller
-        .process
-        .wait_for_log("film released", |line| line["sequence"] == wanted)
-        .await;
-    let lines = poller.process.logs();
-    let announced = lines
-        .iter()
-        .filter(|line| line["message"] == "film released")
-        .count();
-    if announced == before + 1 {
-        return Ok(());
-    }
-    Err(Violation {
-        promise: Promise::AnnouncedOnce,
-        seen: format!("{announced} announcements of {wanted} films; the last: {line}"),
-    })
-}
-
-/// Reads from one reader all the time. The reader must answer every request.
-struct Client {
-    stop: Arc<AtomicUsize>,
-    reading: JoinHandle<Result<usize, Violation>>,
-}
-
-impl Client {
-    fn of(reader: &RunningServer) -> Self {
-        let stop = Arc::new(AtomicUsize::new(0));
-        let stopped = Arc::clone(&stop);
-        let url = format!("{}/films", reader.url());
-        let reading = tokio::spawn(async move {
-            let (mut connection, mut answered) = (Connection::new(), 0);
-            while stopped.load(Ordering::Relaxed) == 0 {
-                let answer = connection.get(&url).await;
-                let status = answer.as_ref().map_or(0, |answer| answer.status);
-                if status != 200 {
-                    return Err(Violation {
-                        promise: Promise::Answered,
-                        seen: format!("GET {url}: {answer:?}"),
-                    });
-                }
-                answered += 1;
-                sleep(Duration::from_millis(5)).await;
-            }
-            Ok(answered)
-        });
-        Self { stop, reading }
-    }
-
-    async fn stop(&mut self) -> Result<usize, Violation> {
-        self.stop.store(1, Ordering::Relaxed);
-        (&mut self.reading)
-            .await
-            .expect("the client does not panic")
+/// Reads from one reader all the time, as soon as it has answered once. Returns when the reader
+/// does not answer a request.
+async fn read(reader: &RunningServer, answered: &AtomicUsize) -> Violation {
+    let url = format!("{}/films", reader.url());
+    let mut connection = Connection::new();
+    let mut has_answered = false;
+    loop {
+        let answer = connection.get(&url).await;
+        if answer.as_ref().is_ok_and(|answer| answer.status == 200) {
+            has_answered = true;
+            answered.fetch_add(1, Ordering::Relaxed);
+        } else if has_answered {
+            let seen = format!("GET {url}: {answer:?}");
+            return Violation {
+                promise: ANSWERED,
+                seen,
+            };
+        }
+        sleep(Duration::from_millis(5)).await;
     }
 }
 
@@ -213,7 +180,7 @@ impl Disk {
     }
 
     /// Fills the disk to the last byte, and returns the file that takes the space.
-    fn fill(&self) -> std::path::PathBuf {
+    fn fill(&self) -> PathBuf {
         let path = self.path().join("ballast");
         let mut file = File::create(&path).expect("a file on the disk");
         // The loop ends when the disk is full, as intended.

@@ -1,15 +1,15 @@
-//! Chaos: real processes, random troubles from a seed, and a model that checks everything that
-//! clients and logs show.
+//! Chaos: real processes, random troubles from a seed, and one model that checks what the cache
+//! holds and what clients receive.
 //!
 //! | part | owns |
 //! |---|---|
-//! | [`trouble`], [`schedule`] | what can go wrong, and when; pure |
-//! | `stack`, `inflict`, `clock` | the processes, and the troubles that befall them |
+//! | `schedule` | what can go wrong, and when; pure |
+//! | `stack`, `inflict`, `clock` | the processes, the cache, and the troubles that befall them |
 //! | `client` | clients that read all the time, from the readers and through the edge |
-//! | [`model`], [`share`] | what must be true; pure |
+//! | `model`, `share` | what must be true; pure |
 //! | `settle` | what must be true again soon after a round |
 //! | [`disk`] | a full disk, which needs a disk of its own |
-//! | `record`, `report` | what the run saw and counted |
+//! | `record`, `report` | what the run saw and counted, and the promises |
 //!
 //! A run consists of rounds: some seconds of overlapping troubles, and then quiet until every
 //! reader serves everything. The same seed plans the same troubles at the same times; how the
@@ -19,16 +19,13 @@ mod client;
 mod clock;
 pub mod disk;
 mod inflict;
-pub mod model;
-mod promise;
-mod random;
+mod model;
 mod record;
 mod report;
-pub mod schedule;
+mod schedule;
 mod settle;
-pub mod share;
+mod share;
 mod stack;
-pub mod trouble;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,10 +36,9 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, sleep_until};
 
 pub use clock::{Clock, can_be_wrong as clocks_can_be_wrong};
-pub use promise::{Promise, Violation};
-pub use report::{ChaosOutcome, Figures};
+pub use report::{ChaosOutcome, Figures, Violation};
 
-use record::{Progress, Record};
+use record::Record;
 use schedule::{Planned, TroubleSchedule};
 use stack::Stack;
 
@@ -82,7 +78,6 @@ pub async fn run(
     progress: impl Fn(&str) + Send + Sync + 'static,
 ) -> ChaosOutcome {
     let baseline = client::ids(&crate::catalogue()["films"]);
-    let progress: Progress = Box::new(progress);
     let record = Arc::new(Record::new(baseline, progress));
     let stack = Arc::new(Stack::new().await);
     stack.start(&record).await;
@@ -92,6 +87,7 @@ pub async fn run(
 
     let mut running = JoinSet::new();
     background(&mut running, &stack, &record, seed);
+    let has_edge = edge.is_some();
     if let Some(edge) = edge {
         let record = Arc::clone(&record);
         running.spawn(async move { client::read_through(&edge, &record, seed).await });
@@ -105,44 +101,55 @@ pub async fn run(
     running.shutdown().await;
     stack.stop(&record).await;
 
-    let violations = record.violations();
+    record.with(|known| {
+        // A broken promise ends the run early.
+        if known.model.violations.is_empty() {
+            let unexercised = known.figures.unexercised(seed, has_edge);
+            known.model.violations.extend(unexercised);
+        }
+    });
+    let (violations, figures, story) = record.with(|known| {
+        let story = known.story.iter().cloned().collect();
+        (known.model.violations.clone(), known.figures.clone(), story)
+    });
     let logs =
         (!violations.is_empty()).then(|| record.save_logs(seed).expect("logs can be written"));
     ChaosOutcome {
         seed,
-        figures: record.with(|known| known.figures.clone()),
+        figures,
         violations,
-        story: record.story(),
+        story,
         logs,
     }
 }
 
-/// The background tasks: they read logs, send requests, and report progress.
+/// The background tasks: they look at the cache, read logs, send requests, and report progress.
 fn background(running: &mut JoinSet<()>, stack: &Arc<Stack>, record: &Arc<Record>, seed: u64) {
     let both = || (Arc::clone(stack), Arc::clone(record));
-    let (stack, record) = both();
-    running.spawn(async move { stack.listen(&record).await });
     for client in 0..CLIENTS {
         let (stack, record) = both();
         running.spawn(async move { client::read(&stack, &record, seed ^ client).await });
     }
-    let (_, record) = both();
+    let (stack, record) = both();
     running.spawn(async move {
-        loop {
-            sleep(PROGRESS).await;
-            let line = record.with(|known| {
-                let figures = &known.figures;
-                format!(
-                    "-- {} answered, {} tries again, {} failed; {} films released, {} announced",
-                    figures.answered + figures.edge_answered,
-                    figures.retried,
-                    figures.failed,
-                    figures.released,
-                    figures.announced
-                )
-            });
-            record.log_event(&line);
-        }
+        let progress = async {
+            loop {
+                sleep(PROGRESS).await;
+                let line = record.with(|known| {
+                    let figures = &known.figures;
+                    format!(
+                        "-- {} answered, {} tries again; {} films released, {} logged; {} syncs",
+                        figures.answered + figures.edge_answered,
+                        figures.retried,
+                        figures.released,
+                        figures.logged,
+                        figures.syncs[0]
+                    )
+                });
+                record.log_event(&line);
+            }
+        };
+        tokio::join!(stack.listen(&record), stack.watch(&record), progress);
     });
 }
 
@@ -155,11 +162,8 @@ async fn rounds(stack: &Stack, record: &Record, schedule: TroubleSchedule, time:
         record.log_event(&format!("== round {}", number + 1));
         troubles(stack, record, round).await;
         record.log_event("quiet");
-        let forgetting = settle::settle(stack, record).await;
-        record.with(|known| {
-            known.figures.rounds += 1;
-            known.figures.forgetting += usize::from(forgetting);
-        });
+        settle::settle(stack, record).await;
+        record.with(|known| known.figures.rounds += 1);
     }
 }
 

@@ -3,14 +3,17 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use tempfile::TempDir;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::sleep;
 
+use super::client::ids;
 use super::clock::Clock;
-use super::promise::Promise;
+use super::model::Stored;
 use super::record::Record;
-use super::trouble::{Node, POLLERS, READERS};
+use super::report::{SHARE, STAYS_UP};
+use super::schedule::{Node, POLLERS, READERS};
 use crate::edge::Edge;
 use crate::process::{Mark, Poller, Process, RunningPoller, RunningServer, Server, Signal};
 use crate::proxy::Proxy;
@@ -21,15 +24,22 @@ use crate::{catalogue, free_port};
 /// Every second.
 const SCHEDULE: &str = "* * * * * *";
 
-/// How often the run reads the processes' logs.
-const LISTENING: Duration = Duration::from_millis(50);
+/// How often the run reads the processes' logs, and how often it looks at the cache.
+const LISTENS: Duration = Duration::from_millis(50);
+const LOOKS: Duration = Duration::from_millis(200);
+
+/// Returns the lease, the status and the snapshot at one moment.
+const LOOK: &str = "local seen = {}
+    for index, name in ipairs({'lease', 'status', 'snapshot'}) do
+        seen[index] = redis.call('GET', '{ghibli}:' .. name) or ''
+    end";
 
 /// Everything that runs.
 pub(super) struct Stack {
     pub(super) upstream: Upstream,
-    pub(super) redis: Mutex<Redis>,
+    redis: Mutex<Redis>,
     pollers: Vec<Slot>,
-    readers: Vec<Slot>,
+    pub(super) readers: Vec<Slot>,
     /// Holds the files of the clocks and the edge.
     directory: TempDir,
 }
@@ -63,13 +73,11 @@ impl Stack {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let (mut pollers, mut readers) = (Vec::new(), Vec::new());
         for poller in 0..POLLERS {
-            let proxy = Proxy::start(redis.port()).await;
             let clock = Clock::new(directory.path(), &format!("clock-{poller}"));
-            let cache = format!("redis://127.0.0.1:{}", proxy.port());
+            let (proxy, cache) = network(&redis).await;
             let mut program = Poller::new(&upstream.url(), &cache)
                 .schedule(SCHEDULE)
                 .env("UPSTREAM_TIMEOUT", "1s")
-                // A standby logs what it learns only at this level.
                 .env("LOG_LEVEL", "info,poller=debug");
             for (name, value) in clock.iter().flat_map(Clock::environment) {
                 program = program.env(name, value);
@@ -84,9 +92,9 @@ impl Stack {
             });
         }
         for reader in 0..READERS {
-            let proxy = Proxy::start(redis.port()).await;
             let address = format!("127.0.0.1:{}", free_port());
-            let program = Server::new(&format!("redis://127.0.0.1:{}", proxy.port()))
+            let (proxy, cache) = network(&redis).await;
+            let program = Server::new(&cache)
                 // An edge expects the same address after a restart.
                 .env("LISTEN_ADDR", &address)
                 .env("LINKS", "upstream");
@@ -115,10 +123,6 @@ impl Stack {
         }
     }
 
-    pub(super) fn readers(&self) -> &[Slot] {
-        &self.readers
-    }
-
     /// Starts an edge in front of the readers, where Traefik is installed.
     pub(super) async fn edge(&self) -> Option<Edge> {
         let readers = self.readers.iter().map(|reader| reader.url.as_str());
@@ -140,6 +144,35 @@ impl Stack {
         self.redis.lock().await.kill().await;
     }
 
+    /// Redis for one trouble. No look at the cache happens meanwhile.
+    pub(super) async fn redis(&self) -> MutexGuard<'_, Redis> {
+        self.redis.lock().await
+    }
+
+    /// Looks at the cache, for ever.
+    pub(super) async fn watch(&self, record: &Record) {
+        loop {
+            self.look(record, "", "").await;
+            sleep(LOOKS).await;
+        }
+    }
+
+    /// Looks at the cache, at one moment with other commands before and after the look.
+    pub(super) async fn look(&self, record: &Record, before: &str, after: &str) {
+        let script = format!("{before} {LOOK} {after} return table.concat(seen, '\\0')");
+        let redis = self.redis().await;
+        let seen = redis.cli(&["EVAL", &script, "0"]).await;
+        let parts: Vec<&str> = seen.split('\0').collect();
+        let [holder, status, snapshot] = parts[..] else {
+            panic!("Redis cannot look: {seen}");
+        };
+        let status = serde_json::from_str(status).unwrap_or_default();
+        record.looked(&status, stored(holder, snapshot));
+        if after.contains("FLUSHALL") {
+            record.with(|known| known.model.cache_lost());
+        }
+    }
+
     /// Reads all logs and counts the upstream's requests, for ever.
     pub(super) async fn listen(&self, record: &Record) {
         loop {
@@ -151,10 +184,10 @@ impl Stack {
             record.with(|known| {
                 known.figures.upstream_requests = requests;
                 if let Some(seen) = known.share.sample(now, requests) {
-                    known.model.broken(Promise::OnePollersShare, seen);
+                    known.model.broken(SHARE, seen);
                 }
             });
-            sleep(LISTENING).await;
+            sleep(LISTENS).await;
         }
     }
 
@@ -163,21 +196,56 @@ impl Stack {
     }
 }
 
+/// A network to Redis, and the cache's URL through it.
+async fn network(redis: &Redis) -> (Proxy, String) {
+    let proxy = Proxy::start(redis.port()).await;
+    let cache = format!("redis://127.0.0.1:{}", proxy.port());
+    (proxy, cache)
+}
+
+/// Reads the snapshot in the mirror's own format.
+pub(super) fn stored(holder: &str, snapshot: &str) -> Option<Stored> {
+    let snapshot: Value = serde_json::from_str(snapshot).ok()?;
+    let number = |value: &Value| value.as_u64().expect("a number in the snapshot");
+    let lineage = snapshot["lineage"].as_object().expect("a lineage");
+    let releases = snapshot["releases"].as_array().expect("a release log");
+    let logged = |release: &Value| {
+        let id = release["id"].as_str().expect("an id in the release log");
+        (number(&release["sequence"]), id.to_owned())
+    };
+    Some(Stored {
+        holder: holder.to_owned(),
+        generation: number(&snapshot["generation"]),
+        lineage: lineage
+            .iter()
+            .map(|(name, last)| (name.clone(), number(last)))
+            .collect(),
+        films: ids(&snapshot["collections"]["films"]["known"]["records"]),
+        log: releases.iter().map(logged).collect(),
+    })
+}
+
 impl Slot {
     /// Starts the process, and waits until it reports that it works.
     pub(super) async fn start(&self, record: &Record) {
         let mut running = self.running.lock().await;
         let now = record.now();
-        record.with(|known| match self.node {
-            Node::Poller(poller) => {
-                known.share.out_of_turn(now);
-                known.model.poller_started(poller);
+        let process = match (&self.program, self.node) {
+            (Program::Poller(program), Node::Poller(poller)) => {
+                let process = program.spawn();
+                record.with(|known| {
+                    known.share.out_of_turn(now);
+                    known.model.poller_started(poller, process.pid(), now);
+                });
+                RunningPoller::ready(process).await.process
             }
-            Node::Reader(reader) => known.model.reader_started(reader),
-        });
-        let process = match &self.program {
-            Program::Poller(program) => RunningPoller::ready(program.spawn()).await.process,
-            Program::Server(program) => RunningServer::ready(program.spawn()).await.process,
+            (Program::Server(program), Node::Reader(reader)) => {
+                record.with(|known| known.model.reader_started(reader));
+                let process = RunningServer::ready(program.spawn()).await.process;
+                record.with(|known| known.model.reader_back(reader));
+                process
+            }
+            _ => unreachable!("each node has its own program"),
         };
         let heard = Mark::default();
         *running = Some(Running { process, heard });
@@ -214,8 +282,8 @@ impl Slot {
         let runs = running.process.is_running();
         running.hear(self.node, record);
         if !runs {
-            let seen = format!("{} ended", self.node);
-            record.with(|known| known.model.broken(Promise::StaysUp, seen));
+            let seen = format!("{:?} ended", self.node);
+            record.with(|known| known.model.broken(STAYS_UP, seen));
         }
     }
 
