@@ -1,6 +1,6 @@
 //! Clients that read all the time. Most spread their requests over the readers as an edge does:
-//! when a reader gives no answer, the client asks another reader, and asks the silent reader last
-//! for a while. One client reads through a real edge instead.
+//! when a reader gives no answer, the client asks another reader. One client reads through a real
+//! edge instead.
 
 use std::time::{Duration, Instant};
 
@@ -12,16 +12,13 @@ use super::report::ANSWERED;
 use super::schedule::{READERS, Random};
 use super::stack::Stack;
 use crate::client::{CUT, Connection, Response};
-use crate::edge;
+use crate::edge::{ANSWER, Edge};
 
 /// How long one try may take.
 const TRY: Duration = Duration::from_secs(2);
 
 /// How often the client tries every reader before a request counts as failed.
 const TURNS: usize = 2;
-
-/// How long the client asks a reader last that gave no answer.
-const AVOIDED: Duration = Duration::from_secs(1);
 
 /// The pause between two requests, because this machine has other work too.
 const THOUGHT: Duration = Duration::from_millis(15);
@@ -35,28 +32,23 @@ const PATHS: [&str; 6] = ["/films", "/films", "/films", "/movies", "/movies", "/
 
 /// Reads from the readers until it is dropped.
 pub(super) async fn read(stack: &Stack, record: &Record, seed: u64) {
-    let mut random = Random::new(seed);
+    let mut random = Random(seed);
     let mut connections: [Connection; READERS] = Default::default();
-    let mut avoided_until = [Instant::now(); READERS];
     loop {
-        let (path, began) = (*random.pick(&PATHS), Instant::now());
-        let mut reasons = Vec::new();
+        let (path, began) = (random.pick(&PATHS), Instant::now());
         let mut order = std::array::from_fn::<_, READERS, _>(|reader| reader);
         order.rotate_left(random.below(READERS));
-        // Readers that gave no answer lately come last.
-        order.sort_by_key(|&reader| avoided_until[reader] > began);
+        let mut reasons = Vec::new();
         for reader in order.repeat(TURNS) {
-            let url = &stack.readers[reader].url;
-            let connection = &mut connections[reader];
+            let (url, connection) = (&stack.readers[reader].url, &mut connections[reader]);
             match ask(connection, record, (Some(reader), url), path, TRY).await {
                 Ok(()) => {
-                    reasons.clear();
                     record.with(|known| known.figures.answered += 1);
+                    reasons.clear();
                     break;
                 }
                 Err(reason) => {
                     record.with(|known| known.figures.retried += 1);
-                    avoided_until[reader] = Instant::now() + AVOIDED;
                     reasons.push(format!("reader {reader}: {reason}"));
                 }
             }
@@ -66,28 +58,20 @@ pub(super) async fn read(stack: &Stack, record: &Record, seed: u64) {
 }
 
 /// Reads through the edge until it is dropped. The client cannot see which reader answers.
-pub(super) async fn read_through(edge: &edge::Edge, record: &Record, seed: u64) {
-    let mut random = Random::new(seed ^ u64::MAX);
+pub(super) async fn read_through(edge: &Edge, record: &Record, seed: u64) {
+    let mut random = Random(seed ^ u64::MAX);
     let mut connection = Connection::new();
     loop {
-        let (path, began) = (*random.pick(&PATHS), Instant::now());
-        let expected = record.with(|known| known.model.expect(None));
-        let answer = ask(
-            &mut connection,
-            record,
-            (None, &edge.url),
-            path,
-            edge::ANSWER,
-        )
-        .await;
+        let (path, began) = (random.pick(&PATHS), Instant::now());
+        let answer = ask(&mut connection, record, (None, &edge.url), path, ANSWER).await;
         let reason = record.with(|known| match answer {
-            // No edge can ask another reader for the second half of an answer.
-            Err(reason) if reason.contains(CUT) && known.model.was_interrupted(expected) => {
-                known.figures.retried += 1;
-                String::new()
-            }
             Ok(()) => {
                 known.figures.edge_answered += 1;
+                String::new()
+            }
+            // No edge can ask another reader for the second half of an answer.
+            Err(reason) if reason.contains(CUT) => {
+                known.figures.retried += 1;
                 String::new()
             }
             Err(reason) => format!("through the edge: {reason}"),

@@ -14,9 +14,6 @@ use crate::proxy::Network;
 use crate::redis::Redis;
 use crate::upstream::{Fault, RequestCounts, Upstream};
 
-/// The password that Redis demands for a while.
-const PASSWORD: &str = "nobody-knows";
-
 /// Starts a trouble, and waits until it is over.
 pub(super) async fn inflict(stack: &Stack, record: &Record, planned: Planned) {
     let Planned { lasts, trouble, .. } = planned;
@@ -31,45 +28,48 @@ pub(super) async fn inflict(stack: &Stack, record: &Record, planned: Planned) {
     record.log_event(&format!("{trouble:?} for {:.1} s", lasts.as_secs_f64()));
     match trouble {
         Trouble::Kill(node) => {
-            if let Node::Reader(reader) = node {
-                record.with(|known| known.model.interrupt_reader(reader));
-            }
             stack.slot(node).kill(record).await;
             sleep(lasts).await;
             stack.slot(node).start(record).await;
         }
         Trouble::Freeze(node) => {
             away(record, node, true);
-            if let Node::Reader(reader) = node {
-                record.with(|known| known.model.interrupt_reader(reader));
-            } else {
-                record.with(|known| known.wrong_time = true);
-            }
+            record.with(|known| known.wrong_time |= matches!(node, Node::Poller(_)));
             stack.slot(node).signal(Signal::Stop).await;
             sleep(lasts).await;
             stack.slot(node).signal(Signal::Cont).await;
-            if let Node::Reader(reader) = node {
-                record.with(|known| known.model.reader_back(reader));
-            }
             away(record, node, false);
         }
         Trouble::Cut(node) => network(stack.slot(node), record, Network::Cut, lasts).await,
         Trouble::Stall(node) => network(stack.slot(node), record, Network::Stalls, lasts).await,
         Trouble::ClockJump(poller, seconds) => {
-            let Some(clock) = &stack.slot(Node::Poller(poller)).clock else {
-                return;
-            };
             record.with(|known| known.wrong_time = true);
             for seconds in [seconds, 0] {
-                clock.set(seconds);
+                if let Some(clock) = &stack.slot(Node::Poller(poller)).clock {
+                    clock.set(seconds);
+                }
                 out_of_turn(record);
                 sleep(lasts / 2).await;
             }
         }
-        Trouble::LoseEverything => lose_everything(stack, record, lasts).await,
+        Trouble::LoseEverything => {
+            let pollers = || (0..POLLERS).map(|poller| stack.slot(Node::Poller(poller)));
+            for poller in pollers() {
+                poller.kill(record).await;
+            }
+            flush(stack, record).await;
+            sleep(lasts).await;
+            for poller in pollers() {
+                poller.start(record).await;
+            }
+        }
         Trouble::Flush => flush(stack, record).await,
         Trouble::Release => release(&stack.upstream, record),
-        Trouble::Change => change(&stack.upstream, times),
+        Trouble::Change => stack.upstream.edit(|catalogue| {
+            let films = films(catalogue);
+            let film = times * 7 % films.len();
+            films[film]["rt_score"] = times.to_string().into();
+        }),
         Trouble::Withdraw => withdraw(&stack.upstream, times, lasts).await,
         Trouble::UpstreamDown | Trouble::Upstream(..) | Trouble::LeaseStolen => {
             upstream(stack, record, trouble, lasts).await;
@@ -86,14 +86,11 @@ pub(super) async fn inflict(stack: &Stack, record: &Record, planned: Planned) {
 
 /// A poller becomes unable to work, or able again. A reader still serves.
 fn away(record: &Record, node: Node, away: bool) {
-    let Node::Poller(poller) = node else { return };
-    let now = record.now();
-    record.with(|known| {
-        known.model.poller_away(poller, away, now);
-        if !away {
-            known.share.out_of_turn(now);
-        }
-    });
+    if let Node::Poller(poller) = node {
+        let now = record.now();
+        record.with(|known| known.model.poller_away(poller, away, now));
+        out_of_turn(record);
+    }
 }
 
 fn out_of_turn(record: &Record) {
@@ -109,64 +106,48 @@ async fn network(slot: &Slot, record: &Record, network: Network, lasts: Duration
     away(record, slot.node, false);
 }
 
-async fn redis_trouble(redis: &mut Redis, trouble: Trouble, lasts: Duration) {
-    match trouble {
-        Trouble::RedisKill => {
-            redis.kill().await;
-            sleep(lasts).await;
-            redis.restart().await;
-        }
-        Trouble::RedisFreeze => {
-            redis.pause();
-            sleep(lasts).await;
-            redis.resume();
-        }
-        Trouble::ReadOnly => {
-            redis.cli(&["REPLICAOF", "127.0.0.1", "1"]).await;
-            sleep(lasts).await;
-            redis.cli(&["REPLICAOF", "NO", "ONE"]).await;
-        }
-        Trouble::OutOfMemory => {
-            redis.cli(&["CONFIG", "SET", "maxmemory", "1"]).await;
-            sleep(lasts).await;
-            redis.cli(&["CONFIG", "SET", "maxmemory", "0"]).await;
-        }
-        Trouble::NoAuth => {
-            redis.cli(&["CONFIG", "SET", "requirepass", PASSWORD]).await;
-            // Connected clients have already logged in with the right password.
-            with_password(redis, &["CLIENT", "KILL", "TYPE", "normal"]).await;
-            with_password(redis, &["CLIENT", "KILL", "TYPE", "pubsub"]).await;
-            sleep(lasts).await;
-            with_password(redis, &["CONFIG", "SET", "requirepass", ""]).await;
-        }
-        other => unreachable!("no trouble of Redis: {other:?}"),
-    }
-}
-
-async fn with_password(redis: &Redis, command: &[&str]) {
-    let password = ["--no-auth-warning", "-a", PASSWORD];
-    redis.cli(&[&password, command].concat()).await;
-}
-
 /// Empties the cache. The model learns what was in it at the last moment.
 async fn flush(stack: &Stack, record: &Record) {
-    for poller in 0..POLLERS {
-        stack.slot(Node::Poller(poller)).hear(record).await;
-    }
     stack.look(record, "", "redis.call('FLUSHALL')").await;
     // The lease is gone too, perhaps in the middle of a cycle.
     out_of_turn(record);
 }
 
-async fn lose_everything(stack: &Stack, record: &Record, lasts: Duration) {
-    for poller in 0..POLLERS {
-        stack.slot(Node::Poller(poller)).kill(record).await;
+async fn redis_trouble(redis: &mut Redis, trouble: Trouble, lasts: Duration) {
+    let (begin, end): (&[&str], &str) = match trouble {
+        Trouble::RedisKill => {
+            redis.kill().await;
+            sleep(lasts).await;
+            return redis.restart().await;
+        }
+        Trouble::RedisFreeze => {
+            redis.pause();
+            sleep(lasts).await;
+            return redis.resume();
+        }
+        Trouble::ReadOnly => (&["REPLICAOF 127.0.0.1 1"], "REPLICAOF NO ONE"),
+        Trouble::OutOfMemory => (&["CONFIG SET maxmemory 1"], "CONFIG SET maxmemory 0"),
+        // Connected clients have already logged in, so their connections end too.
+        Trouble::NoAuth => (
+            &[
+                "CONFIG SET requirepass nobody-knows",
+                "CLIENT KILL TYPE normal",
+                "CLIENT KILL TYPE pubsub",
+            ],
+            "CONFIG SET requirepass ",
+        ),
+        other => unreachable!("no trouble of Redis: {other:?}"),
+    };
+    let cli = async |command: &str| {
+        let mut words = vec!["--no-auth-warning", "-a", "nobody-knows"];
+        words.extend(command.split(' '));
+        redis.cli(&words).await;
+    };
+    for command in begin {
+        cli(command).await;
     }
-    flush(stack, record).await;
     sleep(lasts).await;
-    for poller in 0..POLLERS {
-        stack.slot(Node::Poller(poller)).start(record).await;
-    }
+    cli(end).await;
 }
 
 async fn upstream(stack: &Stack, record: &Record, trouble: Trouble, lasts: Duration) {
@@ -209,14 +190,6 @@ fn release(upstream: &Upstream, record: &Record) {
         known.figures.released += 1;
         let id = upstream.release(&format!("Film {}", known.figures.released));
         known.model.film_released(id, now);
-    });
-}
-
-fn change(upstream: &Upstream, times: usize) {
-    upstream.edit(|catalogue| {
-        let films = films(catalogue);
-        let film = times * 7 % films.len();
-        films[film]["rt_score"] = times.to_string().into();
     });
 }
 

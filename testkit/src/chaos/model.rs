@@ -46,7 +46,6 @@ pub(super) struct Expected {
     generation: u64,
     /// Answers to requests of another era prove nothing.
     era: u64,
-    interruptions: u64,
 }
 
 /// The checker. It keeps every violation that it finds.
@@ -63,7 +62,7 @@ pub(super) struct Model {
     /// The release log, as far as the mirror must keep it.
     log: Vec<String>,
     /// Every film that was ever seen in the release log.
-    logged: BTreeSet<String>,
+    pub(super) logged: BTreeSet<String>,
     /// Announced films with their numbers in the release log, while those numbers still count.
     announced: BTreeMap<String, Option<u64>>,
     /// How many films and releases there were at the last quiet.
@@ -73,11 +72,9 @@ pub(super) struct Model {
     /// Since the last quiet, the mirror lost the release log for an allowed reason.
     lost_log: bool,
     /// Since the last quiet, the mirror may miss films for an allowed reason.
-    forgetting: bool,
+    pub(super) forgetting: bool,
     shown: [Expected; READERS],
-    away: [bool; READERS],
     era: u64,
-    interruptions: u64,
     pub(super) violations: Vec<Violation>,
 }
 
@@ -93,35 +90,14 @@ impl Model {
         }
     }
 
-    /// Whether the mirror may miss films, for an allowed reason, since the last quiet.
-    pub(super) fn is_forgetting(&self) -> bool {
-        self.forgetting
-    }
-
-    /// Whether the cache was emptied since the last quiet.
-    pub(super) fn has_lost_the_cache(&self) -> bool {
-        self.lost_cache
-    }
-
-    /// The name of the poller that had the lease at the last look.
-    pub(super) fn holder(&self) -> Option<&str> {
-        self.stored.as_ref().map(|stored| stored.holder.as_str())
-    }
-
-    /// How many films were ever seen in the release log.
-    pub(super) fn logged(&self) -> usize {
-        self.logged.len()
-    }
-
     /// Adds a violation.
-    pub(super) fn broken(&mut self, promise: Promise, seen: impl Into<String>) {
-        let seen = seen.into();
+    pub(super) fn broken(&mut self, promise: Promise, seen: String) {
         self.violations.push(Violation { promise, seen });
     }
 
     /// The upstream lists a new film, after all others.
-    pub(super) fn film_released(&mut self, id: impl Into<String>, now: Duration) {
-        self.released.push(id.into());
+    pub(super) fn film_released(&mut self, id: String, now: Duration) {
+        self.released.push(id);
         self.released_at.push(now);
     }
 
@@ -153,11 +129,6 @@ impl Model {
         }
         // `None` if the log may be a new one.
         let number = (!self.forgetting).then_some(sequence);
-        let mut others = self.announced.iter().filter(|(other, _)| *other != id);
-        if let Some((other, _)) = others.find(|(_, other)| number.is_some() && **other == number) {
-            let seen = format!("number {sequence} was given to {other} and to {id}");
-            self.broken(ANNOUNCED, seen);
-        }
         if self.announced.insert(id.to_owned(), number).is_some() {
             let seen = format!("{id} was announced again, as number {sequence}");
             self.broken(ANNOUNCED, seen);
@@ -166,10 +137,13 @@ impl Model {
 
     // ---- the cache
 
-    /// The cache holds this, or nothing at all.
-    pub(super) fn looked(&mut self, now: Duration, stored: Option<Stored>) {
+    /// The cache holds this, or nothing at all. Returns whether the lease has gone to a poller that
+    /// takes it out of turn, because it remembers what the cache has lost.
+    pub(super) fn looked(&mut self, now: Duration, stored: Option<Stored>) -> bool {
         let before = self.stored.take();
-        let Some(stored) = stored else { return };
+        let Some(stored) = stored else { return false };
+        let is_same = |before: &Stored| before.holder == stored.holder;
+        let is_claimed = self.lost_cache && !before.as_ref().is_some_and(is_same);
         let least = if self.forgetting { 0 } else { self.committed };
         let are_right = self.check_films("the cache", &stored.films, least);
         let log: Vec<String> = stored.log.iter().map(|(_, id)| id.clone()).collect();
@@ -205,6 +179,7 @@ impl Model {
             self.committed = self.committed.max(copy.films);
         }
         self.stored = Some(stored);
+        is_claimed
     }
 
     /// Checks what happened between two looks at the cache with no trouble in between.
@@ -315,17 +290,6 @@ impl Model {
 
     // ---- readers
 
-    /// The run is about to kill or freeze a reader.
-    pub(super) fn interrupt_reader(&mut self, reader: usize) {
-        self.interruptions += 1;
-        self.away[reader] = true;
-    }
-
-    /// A frozen reader resumes, or a new reader has started.
-    pub(super) fn reader_back(&mut self, reader: usize) {
-        self.away[reader] = false;
-    }
-
     /// A reader's process starts; it will serve at least what is committed by now.
     pub(super) fn reader_started(&mut self, reader: usize) {
         self.era += 1;
@@ -341,14 +305,8 @@ impl Model {
         let shown = reader.map_or_else(any, |reader| Some(self.shown[reader]));
         Expected {
             era: self.era,
-            interruptions: self.interruptions,
             ..shown.unwrap_or_default()
         }
-    }
-
-    /// Whether any reader was interrupted since then, or is away now.
-    pub(super) fn was_interrupted(&self, since: Expected) -> bool {
-        since.interruptions != self.interruptions || self.away.contains(&true)
     }
 
     /// A reader, or some reader behind an edge, returned its films. They were confirmed at that

@@ -1,7 +1,6 @@
 //! What all parts of a run share: the model, the figures and the story so far.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -29,7 +28,7 @@ pub(super) struct Known {
     pub(super) model: Model,
     pub(super) share: Share,
     pub(super) figures: Figures,
-    pub(super) story: VecDeque<String>,
+    story: VecDeque<String>,
     /// Since the last quiet, a poller's time was wrong or stood still.
     pub(super) wrong_time: bool,
     /// When the last sync that was seen began, as the status has it.
@@ -117,24 +116,40 @@ impl Record {
                 known.figures.syncs[0] += 1;
                 known.figures.syncs[1] += usize::from(status["failures_in_a_row"] != 0);
             }
-            let before = known.model.holder().map(str::to_owned);
-            known.model.looked(now, stored);
-            known.figures.logged = known.model.logged();
-            // A poller that remembers more takes the lease from one that started anew.
-            if before.as_deref() != known.model.holder() && known.model.has_lost_the_cache() {
+            if known.model.looked(now, stored) {
                 known.share.out_of_turn(now);
             }
+            known.figures.logged = known.model.logged.len();
         });
     }
 
-    /// Writes every process's log into a directory of its own.
-    pub(super) fn save_logs(&self, seed: u64) -> std::io::Result<PathBuf> {
-        let directory = std::env::temp_dir().join(format!("ghibli-chaos-{seed}"));
-        std::fs::create_dir_all(&directory)?;
-        for (node, lines) in &self.known().logs {
-            std::fs::write(directory.join(format!("{node}.log")), lines.join("\n"))?;
+    /// The figures of a good run; or the broken promises, and what went before. Then it writes
+    /// every process's log into a directory.
+    pub(super) fn outcome(&self, seed: u64, has_edge: bool) -> Result<String, String> {
+        let known = self.known();
+        let mut violations = known.model.violations.clone();
+        // A broken promise ends the run early, so only a good run must have exercised everything.
+        if violations.is_empty() {
+            violations.extend(known.figures.unexercised(seed, has_edge));
         }
-        Ok(directory)
+        if violations.is_empty() {
+            return Ok(format!("{}every promise was kept", known.figures));
+        }
+        let directory = std::env::temp_dir().join(format!("ghibli-chaos-{seed}"));
+        std::fs::create_dir_all(&directory).expect("a directory for logs");
+        for (node, lines) in &known.logs {
+            let file = directory.join(format!("{node}.log"));
+            std::fs::write(file, lines.join("\n")).expect("logs can be written");
+        }
+        let violations: Vec<_> = violations.iter().map(ToString::to_string).collect();
+        let story: Vec<_> = known.story.iter().map(String::as_str).collect();
+        Err(format!(
+            "{}\nwhat went before:\n  {}\n\n{}\n\nlogs of all processes: {}",
+            known.figures,
+            story.join("\n  "),
+            violations.join("\n\n"),
+            directory.display()
+        ))
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::clock;
-use super::schedule::TroubleSchedule;
+use super::schedule::rounds;
 
 /// One sentence that must stay true whatever goes wrong.
 pub(super) type Promise = &'static str;
@@ -34,73 +33,43 @@ const SYNCS: usize = 4;
 /// The fewest requests that readers must have answered in a round.
 const REQUESTS: usize = 100;
 
-/// A promise that the mirror broke.
+/// A promise that the mirror broke, and what the run saw.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violation {
-    /// The promise.
-    pub promise: &'static str,
-    /// What the run saw.
-    pub seen: String,
+pub(super) struct Violation {
+    pub(super) promise: Promise,
+    pub(super) seen: String,
 }
 
 /// What the run counted.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Figures {
-    /// Rounds that ended with every reader serving everything.
-    pub rounds: usize,
-    /// Rounds in which the mirror might forget something, because it lost the cache.
-    pub forgetting: usize,
+#[derive(Debug, Clone, Default)]
+pub(super) struct Figures {
+    /// Rounds that ended with every reader serving everything, and how many of them might forget
+    /// something, because the mirror lost the cache.
+    pub(super) rounds: usize,
+    pub(super) forgetting: usize,
     /// Troubles, by kind.
-    pub troubles: BTreeMap<String, usize>,
-    /// Films that the upstream released.
-    pub released: usize,
-    /// Releases that entered the release log.
-    pub logged: usize,
-    /// Releases that pollers announced.
-    pub announced: usize,
+    pub(super) troubles: BTreeMap<String, usize>,
+    /// Films that the upstream released, that entered the release log, that pollers announced.
+    pub(super) released: usize,
+    pub(super) logged: usize,
+    pub(super) announced: usize,
     /// Syncs that the status showed, and how many of them did not confirm everything.
-    pub syncs: [usize; 2],
-    /// Requests that were answered.
-    pub answered: usize,
-    /// Requests that were answered through the edge, in addition to those.
-    pub edge_answered: usize,
+    pub(super) syncs: [usize; 2],
+    /// Requests that readers answered, and others that the edge answered.
+    pub(super) answered: usize,
+    pub(super) edge_answered: usize,
     /// Tries without an answer, after which the client asked another reader.
-    pub retried: usize,
-    /// The longest time of one request, tries at frozen readers included.
-    pub longest_answer: Duration,
-    /// The longest time after a round until every reader had everything.
-    pub longest_recovery: Duration,
-    /// Requests that the upstream got.
-    pub upstream_requests: u64,
-}
-
-/// How a run ended.
-#[derive(Debug, Clone)]
-pub struct ChaosOutcome {
-    /// The seed.
-    pub seed: u64,
-    /// What the run counted.
-    pub figures: Figures,
-    /// The broken promises; none after a good run.
-    pub violations: Vec<Violation>,
-    /// The last troubles and the events between them, oldest first.
-    pub story: Vec<String>,
-    /// The folder with the processes' logs, if the mirror broke a promise.
-    pub logs: Option<PathBuf>,
-}
-
-impl ChaosOutcome {
-    /// Whether the mirror kept every promise, in a run that had something to check.
-    pub fn is_good(&self) -> bool {
-        self.violations.is_empty()
-    }
+    pub(super) retried: usize,
+    pub(super) longest_answer: Duration,
+    pub(super) longest_recovery: Duration,
+    pub(super) upstream_requests: u64,
 }
 
 impl Figures {
     /// What a run of this seed has not exercised, although it must. A check that sees no release
     /// also finds nothing wrong with releases.
     pub(super) fn unexercised(&self, seed: u64, has_edge: bool) -> Option<Violation> {
-        let rounds = TroubleSchedule::new(seed).take(self.rounds).flatten();
+        let rounds = rounds(seed).take(self.rounds).flatten();
         let planned: BTreeSet<String> = rounds.map(|planned| planned.trouble.kind()).collect();
         let is_missing = |kind: &&String| {
             !self.troubles.contains_key(*kind) && (*kind != "ClockJump" || clock::can_be_wrong())
@@ -161,23 +130,5 @@ impl fmt::Display for Figures {
             self.longest_answer.as_secs_f64(),
             self.longest_recovery.as_secs_f64()
         )
-    }
-}
-
-/// For people: the figures, or the broken promises and the events before them.
-impl fmt::Display for ChaosOutcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.figures)?;
-        if self.is_good() {
-            return write!(f, "every promise was kept");
-        }
-        writeln!(f, "\nwhat went before:\n  {}", self.story.join("\n  "))?;
-        for violation in &self.violations {
-            writeln!(f, "\n{violation}")?;
-        }
-        if let Some(logs) = &self.logs {
-            writeln!(f, "\nlogs of all processes: {}", logs.display())?;
-        }
-        write!(f, "seed: {}", self.seed)
     }
 }

@@ -40,7 +40,7 @@ pub(super) async fn settle(stack: &Stack, record: &Record) {
         sleep(INTERVAL).await;
     }
     record.with(|known| {
-        known.figures.forgetting += usize::from(known.model.is_forgetting());
+        known.figures.forgetting += usize::from(known.model.forgetting);
         known.model.settled();
         known.wrong_time = false;
         let longest = &mut known.figures.longest_recovery;

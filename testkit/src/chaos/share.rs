@@ -74,30 +74,22 @@ impl Share {
 mod tests {
     use super::*;
 
-    /// Some time with this many requests a second. Returns what was wrong.
-    fn found(share: &mut Share, seconds: std::ops::Range<u64>, per_second: u64) -> bool {
-        let mut tenths = seconds.start * 10..seconds.end * 10;
-        tenths.any(|tenth| {
-            let now = Duration::from_millis(100 * tenth);
-            share.sample(now, tenth / 10 * per_second).is_some()
-        })
-    }
-
     #[test]
-    fn one_poller_is_fine_and_two_are_not() {
-        assert!(!found(&mut Share::default(), 0..60, 5));
-        assert!(found(&mut Share::default(), 0..60, 10));
-    }
-
-    #[test]
-    fn retries_are_fine_while_the_upstream_fails_and_not_when_it_does_not() {
-        let mut share = Share::default();
-        share.fault(true, Duration::ZERO);
-        assert!(!found(&mut share, 0..60, 15));
-        share.fault(false, Duration::from_mins(1));
-        assert!(found(&mut share, 60..90, 15));
-        share.fault(true, Duration::ZERO);
-        assert!(found(&mut share, 90..150, 30), "two are too many even then");
+    fn one_poller_is_fine_and_two_are_not_whether_the_upstream_fails_or_not() {
+        for (is_faulty, per_second, is_wrong) in [
+            (false, 5, false),
+            (false, 10, true),
+            (true, 15, false),
+            (true, 30, true),
+        ] {
+            let mut share = Share::default();
+            share.fault(is_faulty, Duration::ZERO);
+            let found = (0..600).any(|tenth| {
+                let now = Duration::from_millis(100 * tenth);
+                share.sample(now, tenth / 10 * per_second).is_some()
+            });
+            assert_eq!(found, is_wrong, "{is_faulty} {per_second}");
+        }
     }
 
     #[test]

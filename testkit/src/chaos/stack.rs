@@ -21,9 +21,6 @@ use crate::redis::Redis;
 use crate::upstream::Upstream;
 use crate::{catalogue, free_port};
 
-/// Every second.
-const SCHEDULE: &str = "* * * * * *";
-
 /// How often the run reads the processes' logs, and how often it looks at the cache.
 const LISTENS: Duration = Duration::from_millis(50);
 const LOOKS: Duration = Duration::from_millis(200);
@@ -51,18 +48,9 @@ pub(super) struct Slot {
     pub(super) clock: Option<Clock>,
     /// The URL on which it serves, if it serves.
     pub(super) url: String,
-    program: Program,
-    running: Mutex<Option<Running>>,
-}
-
-enum Program {
-    Poller(Poller),
-    Server(Server),
-}
-
-struct Running {
-    process: Process,
-    heard: Mark,
+    spawn: Box<dyn Fn() -> Process + Send + Sync>,
+    /// The process, and how far the run has read its log.
+    running: Mutex<Option<(Process, Mark)>>,
 }
 
 impl Stack {
@@ -73,39 +61,27 @@ impl Stack {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let (mut pollers, mut readers) = (Vec::new(), Vec::new());
         for poller in 0..POLLERS {
-            let clock = Clock::new(directory.path(), &format!("clock-{poller}"));
-            let (proxy, cache) = network(&redis).await;
-            let mut program = Poller::new(&upstream.url(), &cache)
-                .schedule(SCHEDULE)
+            let mut slot = Slot::new(Node::Poller(poller), &redis).await;
+            slot.clock = Clock::new(directory.path(), &format!("clock-{poller}"));
+            let mut program = Poller::new(&upstream.url(), &slot.cache())
+                .schedule("* * * * * *")
                 .env("UPSTREAM_TIMEOUT", "1s")
                 .env("LOG_LEVEL", "info,poller=debug");
-            for (name, value) in clock.iter().flat_map(Clock::environment) {
+            for (name, value) in slot.clock.iter().flat_map(Clock::environment) {
                 program = program.env(name, value);
             }
-            pollers.push(Slot {
-                node: Node::Poller(poller),
-                proxy,
-                clock,
-                url: String::new(),
-                program: Program::Poller(program),
-                running: Mutex::default(),
-            });
+            slot.spawn = Box::new(move || program.spawn());
+            pollers.push(slot);
         }
         for reader in 0..READERS {
+            let mut slot = Slot::new(Node::Reader(reader), &redis).await;
             let address = format!("127.0.0.1:{}", free_port());
-            let (proxy, cache) = network(&redis).await;
-            let program = Server::new(&cache)
-                // An edge expects the same address after a restart.
-                .env("LISTEN_ADDR", &address)
-                .env("LINKS", "upstream");
-            readers.push(Slot {
-                node: Node::Reader(reader),
-                proxy,
-                clock: None,
-                url: format!("http://{address}"),
-                program: Program::Server(program),
-                running: Mutex::default(),
-            });
+            slot.url = format!("http://{address}");
+            // An edge expects the same address after a restart.
+            let program = Server::new(&slot.cache()).env("LISTEN_ADDR", &address);
+            let program = program.env("LINKS", "upstream");
+            slot.spawn = Box::new(move || program.spawn());
+            readers.push(slot);
         }
         Self {
             upstream,
@@ -177,10 +153,20 @@ impl Stack {
     pub(super) async fn listen(&self, record: &Record) {
         loop {
             for slot in self.slots() {
-                slot.listen(record);
+                // Another task may start or kill the process now.
+                let Ok(mut running) = slot.running.try_lock() else {
+                    continue;
+                };
+                slot.hear(record, &mut running);
+                if running
+                    .as_mut()
+                    .is_some_and(|(process, _)| !process.is_running())
+                {
+                    let seen = format!("{:?} ended", slot.node);
+                    record.with(|known| known.model.broken(STAYS_UP, seen));
+                }
             }
-            let requests = self.upstream.counts().requests;
-            let now = record.now();
+            let (now, requests) = (record.now(), self.upstream.counts().requests);
             record.with(|known| {
                 known.figures.upstream_requests = requests;
                 if let Some(seen) = known.share.sample(now, requests) {
@@ -194,13 +180,6 @@ impl Stack {
     fn slots(&self) -> impl Iterator<Item = &Slot> {
         self.pollers.iter().chain(&self.readers)
     }
-}
-
-/// A network to Redis, and the cache's URL through it.
-async fn network(redis: &Redis) -> (Proxy, String) {
-    let proxy = Proxy::start(redis.port()).await;
-    let cache = format!("redis://127.0.0.1:{}", proxy.port());
-    (proxy, cache)
 }
 
 /// Reads the snapshot in the mirror's own format.
@@ -226,39 +205,48 @@ pub(super) fn stored(holder: &str, snapshot: &str) -> Option<Stored> {
 }
 
 impl Slot {
+    async fn new(node: Node, redis: &Redis) -> Self {
+        Self {
+            node,
+            proxy: Proxy::start(redis.port()).await,
+            clock: None,
+            url: String::new(),
+            spawn: Box::new(|| unreachable!("each place gets a program")),
+            running: Mutex::default(),
+        }
+    }
+
+    /// The cache's URL, through this process's own network.
+    fn cache(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.proxy.port())
+    }
+
     /// Starts the process, and waits until it reports that it works.
     pub(super) async fn start(&self, record: &Record) {
         let mut running = self.running.lock().await;
-        let now = record.now();
-        let process = match (&self.program, self.node) {
-            (Program::Poller(program), Node::Poller(poller)) => {
-                let process = program.spawn();
-                record.with(|known| {
-                    known.share.out_of_turn(now);
-                    known.model.poller_started(poller, process.pid(), now);
-                });
-                RunningPoller::ready(process).await.process
+        let (now, process) = (record.now(), (self.spawn)());
+        record.with(|known| match self.node {
+            Node::Poller(poller) => {
+                known.share.out_of_turn(now);
+                known.model.poller_started(poller, process.pid(), now);
             }
-            (Program::Server(program), Node::Reader(reader)) => {
-                record.with(|known| known.model.reader_started(reader));
-                let process = RunningServer::ready(program.spawn()).await.process;
-                record.with(|known| known.model.reader_back(reader));
-                process
-            }
-            _ => unreachable!("each node has its own program"),
+            Node::Reader(reader) => known.model.reader_started(reader),
+        });
+        let process = match self.node {
+            Node::Poller(_) => RunningPoller::ready(process).await.process,
+            Node::Reader(_) => RunningServer::ready(process).await.process,
         };
-        let heard = Mark::default();
-        *running = Some(Running { process, heard });
+        *running = Some((process, Mark::default()));
     }
 
     /// Kills the process if it runs, and reads its last log lines.
     pub(super) async fn kill(&self, record: &Record) {
         let mut running = self.running.lock().await;
-        let Some(mut dying) = running.take() else {
-            return;
-        };
-        dying.process.kill().await;
-        dying.hear(self.node, record);
+        if let Some((process, _)) = &mut *running {
+            process.kill().await;
+        }
+        self.hear(record, &mut running);
+        *running = None;
         if let Node::Poller(poller) = self.node {
             record.with(|known| known.model.poller_died(poller));
         }
@@ -266,39 +254,17 @@ impl Slot {
 
     /// Freezes the process, or lets it continue.
     pub(super) async fn signal(&self, signal: Signal) {
-        if let Some(running) = &*self.running.lock().await {
-            running.process.signal(signal);
+        if let Some((process, _)) = &*self.running.lock().await {
+            process.signal(signal);
         }
     }
 
-    /// Reads the process's new log lines, unless another task starts or kills the process now.
-    fn listen(&self, record: &Record) {
-        let Ok(mut running) = self.running.try_lock() else {
-            return;
-        };
-        let Some(running) = &mut *running else {
-            return;
-        };
-        let runs = running.process.is_running();
-        running.hear(self.node, record);
-        if !runs {
-            let seen = format!("{:?} ended", self.node);
-            record.with(|known| known.model.broken(STAYS_UP, seen));
+    /// Reads the process's new log lines.
+    fn hear(&self, record: &Record, running: &mut Option<(Process, Mark)>) {
+        if let Some((process, heard)) = running {
+            let lines;
+            (lines, *heard) = process.stderr_since(*heard);
+            record.logged(self.node, lines);
         }
-    }
-
-    /// Reads all log lines of the process so far.
-    pub(super) async fn hear(&self, record: &Record) {
-        if let Some(running) = &mut *self.running.lock().await {
-            running.hear(self.node, record);
-        }
-    }
-}
-
-impl Running {
-    fn hear(&mut self, node: Node, record: &Record) {
-        let (lines, heard) = self.process.stderr_since(self.heard);
-        self.heard = heard;
-        record.logged(node, lines);
     }
 }
