@@ -75,7 +75,7 @@ pub(super) async fn inflict(stack: &Stack, record: &Record, planned: Planned) {
             upstream(stack, record, trouble, lasts).await;
         }
         of_redis => {
-            let mut redis = stack.redis().await;
+            let mut redis = stack.redis.lock().await;
             redis_trouble(&mut redis, of_redis, lasts).await;
             let now = record.now();
             record.with(|known| known.model.cache_in_trouble(now));

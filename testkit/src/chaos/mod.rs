@@ -81,7 +81,6 @@ pub async fn run(
     // Before the first sync, readers have nothing to serve.
     settle::settle(&stack, &record).await;
     let edge = stack.edge().await;
-    let has_edge = edge.is_some();
 
     let mut running = JoinSet::new();
     let both = || (Arc::clone(&stack), Arc::clone(&record));
@@ -105,7 +104,7 @@ pub async fn run(
     }
     running.shutdown().await;
     stack.stop(&record).await;
-    record.outcome(seed, has_edge)
+    record.outcome(seed)
 }
 
 /// Reports progress, for ever.

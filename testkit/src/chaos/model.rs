@@ -21,8 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::report::{
-    AGE, ANNOUNCED, FORWARD, GENUINE, KEPT, LEADER, ONCE, ORDER, Promise, RECOVERS, RELEASE_LOG,
-    Violation,
+    AGE, ANNOUNCED, FORWARD, GENUINE, KEPT, LEADER, Promise, RECOVERS, RELEASE_LOG,
 };
 use super::schedule::READERS;
 use copies::{Copies, Copy};
@@ -55,7 +54,7 @@ pub(super) struct Model {
     released: Vec<String>,
     released_at: Vec<Duration>,
     /// How many of them the mirror has committed.
-    committed: usize,
+    pub(super) committed: usize,
     copies: Copies,
     /// The last look at the cache, unless something happened to the cache since.
     stored: Option<Stored>,
@@ -75,7 +74,8 @@ pub(super) struct Model {
     pub(super) forgetting: bool,
     shown: [Expected; READERS],
     era: u64,
-    pub(super) violations: Vec<Violation>,
+    /// The broken promises, and what was seen.
+    pub(super) violations: Vec<(Promise, String)>,
 }
 
 impl Model {
@@ -92,7 +92,7 @@ impl Model {
 
     /// Adds a violation.
     pub(super) fn broken(&mut self, promise: Promise, seen: String) {
-        self.violations.push(Violation { promise, seen });
+        self.violations.push((promise, seen));
     }
 
     /// The upstream lists a new film, after all others.
@@ -137,19 +137,26 @@ impl Model {
 
     // ---- the cache
 
-    /// The cache holds this, or nothing at all. Returns whether the lease has gone to a poller that
-    /// takes it out of turn, because it remembers what the cache has lost.
-    pub(super) fn looked(&mut self, now: Duration, stored: Option<Stored>) -> bool {
+    /// The cache holds this, or nothing at all; before the look, so many films were committed.
+    /// Returns whether the lease has gone to a poller that takes it out of turn, because it
+    /// remembers what the cache has lost.
+    pub(super) fn looked(&mut self, now: Duration, stored: Option<Stored>, least: usize) -> bool {
         let before = self.stored.take();
         let Some(stored) = stored else { return false };
         let is_same = |before: &Stored| before.holder == stored.holder;
         let is_claimed = self.lost_cache && !before.as_ref().is_some_and(is_same);
-        let least = if self.forgetting { 0 } else { self.committed };
+        let least = if self.forgetting {
+            0
+        } else {
+            least.min(self.committed)
+        };
         let are_right = self.check_films("the cache", &stored.films, least);
         let log: Vec<String> = stored.log.iter().map(|(_, id)| id.clone()).collect();
         self.logged.extend(log.iter().cloned());
-        if let Some(wrong) = wrong_numbers(&stored.log) {
-            self.broken(RELEASE_LOG, wrong);
+        let numbers = stored.log.iter().map(|(number, _)| *number);
+        let are_ids_unique = log.iter().collect::<BTreeSet<_>>().len() == log.len();
+        if !are_ids_unique || !numbers.eq(1..=log.len() as u64) {
+            self.broken(RELEASE_LOG, format!("{:?}", stored.log));
         }
         let kept = self.log.iter().zip(&log);
         let mut kept = kept.take_while(|(was, is)| was == is).count();
@@ -360,54 +367,16 @@ impl Model {
     /// Whether these are the upstream's films in its order; at least so many, or films are lost.
     fn check_films(&mut self, who: &str, ids: &[String], least: usize) -> bool {
         if !self.released.starts_with(ids) {
-            let (promise, seen) = explain(&self.released, ids);
-            self.broken(promise, format!("{who}: {seen}"));
+            let seen = format!("{who}: released {:?}, and here {ids:?}", self.released);
+            self.broken(GENUINE, seen);
             return false;
         }
         if ids.len() < least {
             let gone = &self.released[ids.len()..least];
-            let seen = format!("{who} does not have {gone:?} any more");
-            self.broken(KEPT, seen);
+            self.broken(KEPT, format!("{who} does not have {gone:?} any more"));
         }
         true
     }
-}
-
-/// Explains what is wrong with a list of films that is not a prefix of the released ones.
-fn explain(released: &[String], ids: &[String]) -> (Promise, String) {
-    if let Some(twice) = first_twice(ids) {
-        return (ONCE, format!("{twice} is there twice"));
-    }
-    if let Some(unknown) = ids.iter().find(|id| !released.contains(id)) {
-        return (GENUINE, format!("{unknown} was never released"));
-    }
-    let mut rest = released.iter();
-    if ids.iter().all(|id| rest.any(|released| released == id)) {
-        let missing = released
-            .iter()
-            .zip(ids)
-            .find(|(released, id)| released != id);
-        let seen = format!("{missing:?}: the first is missing, and later ones are there");
-        return (KEPT, seen);
-    }
-    (ORDER, format!("released as {released:?}, and here {ids:?}"))
-}
-
-/// Numbers count from one, and each film has one.
-fn wrong_numbers(log: &[(u64, String)]) -> Option<String> {
-    let ids: Vec<String> = log.iter().map(|(_, id)| id.clone()).collect();
-    let twice = || first_twice(&ids).map(|id| format!("{id} is in the log twice"));
-    let gap = (1..)
-        .zip(log)
-        .find(|(wanted, (number, _))| wanted != number);
-    let gap = gap.map(|(wanted, (number, id))| format!("{id} is number {number}, not {wanted}"));
-    gap.or_else(twice)
-}
-
-/// The first id that occurs a second time.
-fn first_twice(ids: &[String]) -> Option<&String> {
-    let mut seen = BTreeSet::new();
-    ids.iter().find(|id| !seen.insert(*id))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! What all parts of a run share: the model, the figures and the story so far.
+//! What all parts of a run share: the model, the figures and the logs so far.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -11,9 +11,6 @@ use super::model::{Model, Stored};
 use super::report::Figures;
 use super::schedule::Node;
 use super::share::Share;
-
-/// How many lines of the story the record keeps.
-const STORY: usize = 40;
 
 /// Shared by all tasks of a run. A task holds the lock for a moment, never across an await.
 pub(super) struct Record {
@@ -28,7 +25,6 @@ pub(super) struct Known {
     pub(super) model: Model,
     pub(super) share: Share,
     pub(super) figures: Figures,
-    story: VecDeque<String>,
     /// Since the last quiet, a poller's time was wrong or stood still.
     pub(super) wrong_time: bool,
     /// When the last sync that was seen began, as the status has it.
@@ -49,7 +45,6 @@ impl Record {
                 model: Model::new(baseline),
                 share: Share::default(),
                 figures: Figures::default(),
-                story: VecDeque::new(),
                 wrong_time: false,
                 last_sync: Value::Null,
                 logs: BTreeMap::new(),
@@ -78,15 +73,9 @@ impl Record {
         let _ = self.broken.subscribe().wait_for(|broken| *broken).await;
     }
 
-    /// Adds a line to the story.
+    /// Reports an event.
     pub(super) fn log_event(&self, line: &str) {
-        let line = format!("{:6.1} s  {line}", self.now().as_secs_f64());
-        (self.progress)(&line);
-        let mut known = self.known();
-        if known.story.len() == STORY {
-            known.story.pop_front();
-        }
-        known.story.push_back(line);
+        (self.progress)(&format!("{:6.1} s  {line}", self.now().as_secs_f64()));
     }
 
     /// Keeps the lines that a process has logged. Of all log lines only announcements are read, and
@@ -106,8 +95,8 @@ impl Record {
         });
     }
 
-    /// The cache holds this.
-    pub(super) fn looked(&self, status: &Value, stored: Option<Stored>) {
+    /// The cache holds this; before the look, so many films were committed.
+    pub(super) fn looked(&self, status: &Value, stored: Option<Stored>, least: usize) {
         let now = self.now();
         self.with(|known| {
             let sync = &status["started_at"];
@@ -116,24 +105,25 @@ impl Record {
                 known.figures.syncs[0] += 1;
                 known.figures.syncs[1] += usize::from(status["failures_in_a_row"] != 0);
             }
-            if known.model.looked(now, stored) {
+            if known.model.looked(now, stored, least) {
                 known.share.out_of_turn(now);
             }
             known.figures.logged = known.model.logged.len();
         });
     }
 
-    /// The figures of a good run; or the broken promises, and what went before. Then it writes
-    /// every process's log into a directory.
-    pub(super) fn outcome(&self, seed: u64, has_edge: bool) -> Result<String, String> {
+    /// The figures of a good run; or the figures and the broken promises. Then it writes every
+    /// process's log into a directory.
+    pub(super) fn outcome(&self, seed: u64) -> Result<String, String> {
         let known = self.known();
         let mut violations = known.model.violations.clone();
         // A broken promise ends the run early, so only a good run must have exercised everything.
         if violations.is_empty() {
-            violations.extend(known.figures.unexercised(seed, has_edge));
+            violations.extend(known.figures.unexercised(seed));
         }
+        let figures = &known.figures;
         if violations.is_empty() {
-            return Ok(format!("{}every promise was kept", known.figures));
+            return Ok(format!("{figures}every promise was kept"));
         }
         let directory = std::env::temp_dir().join(format!("ghibli-chaos-{seed}"));
         std::fs::create_dir_all(&directory).expect("a directory for logs");
@@ -141,14 +131,11 @@ impl Record {
             let file = directory.join(format!("{node}.log"));
             std::fs::write(file, lines.join("\n")).expect("logs can be written");
         }
-        let violations: Vec<_> = violations.iter().map(ToString::to_string).collect();
-        let story: Vec<_> = known.story.iter().map(String::as_str).collect();
+        let broken = |(promise, seen)| format!("broken: {promise}\n  seen: {seen}\n");
+        let broken: String = violations.into_iter().map(broken).collect();
+        let logs = directory.display();
         Err(format!(
-            "{}\nwhat went before:\n  {}\n\n{}\n\nlogs of all processes: {}",
-            known.figures,
-            story.join("\n  "),
-            violations.join("\n\n"),
-            directory.display()
+            "{figures}\n{broken}\nlogs of all processes: {logs}"
         ))
     }
 

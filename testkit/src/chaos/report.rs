@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use super::clock;
 use super::schedule::rounds;
+use crate::edge;
 
 /// One sentence that must stay true whatever goes wrong.
 pub(super) type Promise = &'static str;
 
 pub(super) const KEPT: Promise = "a film that the mirror committed is served for ever after";
-pub(super) const ONCE: Promise = "every film is served once";
-pub(super) const ORDER: Promise = "films never change their order";
-pub(super) const GENUINE: Promise = "only what the upstream released is served";
+pub(super) const GENUINE: Promise =
+    "films are what the upstream released, each once, in its order and without gaps";
 pub(super) const FORWARD: Promise = "generations never go back, on no reader that stays up";
 pub(super) const AGE: Promise = "an answer has all that the upstream had when it was confirmed";
 pub(super) const ANNOUNCED: Promise = "each release is announced once, under its number";
@@ -32,13 +32,6 @@ const SYNCS: usize = 4;
 
 /// The fewest requests that readers must have answered in a round.
 const REQUESTS: usize = 100;
-
-/// A promise that the mirror broke, and what the run saw.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Violation {
-    pub(super) promise: Promise,
-    pub(super) seen: String,
-}
 
 /// What the run counted.
 #[derive(Debug, Clone, Default)]
@@ -68,7 +61,7 @@ pub(super) struct Figures {
 impl Figures {
     /// What a run of this seed has not exercised, although it must. A check that sees no release
     /// also finds nothing wrong with releases.
-    pub(super) fn unexercised(&self, seed: u64, has_edge: bool) -> Option<Violation> {
+    pub(super) fn unexercised(&self, seed: u64) -> Option<(Promise, String)> {
         let rounds = rounds(seed).take(self.rounds).flatten();
         let planned: BTreeSet<String> = rounds.map(|planned| planned.trouble.kind()).collect();
         let is_missing = |kind: &&String| {
@@ -85,21 +78,12 @@ impl Figures {
             (
                 "answers through the edge",
                 self.edge_answered,
-                usize::from(has_edge) * REQUESTS / 3 * self.rounds,
+                usize::from(edge::can_stand()) * REQUESTS / 3 * self.rounds,
             ),
         ];
         let low = floors.iter().filter(|(_, seen, floor)| seen < floor);
         missing.extend(low.map(|(what, seen, floor)| format!("{seen} {what} of {floor}")));
-        (!missing.is_empty()).then(|| Violation {
-            promise: EXERCISED,
-            seen: missing.join("; "),
-        })
-    }
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "broken: {}\n  seen: {}", self.promise, self.seen)
+        (!missing.is_empty()).then(|| (EXERCISED, missing.join("; ")))
     }
 }
 

@@ -1,15 +1,15 @@
 //! After a round: soon every reader serves what the upstream has, and the release log is whole.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use tokio::time::sleep;
 
 use super::client::{generation, ids};
 use super::record::Record;
 use super::report::RECOVERS;
-use super::stack::Stack;
-use crate::client::{Response, try_get};
+use super::stack::{Slot, Stack};
+use crate::client::try_get;
 
 /// The bound for a full recovery: the lease of a dead poller expires, a poller retries after its
 /// pause between failing syncs, and readers notice the change.
@@ -52,32 +52,27 @@ pub(super) async fn settle(stack: &Stack, record: &Record) {
 async fn look(stack: &Stack) -> Result<(), String> {
     let films = &stack.upstream.catalogue()["films"];
     let wanted = serde_json::to_string_pretty(films).expect("a JSON value can be written");
-    let mut first = None;
-    for reader in &stack.readers {
-        let answer = ask(&reader.url, "/films").await?;
+    let mut generations = BTreeSet::new();
+    for Slot { node, url, .. } in &stack.readers {
+        let ask = async |path| {
+            let answer = try_get(&format!("{url}{path}")).await;
+            let answer = answer.map_err(|error| format!("{error:#}"))?;
+            let problem = format!("{node:?}: status {} to {path}", answer.status);
+            Some(answer)
+                .filter(|answer| answer.status == 200)
+                .ok_or(problem)
+        };
+        let answer = ask("/films").await?;
         if answer.body != wanted {
-            let served: Value = answer.json();
+            let (served, films) = (ids(&answer.json()), ids(films));
             return Err(format!(
-                "{:?} serves other films than the upstream: {} of {}",
-                reader.node,
-                ids(&served).len(),
-                ids(films).len()
+                "{node:?} serves {served:?}, or others of {films:?}"
             ));
         }
-        let generation = generation(&ask(&reader.url, "/movies").await?);
-        if *first.get_or_insert(generation) != generation {
-            return Err(format!("generations differ: {first:?} and {generation:?}"));
+        generations.insert(generation(&ask("/movies").await?));
+        if generations.len() > 1 {
+            return Err(format!("readers are at generations {generations:?}"));
         }
     }
     Ok(())
-}
-
-async fn ask(url: &str, path: &str) -> Result<Response, String> {
-    let answer = try_get(&format!("{url}{path}")).await;
-    let answer = answer.map_err(|error| format!("{error:#}"))?;
-    if answer.status == 200 {
-        Ok(answer)
-    } else {
-        Err(format!("status {} to {url}{path}", answer.status))
-    }
 }

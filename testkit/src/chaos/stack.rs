@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::Mutex;
 use tokio::time::sleep;
 
 use super::client::ids;
@@ -34,7 +34,8 @@ const LOOK: &str = "local seen = {}
 /// Everything that runs.
 pub(super) struct Stack {
     pub(super) upstream: Upstream,
-    redis: Mutex<Redis>,
+    /// Locked for a trouble or for a look at the cache.
+    pub(super) redis: Mutex<Redis>,
     pollers: Vec<Slot>,
     pub(super) readers: Vec<Slot>,
     /// Holds the files of the clocks and the edge.
@@ -120,11 +121,6 @@ impl Stack {
         self.redis.lock().await.kill().await;
     }
 
-    /// Redis for one trouble. No look at the cache happens meanwhile.
-    pub(super) async fn redis(&self) -> MutexGuard<'_, Redis> {
-        self.redis.lock().await
-    }
-
     /// Looks at the cache, for ever.
     pub(super) async fn watch(&self, record: &Record) {
         loop {
@@ -136,14 +132,15 @@ impl Stack {
     /// Looks at the cache, at one moment with other commands before and after the look.
     pub(super) async fn look(&self, record: &Record, before: &str, after: &str) {
         let script = format!("{before} {LOOK} {after} return table.concat(seen, '\\0')");
-        let redis = self.redis().await;
+        let redis = self.redis.lock().await;
+        let least = record.with(|known| known.model.committed);
         let seen = redis.cli(&["EVAL", &script, "0"]).await;
         let parts: Vec<&str> = seen.split('\0').collect();
         let [holder, status, snapshot] = parts[..] else {
             panic!("Redis cannot look: {seen}");
         };
         let status = serde_json::from_str(status).unwrap_or_default();
-        record.looked(&status, stored(holder, snapshot));
+        record.looked(&status, stored(holder, snapshot), least);
         if after.contains("FLUSHALL") {
             record.with(|known| known.model.cache_lost());
         }
