@@ -228,18 +228,15 @@ impl Model {
             self.log.truncate(logged);
             self.announced.retain(|id, _| self.log.contains(id));
         }
-        let Some(left) = self.copies.left() else {
+        let Some(left) = self.copies.left().filter(|left| *left < self.committed) else {
             return;
         };
-        if left.for_sure >= self.committed {
-            return;
-        }
-        let known = &self.released[..left.in_reach];
-        self.announced.retain(|id, _| known.contains(id));
+        self.announced
+            .retain(|id, _| self.released[..left].contains(id));
         for number in self.announced.values_mut() {
             *number = None;
         }
-        self.committed = left.for_sure;
+        self.committed = left;
         self.forgetting = true;
         self.era += 1;
         for shown in &mut self.shown {
@@ -248,7 +245,7 @@ impl Model {
     }
 
     /// What is wrong with the cache, or not yet right, when everything else has settled.
-    pub(super) fn unsettled(&self) -> Option<(Promise, String)> {
+    pub(super) fn unsettled(&self, now: Duration) -> Option<(Promise, String)> {
         let Some(stored) = &self.stored else {
             return Some((RECOVERS, "the cache is empty".to_owned()));
         };
@@ -256,6 +253,9 @@ impl Model {
         let wrong = |seen: String| Some((RELEASE_LOG, seen));
         if !log.iter().copied().take(self.log.len()).eq(&self.log) {
             return wrong(format!("the log was {:?} and is {log:?}", self.log));
+        }
+        if self.lost_log && self.copies.may_grow(now) {
+            return wrong("a poller may still restore an older log".to_owned());
         }
         let (films, releases) = self.settled;
         let wanted = &self.released[films..];

@@ -26,7 +26,7 @@ pub(super) async fn settle(stack: &Stack, record: &Record) {
             Ok(()) => {
                 stack.look(record, "", "").await;
                 // A poller that was away may still restore something.
-                record.with(|known| known.model.unsettled())
+                record.with(|known| known.model.unsettled(record.now()))
             }
             Err(reason) => Some((RECOVERS, reason)),
         };

@@ -1,5 +1,6 @@
 //! How many films, and how much of the release log, the cache and each poller's memory surely know.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::chaos::schedule::POLLERS;
@@ -8,12 +9,16 @@ use crate::chaos::schedule::POLLERS;
 /// beginning: a standby looks at every trigger, or at least every five seconds.
 const FOLLOWS: Duration = Duration::from_secs(7);
 
+/// After this time without trouble, a poller has surely restored what it remembers: a standby
+/// leaves that to the last leader for fifteen seconds, looks every five, and then syncs.
+const RESTORES: Duration = Duration::from_secs(25);
+
 #[derive(Debug, Default)]
 pub(super) struct Copies {
     /// `None` once the cache is lost, until somebody has written it again.
     cache: Option<Copy>,
-    /// What the cache held at an earlier moment.
-    earlier: Option<(Duration, Copy)>,
+    /// What the cache held at the last looks; the first is the last that every poller knows.
+    earlier: VecDeque<(Duration, Copy)>,
     pollers: [Poller; POLLERS],
 }
 
@@ -33,16 +38,8 @@ struct Poller {
     away: bool,
     calm_since: Duration,
     memory: Option<Copy>,
-}
-
-/// While the cache is lost: the least number of films that the restored cache will know.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Left {
-    /// If the poller in reach that remembers most restores the cache.
-    pub(super) in_reach: usize,
-    /// If any poller in reach restores it first; zero if one of them may be new, because that
-    /// poller cannot know that the cache was ever filled.
-    pub(super) for_sure: usize,
+    /// It lived when the cache was lost, so it may remember more than it surely does.
+    may_remember: bool,
 }
 
 impl Copies {
@@ -78,20 +75,20 @@ impl Copies {
     pub(super) fn stored(&mut self, now: Duration, copy: Copy, whole: bool) {
         self.cache = Some(copy);
         if !whole {
-            self.earlier = None;
+            self.earlier.clear();
             return;
         }
-        let (since, earlier) = *self.earlier.get_or_insert((now, copy));
-        if since + FOLLOWS > now {
-            return;
+        self.earlier.push_back((now, copy));
+        while matches!(self.earlier.get(1), Some((since, _)) if *since + FOLLOWS <= now) {
+            self.earlier.pop_front();
         }
-        let runs = |poller: &&mut Poller| poller.pid.is_some() && !poller.away;
-        for poller in self.pollers.iter_mut().filter(runs) {
-            if poller.calm_since <= since {
+        let (since, earlier) = self.earlier[0];
+        for poller in &mut self.pollers {
+            let is_calm = poller.pid.is_some() && !poller.away && poller.calm_since <= since;
+            if is_calm && since + FOLLOWS <= now {
                 poller.remember(earlier);
             }
         }
-        self.earlier = Some((now, copy));
     }
 
     /// No poller could work with the cache until now.
@@ -103,24 +100,28 @@ impl Copies {
 
     pub(super) fn cache_lost(&mut self) {
         self.cache = None;
-        self.earlier = None;
+        self.earlier.clear();
+        for poller in &mut self.pollers {
+            poller.may_remember = poller.pid.is_some();
+        }
     }
 
-    /// What remains of a lost cache; `None` while the cache is not lost.
-    pub(super) fn left(&self) -> Option<Left> {
-        if self.cache.is_some() {
-            return None;
-        }
-        let runs = |poller: &&Poller| poller.pid.is_some() && !poller.away;
-        let within_reach = || self.pollers.iter().filter(runs).map(|poller| poller.memory);
-        let in_reach = within_reach().flatten().map(|memory| memory.films).max();
-        let in_reach = in_reach.unwrap_or(0);
-        let for_sure = if within_reach().any(|memory| memory.is_none()) {
-            0
-        } else {
-            in_reach
-        };
-        Some(Left { in_reach, for_sure })
+    /// Whether a poller may still restore more of the release log than any surely remembers.
+    pub(super) fn may_grow(&self, now: Duration) -> bool {
+        let may_restore = |poller: &Poller| poller.calm_since + RESTORES > now;
+        let mut pollers = self.pollers.iter();
+        pollers.any(|poller| poller.may_remember && may_restore(poller))
+    }
+
+    /// How many films a lost cache will surely get back; `None` while the cache is not lost. Zero if
+    /// a poller in reach may be new, because it cannot know that the cache was ever filled.
+    pub(super) fn left(&self) -> Option<usize> {
+        let within_reach = self.pollers.iter();
+        let within_reach = within_reach.filter(|poller| poller.pid.is_some() && !poller.away);
+        let films = within_reach.map(|poller| Some(poller.memory?.films));
+        let films: Option<Vec<usize>> = films.collect();
+        let left = films.and_then(|films| films.into_iter().max());
+        self.cache.is_none().then(|| left.unwrap_or(0))
     }
 
     /// How much of the release log is in the cache, or in the memory of any living poller, even one
