@@ -6,15 +6,12 @@ use std::fs::{File, read_to_string, remove_file};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::time::sleep;
 
 use super::client::ids;
 use super::stack::stored;
-use crate::client::{Connection, try_get};
+use crate::client::{hammer, try_get};
 use crate::process::{Poller, RunningServer, Server};
 use crate::upstream::Upstream;
 use crate::{PATIENCE, catalogue, eventually};
@@ -24,6 +21,9 @@ const SIZE: &str = "size=2m,mode=1777";
 
 /// How often the run fills and frees the disk.
 const TIMES: usize = 3;
+
+/// How many requests the readers get while the disk is full, and again when it becomes free.
+const REQUESTS: usize = 2_000;
 
 /// Fills the disk under a poller that has a film to commit, then frees it; repeats this. Returns
 /// how many requests the readers answered meanwhile, all of them.
@@ -45,36 +45,32 @@ pub async fn run() -> Result<usize, String> {
     let readers = [server.start().await, server.start().await];
     let baseline = ids(&catalogue()["films"]);
     serve(&readers, &baseline).await;
-    let fill_and_free = async {
-        let mut released = baseline.clone();
-        for time in 0..TIMES {
-            let ballast = disk.fill();
-            let mark = poller.process.mark();
-            released.push(upstream.release(&format!("Film {time}")));
-            // The first failure may belong to a sync that started before the release.
-            eventually("two commits to a full disk", PATIENCE, async || {
-                let (lines, _) = poller.process.stderr_since(mark);
-                let failed = lines.iter().filter(|line| line.contains("No space left"));
-                failed.count() >= 2
-            })
-            .await;
-            // A reader that starts now finds what was there before.
-            serve(&[server.start().await], &released[..released.len() - 1]).await;
-            remove_file(ballast).expect("the ballast can be removed");
-            serve(&readers, &released).await;
-            let snapshot = read_to_string(directory.join("snapshot.json")).expect("a snapshot");
-            let log = stored("", &snapshot).expect("a snapshot").log;
-            let wanted = (1..).zip(released[baseline.len()..].iter().cloned());
-            assert_eq!(log, wanted.collect::<Vec<_>>(), "the release log");
-        }
-    };
-    let answered = AtomicUsize::new(0);
-    tokio::select! {
-        () = fill_and_free => {}
-        () = read(&readers[0], &answered) => {}
-        () = read(&readers[1], &answered) => {}
+    let urls = [0, 1].map(|reader: usize| format!("{}/films", readers[reader].url()));
+    let (mut released, mut answered) = (baseline.clone(), 0);
+    for time in 0..TIMES {
+        let ballast = disk.fill();
+        let mark = poller.process.mark();
+        released.push(upstream.release(&format!("Film {time}")));
+        // The first failure may belong to a sync that started before the release.
+        let failed = async || {
+            let (lines, _) = poller.process.stderr_since(mark);
+            let failed = lines.iter().filter(|line| line.contains("No space left"));
+            failed.count() >= 2
+        };
+        let failed = eventually("two commits to a full disk", PATIENCE, failed);
+        let ((), full) = tokio::join!(failed, hammer(&urls, REQUESTS, 2));
+        // A reader that starts now finds what was there before.
+        serve(&[server.start().await], &released[..released.len() - 1]).await;
+        remove_file(ballast).expect("the ballast can be removed");
+        let ((), free) = tokio::join!(serve(&readers, &released), hammer(&urls, REQUESTS, 2));
+        assert!(full.all_ok() && free.all_ok(), "{full:?}\n{free:?}");
+        answered += full.answered + free.answered;
+        let snapshot = read_to_string(directory.join("snapshot.json")).expect("a snapshot");
+        let log = stored("", &snapshot).expect("a snapshot").log;
+        let wanted = (1..).zip(released[baseline.len()..].iter().cloned());
+        assert_eq!(log, wanted.collect::<Vec<_>>(), "the release log");
     }
-    Ok(answered.into_inner())
+    Ok(answered)
 }
 
 /// Waits until every reader serves exactly these films.
@@ -86,19 +82,6 @@ async fn serve(readers: &[RunningServer], films: &[String]) {
             answer.is_some_and(|answer| answer.status == 200 && ids(&answer.json()) == films)
         })
         .await;
-    }
-}
-
-/// Reads from one reader for ever. The reader must answer every request.
-async fn read(reader: &RunningServer, answered: &AtomicUsize) {
-    let url = format!("{}/films", reader.url());
-    let mut connection = Connection::new();
-    loop {
-        let answer = connection.get(&url).await;
-        let status = answer.as_ref().map(|answer| answer.status);
-        assert_eq!(status.ok(), Some(200), "a request failed: {answer:?}");
-        answered.fetch_add(1, Ordering::Relaxed);
-        sleep(Duration::from_millis(5)).await;
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use super::clock;
 use super::record::Record;
 use super::schedule::{Node, POLLERS, Planned, Trouble};
-use super::stack::{Slot, Stack};
+use super::stack::Stack;
 use crate::process::Signal;
 use crate::proxy::Network;
 use crate::redis::Redis;
@@ -40,8 +40,13 @@ pub(super) async fn inflict(stack: &Stack, record: &Record, planned: Planned) {
             stack.slot(node).signal(Signal::Cont).await;
             away(record, node, false);
         }
-        Trouble::Cut(node) => network(stack.slot(node), record, Network::Cut, lasts).await,
-        Trouble::Stall(node) => network(stack.slot(node), record, Network::Stalls, lasts).await,
+        Trouble::Network(network, node) => {
+            away(record, node, true);
+            stack.slot(node).proxy.set(network);
+            sleep(lasts).await;
+            stack.slot(node).proxy.set(Network::Works);
+            away(record, node, false);
+        }
         Trouble::ClockJump(poller, seconds) => {
             record.with(|known| known.wrong_time = true);
             for seconds in [seconds, 0] {
@@ -96,14 +101,6 @@ fn away(record: &Record, node: Node, away: bool) {
 fn out_of_turn(record: &Record) {
     let now = record.now();
     record.with(|known| known.share.out_of_turn(now));
-}
-
-async fn network(slot: &Slot, record: &Record, network: Network, lasts: Duration) {
-    away(record, slot.node, true);
-    slot.proxy.set(network);
-    sleep(lasts).await;
-    slot.proxy.set(Network::Works);
-    away(record, slot.node, false);
 }
 
 /// Empties the cache. The model learns what was in it at the last moment.

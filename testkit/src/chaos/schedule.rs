@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::proxy::Network;
 use crate::sample::COLLECTIONS;
 use crate::upstream::Fault;
 
@@ -31,10 +32,8 @@ pub(super) enum Trouble {
     /// SIGKILL, and a new start later.
     Kill(Node),
     Freeze(Node),
-    /// The process cannot connect to Redis.
-    Cut(Node),
-    /// The process connects to Redis and hears nothing.
-    Stall(Node),
+    /// The process cannot connect to Redis, or connects and hears nothing.
+    Network(Network, Node),
     /// A poller's clock is wrong by this many seconds.
     ClockJump(usize, i64),
     /// Redis is killed, and starts later with its data on disk.
@@ -94,6 +93,9 @@ enum Character {
     /// clock to number generations. The upstream withdraws nothing, because a mirror that lost
     /// everything cannot know of withdrawn records.
     Flushed,
+    /// As `Flushed`, and nothing else happens to the pollers but this: one remembers everything
+    /// and is cut off, and the other starts anew with an empty cache.
+    Anew,
     /// As `Flushed`, and the pollers lose their memory too.
     Forgotten,
 }
@@ -102,9 +104,10 @@ enum Character {
 pub(super) fn rounds(seed: u64) -> impl Iterator<Item = Vec<Planned>> {
     let mut random = Random(seed);
     (0..).map(move |number| {
-        let character = match number % 4 {
-            0 | 2 => Character::Plain,
-            3 if random.below(2) == 0 => Character::Forgotten,
+        let character = match number % 5 {
+            0 | 3 => Character::Plain,
+            1 => Character::Anew,
+            4 if random.below(2) == 0 => Character::Forgotten,
             _ => Character::Flushed,
         };
         round(&mut random, character)
@@ -112,21 +115,26 @@ pub(super) fn rounds(seed: u64) -> impl Iterator<Item = Vec<Planned>> {
 }
 
 fn round(random: &mut Random, character: Character) -> Vec<Planned> {
-    let (trouble, lasts) = match character {
-        Character::Plain => (Trouble::Withdraw, random.time(1_000, 8_000)),
-        Character::Flushed => (Trouble::Flush, Duration::ZERO),
-        Character::Forgotten => (Trouble::LoseEverything, random.time(200, 4_000)),
+    let mut planned = Vec::new();
+    let mut plan = |at, lasts, trouble| {
+        let (at, lasts) = (Duration::from_millis(at), Duration::from_millis(lasts));
+        planned.push(Planned { at, lasts, trouble });
     };
-    let at = random.time(1_000, 10_000);
-    let mut planned = vec![
-        Planned { at, lasts, trouble },
-        Planned {
-            at: Duration::ZERO,
-            lasts: Duration::from_millis(1_300),
-            trouble: Trouble::LeaseStolen,
-        },
-    ];
-    if character != Character::Forgotten {
+    plan(0, 1_300, Trouble::LeaseStolen);
+    let (at, lasts) = (random.within(1_000, 10_000), random.within(200, 7_000));
+    match character {
+        Character::Plain => plan(at, lasts, Trouble::Withdraw),
+        Character::Flushed => plan(at, 0, Trouble::Flush),
+        Character::Forgotten => plan(at, lasts, Trouble::LoseEverything),
+        Character::Anew => {
+            let poller = random.below(POLLERS);
+            let (remembers, anew) = (Node::Poller(poller), Node::Poller(1 - poller));
+            plan(9_000, lasts, Trouble::Network(Network::Cut, remembers));
+            plan(9_000, 500, Trouble::Kill(anew));
+            plan(9_300, 0, Trouble::Flush);
+        }
+    }
+    if matches!(character, Character::Plain | Character::Flushed) {
         // In a flushed round, usually one poller keeps its memory and its way to the cache.
         let is_one_spared = character == Character::Flushed && random.below(3) > 0;
         let spared = is_one_spared.then(|| random.below(POLLERS));
@@ -184,8 +192,8 @@ fn of_process(random: &mut Random, node: Node, may_stop: bool) -> Trouble {
     match random.below(6) {
         0 | 1 if may_stop => Trouble::Kill(node),
         2 | 3 if may_stop => Trouble::Freeze(node),
-        which if which % 2 == 0 => Trouble::Cut(node),
-        _ => Trouble::Stall(node),
+        which if which % 2 == 0 => Trouble::Network(Network::Cut, node),
+        _ => Trouble::Network(Network::Stalls, node),
     }
 }
 
@@ -267,9 +275,13 @@ impl Random {
         among[self.below(among.len())].clone()
     }
 
+    fn within(&mut self, from: u64, to: u64) -> u64 {
+        from + self.next() % (to - from)
+    }
+
     /// A time between two bounds in milliseconds.
     fn time(&mut self, from: u64, to: u64) -> Duration {
-        Duration::from_millis(from + self.next() % (to - from))
+        Duration::from_millis(self.within(from, to))
     }
 }
 
@@ -297,7 +309,7 @@ mod tests {
             assert!(ends.all(|end| end <= ROUND), "{round:?}");
             all.extend(kinds);
         }
-        // 17 of processes, the network and Redis, 17 of the upstream, 3 edits.
-        assert_eq!(all.len(), 37, "{all:?}");
+        // 15 of processes, the network and Redis, 17 of the upstream, 3 edits.
+        assert_eq!(all.len(), 35, "{all:?}");
     }
 }
