@@ -103,9 +103,8 @@ fn out_of_turn(record: &Record) {
     record.with(|known| known.share.out_of_turn(now));
 }
 
-/// Empties the cache. The model learns what was in it at the last moment.
 async fn flush(stack: &Stack, record: &Record) {
-    stack.look(record, "", "redis.call('FLUSHALL')").await;
+    stack.flush(record).await;
     // The lease is gone too, perhaps in the middle of a cycle.
     out_of_turn(record);
 }

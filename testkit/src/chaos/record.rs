@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -99,6 +100,11 @@ impl Record {
     pub(super) fn looked(&self, status: &Value, stored: Option<Stored>, least: usize) {
         let now = self.now();
         self.with(|known| {
+            // Until the next sync, ages mean nothing.
+            let finished = status["finished_at"]
+                .as_str()
+                .and_then(|at| at.parse().ok());
+            known.wrong_time |= finished.is_some_and(|at: DateTime<Utc>| at > Utc::now());
             let sync = &status["started_at"];
             if !sync.is_null() && known.last_sync != *sync {
                 known.last_sync = sync.clone();

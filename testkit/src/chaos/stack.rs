@@ -141,9 +141,16 @@ impl Stack {
         };
         let status = serde_json::from_str(status).unwrap_or_default();
         record.looked(&status, stored(holder, snapshot), least);
-        if after.contains("FLUSHALL") {
-            record.with(|known| known.model.cache_lost());
+    }
+
+    /// Empties the cache. The model learns what was announced before, and what was in the cache at
+    /// the last moment.
+    pub(super) async fn flush(&self, record: &Record) {
+        for poller in &self.pollers {
+            poller.hear(record, &mut *poller.running.lock().await);
         }
+        self.look(record, "", "redis.call('FLUSHALL')").await;
+        record.with(|known| known.model.cache_lost());
     }
 
     /// Reads all logs and counts the upstream's requests, for ever.
