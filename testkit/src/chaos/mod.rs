@@ -80,6 +80,7 @@ pub async fn run(
     stack.start(&record).await;
     // Before the first sync, readers have nothing to serve.
     settle::settle(&stack, &record).await;
+    record.with(|known| known.figures.forgetting = 0);
     let edge = stack.edge().await;
 
     let mut running = JoinSet::new();
