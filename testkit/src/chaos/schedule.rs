@@ -120,7 +120,10 @@ fn round(random: &mut Random, character: Character) -> Vec<Planned> {
         let (at, lasts) = (Duration::from_millis(at), Duration::from_millis(lasts));
         planned.push(Planned { at, lasts, trouble });
     };
-    plan(0, 1_300, Trouble::LeaseStolen);
+    let is_anew = character == Character::Anew;
+    if !is_anew {
+        plan(0, 1_300, Trouble::LeaseStolen);
+    }
     let (at, lasts) = (random.within(1_000, 10_000), random.within(200, 7_000));
     match character {
         Character::Plain => plan(at, lasts, Trouble::Withdraw),
@@ -155,8 +158,9 @@ fn round(random: &mut Random, character: Character) -> Vec<Planned> {
         });
     }
     lane(random, &mut planned, 4_000, of_upstream);
-    // The upstream changes its data.
-    let mut at = random.time(0, 4_000);
+    // The upstream changes its data. A poller that begins anew does so after some calm, in which
+    // the other surely learns of everything.
+    let mut at = random.time(0, 4_000) + Duration::from_millis(u64::from(is_anew) * 9_500);
     while at < ROUND {
         planned.push(Planned {
             at,
