@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use testkit::chaos::disk::{self, Ran};
-use testkit::chaos::{left_out, run};
+use testkit::chaos::{disk, left_out, run};
 
 /// The seed of a plain test run; longer runs have another.
 const SEED: u64 = 1;
@@ -22,27 +21,22 @@ async fn the_mirror_keeps_its_promises_under_random_troubles() {
         left_out.is_empty() || std::env::var_os("CI").is_none(),
         "{left_out:?}"
     );
-    let outcome = run(seed, time, |line| println!("{line}")).await;
-    println!("{outcome}");
-    assert!(
-        outcome.is_good(),
-        "a promise was broken; to replay: cargo xtask chaos --minutes {minutes} --seed {seed}"
-    );
-    assert!(outcome.figures.answered > 100, "the clients read");
-    assert!(outcome.figures.edge_answered > 30 || !left_out.is_empty());
+    match run(seed, time, |line| println!("{line}")).await {
+        Ok(figures) => println!("{figures}"),
+        Err(broken) => {
+            panic!("{broken}\nto replay: cargo xtask chaos --minutes {minutes} --seed {seed}")
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_takes_nothing_away() {
     match disk::run().await {
-        Ok(Ran::Whole { answered }) => assert!(answered > 100, "{answered}"),
-        Ok(Ran::NotPermitted(reason)) => {
-            assert!(
-                std::env::var_os("CI").is_none(),
-                "no disk can be mounted: {reason}"
-            );
+        Ok(answered) => assert!(answered > 100, "{answered}"),
+        Err(reason) => {
+            let may_skip = std::env::var_os("CI").is_none();
+            assert!(may_skip, "no disk can be mounted: {reason}");
             println!("skipped, no disk can be mounted: {reason}");
         }
-        Err(violation) => panic!("{violation}"),
     }
 }

@@ -1,18 +1,18 @@
 //! Clients that read all the time. Most spread their requests over the readers as an edge does:
-//! when a reader gives no answer, the client asks another reader, and asks the silent reader last
-//! for a while. One client reads through a real edge instead.
+//! when a reader gives no answer, the client asks another reader. One client reads through a real
+//! edge instead.
 
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
-use super::random::Random;
 use super::record::Record;
+use super::report::ANSWERED;
+use super::schedule::{READERS, Random};
 use super::stack::Stack;
-use super::trouble::READERS;
 use crate::client::{CUT, Connection, Response};
-use crate::edge::{self, Edge};
+use crate::edge::{ANSWER, Edge};
 
 /// How long one try may take.
 const TRY: Duration = Duration::from_secs(2);
@@ -20,161 +20,124 @@ const TRY: Duration = Duration::from_secs(2);
 /// How often the client tries every reader before a request counts as failed.
 const TURNS: usize = 2;
 
-/// How long the client asks a reader last that gave no answer.
-const AVOIDED: Duration = Duration::from_secs(1);
-
 /// The pause between two requests, because this machine has other work too.
 const THOUGHT: Duration = Duration::from_millis(15);
+
+/// How much older than its age an answer may be: ages are whole seconds, and the upstream answers
+/// some time before a poller confirms the answer.
+const AGE_SLACK: Duration = Duration::from_secs(4);
 
 /// The paths that clients read, films most often.
 const PATHS: [&str; 6] = ["/films", "/films", "/films", "/movies", "/movies", "/db"];
 
-/// Reads until it is dropped.
+/// Reads from the readers until it is dropped.
 pub(super) async fn read(stack: &Stack, record: &Record, seed: u64) {
-    let mut client = Client {
-        random: Random::new(seed),
-        connections: Default::default(),
-        avoided_until: [Instant::now(); READERS],
-    };
+    let mut random = Random(seed);
+    let mut connections: [Connection; READERS] = Default::default();
     loop {
-        let path = *client.random.pick(&PATHS);
-        client.request(stack, record, path).await;
-        sleep(THOUGHT).await;
+        let (path, began) = (random.pick(&PATHS), Instant::now());
+        let mut order = std::array::from_fn::<_, READERS, _>(|reader| reader);
+        order.rotate_left(random.below(READERS));
+        let mut reasons = Vec::new();
+        for reader in order.repeat(TURNS) {
+            let (url, connection) = (&stack.readers[reader].url, &mut connections[reader]);
+            match ask(connection, record, (Some(reader), url), path, TRY).await {
+                Ok(()) => {
+                    record.with(|known| known.figures.answered += 1);
+                    reasons.clear();
+                    break;
+                }
+                Err(reason) => {
+                    record.with(|known| known.figures.retried += 1);
+                    reasons.push(format!("reader {reader}: {reason}"));
+                }
+            }
+        }
+        finish(record, path, began, &reasons.join("; ")).await;
     }
 }
 
 /// Reads through the edge until it is dropped. The client cannot see which reader answers.
 pub(super) async fn read_through(edge: &Edge, record: &Record, seed: u64) {
-    let mut random = Random::new(seed ^ u64::MAX);
+    let mut random = Random(seed ^ u64::MAX);
     let mut connection = Connection::new();
     loop {
-        let path = *random.pick(&PATHS);
-        let began = Instant::now();
-        let (ticket, expected) =
-            record.with(|known| (known.model.request_begins(), known.model.expect_of_any()));
-        let url = format!("{}{path}", edge.url);
-        let answer = match timeout(edge::ANSWER, connection.get(&url)).await {
-            Ok(Ok(answer)) if answer.status == 200 => Ok(answer),
-            Ok(Ok(answer)) => Err(format!("status {}", answer.status)),
-            Ok(Err(error)) => Err(format!("{error:#}")),
-            Err(_) => Err("no answer".to_owned()),
-        };
-        if answer.is_err() {
-            connection = Connection::new();
-        }
-        record.with(|known| match answer {
-            // No edge can ask another reader for the second half of an answer.
-            Err(reason) if reason.contains(CUT) && known.model.was_interrupted(&ticket) => {
-                known.figures.retried += 1;
-            }
-            Ok(answer) => {
+        let (path, began) = (random.pick(&PATHS), Instant::now());
+        let answer = ask(&mut connection, record, (None, &edge.url), path, ANSWER).await;
+        let reason = record.with(|known| match answer {
+            Ok(()) => {
                 known.figures.edge_answered += 1;
-                let longest = &mut known.figures.longest_answer;
-                *longest = (*longest).max(began.elapsed());
-                if let Some(films) = films(path, &answer) {
-                    known.model.films_of_any(expected, &films);
-                }
+                String::new()
             }
-            Err(reason) => {
-                known.figures.failed += 1;
-                let why = format!(
-                    "GET {path} through the edge for {:?}: {reason}",
-                    began.elapsed()
-                );
-                known.model.request_failed(&ticket, &why);
+            // No edge can ask another reader for the second half of an answer.
+            Err(reason) if reason.contains(CUT) => {
+                known.figures.retried += 1;
+                String::new()
             }
+            Err(reason) => format!("through the edge: {reason}"),
         });
-        sleep(THOUGHT).await;
+        finish(record, path, began, &reason).await;
     }
 }
 
-struct Client {
-    random: Random,
-    connections: [Connection; READERS],
-    avoided_until: [Instant; READERS],
-}
-
-impl Client {
-    async fn request(&mut self, stack: &Stack, record: &Record, path: &str) {
-        let began = Instant::now();
-        let ticket = record.with(|known| known.model.request_begins());
-        let mut reasons = Vec::new();
-        for _ in 0..TURNS {
-            for reader in self.order() {
-                match self.ask(stack, record, reader, path).await {
-                    Ok(()) => {
-                        record.with(|known| {
-                            known.figures.answered += 1;
-                            let longest = &mut known.figures.longest_answer;
-                            *longest = (*longest).max(began.elapsed());
-                        });
-                        return;
-                    }
-                    Err(reason) => {
-                        record.with(|known| known.figures.retried += 1);
-                        self.avoided_until[reader] = Instant::now() + AVOIDED;
-                        reasons.push(format!("reader {}: {reason}", reader + 1));
-                    }
-                }
-            }
-        }
-        let why = format!(
-            "GET {path} for {:?}: {}",
-            began.elapsed(),
-            reasons.join("; ")
-        );
-        record.with(|known| {
-            known.figures.failed += 1;
-            known.model.request_failed(&ticket, &why);
-        });
+/// Sends one request, and has the model check the answer.
+async fn ask(
+    connection: &mut Connection,
+    record: &Record,
+    (reader, url): (Option<usize>, &str),
+    path: &str,
+    limit: Duration,
+) -> Result<(), String> {
+    let (began, expected) = (
+        record.now(),
+        record.with(|known| known.model.expect(reader)),
+    );
+    let Ok(answer) = timeout(limit, connection.get(&format!("{url}{path}"))).await else {
+        *connection = Connection::new();
+        return Err(format!("no answer within {limit:?}"));
+    };
+    let answer = answer.map_err(|error| format!("{error:#}"))?;
+    if answer.status != 200 {
+        return Err(format!("status {}", answer.status));
     }
-
-    /// Any order, but readers that gave no answer lately come last.
-    fn order(&mut self) -> [usize; READERS] {
-        let first = self.random.below(READERS);
-        let mut order = std::array::from_fn(|step| (first + step) % READERS);
-        let now = Instant::now();
-        order.sort_by_key(|&reader| self.avoided_until[reader] > now);
-        order
-    }
-
-    async fn ask(
-        &mut self,
-        stack: &Stack,
-        record: &Record,
-        reader: usize,
-        path: &str,
-    ) -> Result<(), String> {
-        let url = format!("{}{path}", stack.readers()[reader].url);
-        let expected = record.with(|known| known.model.expect(reader));
-        let connection = &mut self.connections[reader];
-        let Ok(answer) = timeout(TRY, connection.get(&url)).await else {
-            *connection = Connection::new();
-            return Err(format!("no answer within {TRY:?}"));
-        };
-        let answer = answer.map_err(|error| format!("{error:#}"))?;
-        if answer.status != 200 {
-            return Err(format!("status {}", answer.status));
-        }
-        record.with(|known| {
-            if let Some(films) = films(path, &answer) {
-                known.model.films(reader, expected, &films);
-            } else {
-                let generation = generation(&answer).expect("the page shows its generation");
+    let age = answer.header("age").and_then(|age| age.parse().ok());
+    let confirmed = age.and_then(|age| began.checked_sub(Duration::from_secs(age) + AGE_SLACK));
+    record.with(|known| {
+        if path == "/movies" {
+            let generation = generation(&answer).expect("the page shows its generation");
+            if let Some(reader) = reader {
                 known.model.generation(reader, expected, generation);
             }
+            return;
+        }
+        let answer = answer.json();
+        let films = if path == "/db" {
+            &answer["films"]
+        } else {
+            &answer
+        };
+        // A failing upstream may have sent a film in a form that the poller set aside.
+        let confirmed = confirmed.filter(|at| {
+            let is_doubtful = known.wrong_time || known.share.is_faulty_since(*at);
+            !is_doubtful
         });
-        Ok(())
-    }
+        known.model.films(reader, expected, &ids(films), confirmed);
+    });
+    Ok(())
 }
 
-/// The film ids in a JSON answer; `None` for a page.
-fn films(path: &str, answer: &Response) -> Option<Vec<String>> {
-    match path {
-        "/movies" => None,
-        "/db" => Some(ids(&answer.json()["films"])),
-        _ => Some(ids(&answer.json())),
-    }
+/// One reader is never killed or frozen, so a request without an answer breaks a promise.
+async fn finish(record: &Record, path: &str, began: Instant, reason: &str) {
+    let took = began.elapsed();
+    record.with(|known| {
+        let longest = &mut known.figures.longest_answer;
+        *longest = (*longest).max(took);
+        if !reason.is_empty() {
+            let seen = format!("GET {path} for {took:?}: {reason}");
+            known.model.broken(ANSWERED, seen);
+        }
+    });
+    sleep(THOUGHT).await;
 }
 
 /// The generation at the foot of the page.
@@ -188,8 +151,6 @@ pub(super) fn generation(page: &Response) -> Option<u64> {
 /// The ids of a list of records.
 pub(super) fn ids(films: &Value) -> Vec<String> {
     let films = films.as_array().map(Vec::as_slice).unwrap_or_default();
-    films
-        .iter()
-        .map(|film| film["id"].as_str().unwrap_or_default().to_owned())
-        .collect()
+    let id = |film: &Value| film["id"].as_str().unwrap_or_default().to_owned();
+    films.iter().map(id).collect()
 }

@@ -2,24 +2,19 @@
 //!
 //! The disk is a small one in memory, mounted for this run, so no other disk fills up.
 
-use std::fs::File;
+use std::fs::{File, read_to_string, remove_file};
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
 
 use super::client::ids;
-use super::promise::{Promise, Violation};
-use crate::catalogue;
-use crate::client::Connection;
-use crate::process::{Poller, RunningPoller, RunningServer, Server};
+use super::stack::stored;
+use crate::client::{hammer, try_get};
+use crate::process::{Poller, RunningServer, Server};
 use crate::upstream::Upstream;
+use crate::{PATIENCE, catalogue, eventually};
 
 /// Room for several copies of the cache.
 const SIZE: &str = "size=2m,mode=1777";
@@ -27,163 +22,66 @@ const SIZE: &str = "size=2m,mode=1777";
 /// How often the run fills and frees the disk.
 const TIMES: usize = 3;
 
-/// The bound of every wait.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How many requests the readers get while the disk is full, and again when it becomes free.
+const REQUESTS: usize = 2_000;
 
-/// The result of a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ran {
-    /// Readers answered every request while the disk was full or became free.
-    Whole {
-        /// How many requests the readers answered.
-        answered: usize,
-    },
-    /// This machine refused to mount a disk, with this message.
-    NotPermitted(String),
-}
-
-/// Fills the disk under a poller that has a film to commit, then frees it; repeats this.
+/// Fills the disk under a poller that has a film to commit, then frees it; repeats this. Returns
+/// how many requests the readers answered meanwhile, all of them.
 ///
 /// # Errors
 ///
-/// The promise that the mirror broke.
+/// Why this machine refuses to mount a disk.
 ///
 /// # Panics
 ///
-/// When the test equipment itself fails.
-pub async fn run() -> Result<Ran, Violation> {
-    let disk = match Disk::mount() {
-        Ok(disk) => disk,
-        Err(reason) => return Ok(Ran::NotPermitted(reason)),
-    };
-    let cache = format!("file:{}", disk.path().join("cache").display());
+/// When the mirror breaks a promise.
+pub async fn run() -> Result<usize, String> {
+    let disk = Disk::mount()?;
+    let directory = disk.path().join("cache");
+    let cache = format!("file:{}", directory.display());
     let upstream = Upstream::start(catalogue());
-    let poller = Poller::new(&upstream.url(), &cache)
-        .schedule("* * * * * *")
-        .start()
-        .await;
-    let server = Server::new(&cache);
-    let mut readers = vec![server.start().await, server.start().await];
-    let mut released = ids(&catalogue()["films"]);
-    serve(&readers, &released).await?;
-
-    let mut clients: Vec<_> = readers.iter().map(Client::of).collect();
+    let poller = Poller::new(&upstream.url(), &cache).schedule("* * * * * *");
+    let (poller, server) = (poller.start().await, Server::new(&cache));
+    let readers = [server.start().await, server.start().await];
+    let baseline = ids(&catalogue()["films"]);
+    serve(&readers, &baseline).await;
+    let urls = [0, 1].map(|reader: usize| format!("{}/films", readers[reader].url()));
+    let (mut released, mut answered) = (baseline.clone(), 0);
     for time in 0..TIMES {
         let ballast = disk.fill();
         let mark = poller.process.mark();
         released.push(upstream.release(&format!("Film {time}")));
         // The first failure may belong to a sync that started before the release.
-        let mut seen = 0;
-        let complains = |line: &serde_json::Value| {
-            let reason = line["reason"].as_str().unwrap_or_default();
-            seen += usize::from(reason.contains("No space left"));
-            seen == 2
+        let failed = async || {
+            let (lines, _) = poller.process.stderr_since(mark);
+            let failed = lines.iter().filter(|line| line.contains("No space left"));
+            failed.count() >= 2
         };
-        poller
-            .process
-            .wait_for_log_since(mark, "sync failed", complains)
-            .await;
+        let failed = eventually("two commits to a full disk", PATIENCE, failed);
+        let ((), full) = tokio::join!(failed, hammer(&urls, REQUESTS, 2));
         // A reader that starts now finds what was there before.
-        let late = server.start().await;
-        serve(&[late], &released[..released.len() - 1]).await?;
-
-        std::fs::remove_file(ballast).expect("the ballast can be removed");
-        serve(&readers, &released).await?;
-        is_announced_once(&poller, time).await?;
+        serve(&[server.start().await], &released[..released.len() - 1]).await;
+        remove_file(ballast).expect("the ballast can be removed");
+        let ((), free) = tokio::join!(serve(&readers, &released), hammer(&urls, REQUESTS, 2));
+        assert!(full.all_ok() && free.all_ok(), "{full:?}\n{free:?}");
+        answered += full.answered + free.answered;
+        let snapshot = read_to_string(directory.join("snapshot.json")).expect("a snapshot");
+        let log = stored("", &snapshot).expect("a snapshot").log;
+        let wanted = (1..).zip(released[baseline.len()..].iter().cloned());
+        assert_eq!(log, wanted.collect::<Vec<_>>(), "the release log");
     }
-    let mut answered = 0;
-    for client in &mut clients {
-        answered += client.stop().await?;
-    }
-    for reader in &mut readers {
-        reader.process.kill().await;
-    }
-    let mut poller = poller;
-    poller.process.kill().await;
-    Ok(Ran::Whole { answered })
+    Ok(answered)
 }
 
 /// Waits until every reader serves exactly these films.
-async fn serve(readers: &[RunningServer], films: &[String]) -> Result<(), Violation> {
-    let deadline = Instant::now() + PATIENCE;
+async fn serve(readers: &[RunningServer], films: &[String]) {
     for reader in readers {
-        let mut connection = Connection::new();
-        loop {
-            let answer = connection.get(&format!("{}/films", reader.url())).await;
-            let shown = answer.ok().filter(|answer| answer.status == 200);
-            if shown.is_some_and(|answer| ids(&answer.json()) == films) {
-                break;
-            }
-            if Instant::now() > deadline {
-                return Err(Violation {
-                    promise: Promise::Recovers,
-                    seen: format!(
-                        "a reader does not serve {} films in {PATIENCE:?}",
-                        films.len()
-                    ),
-                });
-            }
-            sleep(Duration::from_millis(50)).await;
-        }
-    }
-    Ok(())
-}
-
-async fn is_announced_once(poller: &RunningPoller, before: usize) -> Result<(), Violation> {
-    let wanted = before as u64 + 1;
-    let line = poller
-        .process
-        .wait_for_log("film released", |line| line["sequence"] == wanted)
-        .await;
-    let lines = poller.process.logs();
-    let announced = lines
-        .iter()
-        .filter(|line| line["message"] == "film released")
-        .count();
-    if announced == before + 1 {
-        return Ok(());
-    }
-    Err(Violation {
-        promise: Promise::AnnouncedOnce,
-        seen: format!("{announced} announcements of {wanted} films; the last: {line}"),
-    })
-}
-
-/// Reads from one reader all the time. The reader must answer every request.
-struct Client {
-    stop: Arc<AtomicUsize>,
-    reading: JoinHandle<Result<usize, Violation>>,
-}
-
-impl Client {
-    fn of(reader: &RunningServer) -> Self {
-        let stop = Arc::new(AtomicUsize::new(0));
-        let stopped = Arc::clone(&stop);
         let url = format!("{}/films", reader.url());
-        let reading = tokio::spawn(async move {
-            let (mut connection, mut answered) = (Connection::new(), 0);
-            while stopped.load(Ordering::Relaxed) == 0 {
-                let answer = connection.get(&url).await;
-                let status = answer.as_ref().map_or(0, |answer| answer.status);
-                if status != 200 {
-                    return Err(Violation {
-                        promise: Promise::Answered,
-                        seen: format!("GET {url}: {answer:?}"),
-                    });
-                }
-                answered += 1;
-                sleep(Duration::from_millis(5)).await;
-            }
-            Ok(answered)
-        });
-        Self { stop, reading }
-    }
-
-    async fn stop(&mut self) -> Result<usize, Violation> {
-        self.stop.store(1, Ordering::Relaxed);
-        (&mut self.reading)
-            .await
-            .expect("the client does not panic")
+        eventually("a reader with every film", PATIENCE, async || {
+            let answer = try_get(&url).await.ok();
+            answer.is_some_and(|answer| answer.status == 200 && ids(&answer.json()) == films)
+        })
+        .await;
     }
 }
 
@@ -213,7 +111,7 @@ impl Disk {
     }
 
     /// Fills the disk to the last byte, and returns the file that takes the space.
-    fn fill(&self) -> std::path::PathBuf {
+    fn fill(&self) -> PathBuf {
         let path = self.path().join("ballast");
         let mut file = File::create(&path).expect("a file on the disk");
         // The loop ends when the disk is full, as intended.
@@ -236,11 +134,9 @@ impl Drop for Disk {
 
 fn run_command(prefix: &[&str], command: &[&str], directory: &Path) -> Result<(), String> {
     let words = [prefix, command].concat();
-    let output = Command::new(words[0])
-        .args(&words[1..])
-        .arg(directory)
-        .output()
-        .map_err(|error| format!("{}: {error}", words[0]))?;
+    let mut command = Command::new(words[0]);
+    let output = command.args(&words[1..]).arg(directory).output();
+    let output = output.map_err(|error| format!("{}: {error}", words[0]))?;
     if output.status.success() {
         return Ok(());
     }

@@ -1,15 +1,15 @@
-//! Chaos: real processes, random troubles from a seed, and a model that checks everything that
-//! clients and logs show.
+//! Chaos: real processes, random troubles from a seed, and one model that checks what the cache
+//! holds and what clients receive.
 //!
 //! | part | owns |
 //! |---|---|
-//! | [`trouble`], [`schedule`] | what can go wrong, and when; pure |
-//! | `stack`, `inflict`, `clock` | the processes, and the troubles that befall them |
+//! | `schedule` | what can go wrong, and when; pure |
+//! | `stack`, `inflict`, `clock` | the processes, the cache, and the troubles that befall them |
 //! | `client` | clients that read all the time, from the readers and through the edge |
-//! | [`model`], [`share`] | what must be true; pure |
+//! | `model`, `share` | what must be true; pure |
 //! | `settle` | what must be true again soon after a round |
 //! | [`disk`] | a full disk, which needs a disk of its own |
-//! | `record`, `report` | what the run saw and counted |
+//! | `record`, `report` | what the run saw and counted, and the promises |
 //!
 //! A run consists of rounds: some seconds of overlapping troubles, and then quiet until every
 //! reader serves everything. The same seed plans the same troubles at the same times; how the
@@ -19,31 +19,23 @@ mod client;
 mod clock;
 pub mod disk;
 mod inflict;
-pub mod model;
-mod promise;
-mod random;
+mod model;
 mod record;
 mod report;
-pub mod schedule;
+mod schedule;
 mod settle;
-pub mod share;
+mod share;
 mod stack;
-pub mod trouble;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
+use futures_util::future::join_all;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 pub use clock::{Clock, can_be_wrong as clocks_can_be_wrong};
-pub use promise::{Promise, Violation};
-pub use report::{ChaosOutcome, Figures};
-
-use record::{Progress, Record};
-use schedule::{Planned, TroubleSchedule};
+use record::Record;
 use stack::Stack;
 
 use crate::edge;
@@ -56,22 +48,23 @@ const PROGRESS: Duration = Duration::from_secs(5);
 
 /// What this run leaves out, because something is not installed on this machine.
 pub fn left_out() -> Vec<&'static str> {
-    let parts = [
-        (
-            clock::can_be_wrong(),
-            "clocks stay right, libfaketime is missing",
-        ),
-        (
-            edge::can_stand(),
-            "no edge before the readers, traefik is missing",
-        ),
-    ];
-    let missing = parts.into_iter().filter(|(is_there, _)| !is_there);
-    missing.map(|(_, left_out)| left_out).collect()
+    let mut left_out = Vec::new();
+    if !clock::can_be_wrong() {
+        left_out.push("clocks stay right, libfaketime is missing");
+    }
+    if !edge::can_stand() {
+        left_out.push("no edge before the readers, traefik is missing");
+    }
+    left_out
 }
 
-/// Runs rounds of a seed for this long, and finishes the last round. Ends early when the mirror
-/// breaks a promise. `progress` receives a line about each event.
+/// Runs rounds of a seed for this long, and finishes the last round. `progress` receives a line
+/// about each event. Returns a table of what the run did.
+///
+/// # Errors
+///
+/// The promise that the mirror broke, and the events before; the run then ends early. Also when the
+/// run has not exercised what it should check.
 ///
 /// # Panics
 ///
@@ -80,107 +73,76 @@ pub async fn run(
     seed: u64,
     time: Duration,
     progress: impl Fn(&str) + Send + Sync + 'static,
-) -> ChaosOutcome {
+) -> Result<String, String> {
     let baseline = client::ids(&crate::catalogue()["films"]);
-    let progress: Progress = Box::new(progress);
     let record = Arc::new(Record::new(baseline, progress));
     let stack = Arc::new(Stack::new().await);
     stack.start(&record).await;
     // Before the first sync, readers have nothing to serve.
     settle::settle(&stack, &record).await;
+    record.with(|known| known.figures.forgetting = 0);
     let edge = stack.edge().await;
 
     let mut running = JoinSet::new();
-    background(&mut running, &stack, &record, seed);
-    if let Some(edge) = edge {
-        let record = Arc::clone(&record);
-        running.spawn(async move { client::read_through(&edge, &record, seed).await });
-    }
-    tokio::select! {
-        () = rounds(&stack, &record, TroubleSchedule::new(seed), time) => {}
-        () = record.broken() => {}
-        // None of these tasks ends by itself.
-        Some(ended) = running.join_next() => surface(ended),
-    }
-    running.shutdown().await;
-    stack.stop(&record).await;
-
-    let violations = record.violations();
-    let logs =
-        (!violations.is_empty()).then(|| record.save_logs(seed).expect("logs can be written"));
-    ChaosOutcome {
-        seed,
-        figures: record.with(|known| known.figures.clone()),
-        violations,
-        story: record.story(),
-        logs,
-    }
-}
-
-/// The background tasks: they read logs, send requests, and report progress.
-fn background(running: &mut JoinSet<()>, stack: &Arc<Stack>, record: &Arc<Record>, seed: u64) {
-    let both = || (Arc::clone(stack), Arc::clone(record));
-    let (stack, record) = both();
-    running.spawn(async move { stack.listen(&record).await });
+    let both = || (Arc::clone(&stack), Arc::clone(&record));
     for client in 0..CLIENTS {
         let (stack, record) = both();
         running.spawn(async move { client::read(&stack, &record, seed ^ client).await });
     }
-    let (_, record) = both();
+    if let Some(edge) = edge {
+        let (_, record) = both();
+        running.spawn(async move { client::read_through(&edge, &record, seed).await });
+    }
+    let (watcher, looks) = both();
     running.spawn(async move {
-        loop {
-            sleep(PROGRESS).await;
-            let line = record.with(|known| {
-                let figures = &known.figures;
-                format!(
-                    "-- {} answered, {} tries again, {} failed; {} films released, {} announced",
-                    figures.answered + figures.edge_answered,
-                    figures.retried,
-                    figures.failed,
-                    figures.released,
-                    figures.announced
-                )
-            });
-            record.log_event(&line);
-        }
+        tokio::join!(watcher.listen(&looks), watcher.watch(&looks), tell(&looks));
     });
+    tokio::select! {
+        () = rounds(&stack, &record, seed, time) => {}
+        () = record.broken() => {}
+        // None of these tasks ends by itself.
+        Some(ended) = running.join_next() => ended.expect("the run's own tasks do not panic"),
+    }
+    running.shutdown().await;
+    stack.stop(&record).await;
+    record.outcome(seed)
 }
 
-async fn rounds(stack: &Stack, record: &Record, schedule: TroubleSchedule, time: Duration) {
+/// Reports progress, for ever.
+async fn tell(record: &Record) {
+    loop {
+        sleep(PROGRESS).await;
+        let line = record.with(|known| {
+            let figures = &known.figures;
+            format!(
+                "-- {} answered, {} tries again; {} films released, {} logged; {} syncs",
+                figures.answered + figures.edge_answered,
+                figures.retried,
+                figures.released,
+                figures.logged,
+                figures.syncs[0]
+            )
+        });
+        record.log_event(&line);
+    }
+}
+
+async fn rounds(stack: &Stack, record: &Record, seed: u64, time: Duration) {
     let end = record.now() + time;
-    for (number, round) in schedule.enumerate() {
+    for (number, round) in schedule::rounds(seed).enumerate() {
         if record.now() >= end {
             break;
         }
         record.log_event(&format!("== round {}", number + 1));
-        troubles(stack, record, round).await;
-        record.log_event("quiet");
-        let forgetting = settle::settle(stack, record).await;
-        record.with(|known| {
-            known.figures.rounds += 1;
-            known.figures.forgetting += usize::from(forgetting);
-        });
-    }
-}
-
-/// Starts all troubles of a round, each at its time, and waits until all are over.
-async fn troubles(stack: &Stack, record: &Record, round: Vec<Planned>) {
-    let start = tokio::time::Instant::now();
-    let mut troubles: FuturesUnordered<_> = round
-        .into_iter()
-        .map(async |planned| {
+        let start = Instant::now();
+        // All troubles of the round, each at its time.
+        join_all(round.into_iter().map(async |planned| {
             sleep_until(start + planned.at).await;
             inflict::inflict(stack, record, planned).await;
-        })
-        .collect();
-    while troubles.next().await.is_some() {}
-}
-
-/// When a task panics, the run panics.
-fn surface(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = ended
-        && error.is_panic()
-    {
-        std::panic::resume_unwind(error.into_panic());
+        }))
+        .await;
+        record.log_event("quiet");
+        settle::settle(stack, record).await;
+        record.with(|known| known.figures.rounds += 1);
     }
 }

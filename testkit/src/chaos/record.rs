@@ -1,29 +1,22 @@
-//! What all parts of a run share: the model, the figures and the story so far.
+//! What all parts of a run share: the model, the figures and the logs so far.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::model::Model;
-use super::promise::Violation;
+use super::model::{Model, Stored};
 use super::report::Figures;
+use super::schedule::Node;
 use super::share::Share;
-use super::trouble::Node;
-
-/// How many lines of the story the record keeps.
-const STORY: usize = 40;
-
-/// Receives the run's progress, line by line.
-pub(super) type Progress = Box<dyn Fn(&str) + Send + Sync>;
 
 /// Shared by all tasks of a run. A task holds the lock for a moment, never across an await.
 pub(super) struct Record {
     started: Instant,
-    progress: Progress,
+    progress: Box<dyn Fn(&str) + Send + Sync>,
     broken: watch::Sender<bool>,
     known: Mutex<Known>,
 }
@@ -33,21 +26,28 @@ pub(super) struct Known {
     pub(super) model: Model,
     pub(super) share: Share,
     pub(super) figures: Figures,
-    story: VecDeque<String>,
+    /// Since the last quiet, a poller's time was wrong or stood still.
+    pub(super) wrong_time: bool,
+    /// When the last sync that was seen began, as the status has it.
+    last_sync: Value,
     logs: BTreeMap<String, Vec<String>>,
 }
 
 impl Record {
-    pub(super) fn new(baseline: Vec<String>, progress: Progress) -> Self {
+    pub(super) fn new(
+        baseline: Vec<String>,
+        progress: impl Fn(&str) + Send + Sync + 'static,
+    ) -> Self {
         Self {
             started: Instant::now(),
-            progress,
+            progress: Box::new(progress),
             broken: watch::Sender::new(false),
             known: Mutex::new(Known {
                 model: Model::new(baseline),
                 share: Share::default(),
                 figures: Figures::default(),
-                story: VecDeque::new(),
+                wrong_time: false,
+                last_sync: Value::Null,
                 logs: BTreeMap::new(),
             }),
         }
@@ -62,7 +62,7 @@ impl Record {
     pub(super) fn with<T>(&self, look: impl FnOnce(&mut Known) -> T) -> T {
         let mut known = self.known();
         let seen = look(&mut known);
-        if !known.model.violations().is_empty() {
+        if !known.model.violations.is_empty() {
             self.broken.send_replace(true);
         }
         seen
@@ -74,87 +74,80 @@ impl Record {
         let _ = self.broken.subscribe().wait_for(|broken| *broken).await;
     }
 
-    /// Adds a line to the story.
+    /// Reports an event.
     pub(super) fn log_event(&self, line: &str) {
-        let line = format!("{:6.1} s  {line}", self.now().as_secs_f64());
-        (self.progress)(&line);
-        let mut known = self.known();
-        if known.story.len() == STORY {
-            known.story.pop_front();
-        }
-        known.story.push_back(line);
+        (self.progress)(&format!("{:6.1} s  {line}", self.now().as_secs_f64()));
     }
 
-    /// Processes the lines that a process has logged.
+    /// Keeps the lines that a process has logged. Of all log lines only announcements are read, and
+    /// those by their fields: no other line of a poller has a sequence number and an id.
     pub(super) fn logged(&self, node: Node, lines: Vec<String>) {
-        let now = self.now();
         self.with(|known| {
             for line in &lines {
-                let Ok(line) = serde_json::from_str::<Value>(line) else {
-                    continue;
-                };
-                if let Node::Poller(poller) = node {
-                    known.poller_said(poller, &line, now);
+                let line: Value = serde_json::from_str(line).unwrap_or_default();
+                if let (Some(sequence), Some(id)) = (line["sequence"].as_u64(), line["id"].as_str())
+                {
+                    known.figures.announced += 1;
+                    known.model.announced(sequence, id);
                 }
             }
-            known
-                .logs
-                .entry(node.to_string())
-                .or_default()
-                .extend(lines);
+            let log = known.logs.entry(format!("{node:?}")).or_default();
+            log.extend(lines);
         });
     }
 
-    pub(super) fn violations(&self) -> Vec<Violation> {
-        self.known().model.violations().to_vec()
+    /// The cache holds this; before the look, so many films were committed.
+    pub(super) fn looked(&self, status: &Value, stored: Option<Stored>, least: usize) {
+        let now = self.now();
+        self.with(|known| {
+            // Until the next sync, ages mean nothing.
+            let finished = status["finished_at"]
+                .as_str()
+                .and_then(|at| at.parse().ok());
+            known.wrong_time |= finished.is_some_and(|at: DateTime<Utc>| at > Utc::now());
+            let sync = &status["started_at"];
+            if !sync.is_null() && known.last_sync != *sync {
+                known.last_sync = sync.clone();
+                known.figures.syncs[0] += 1;
+                known.figures.syncs[1] += usize::from(status["failures_in_a_row"] != 0);
+            }
+            if known.model.looked(now, stored, least) {
+                known.share.out_of_turn(now);
+            }
+            known.figures.logged = known.model.logged.len();
+        });
     }
 
-    pub(super) fn story(&self) -> Vec<String> {
-        self.known().story.iter().cloned().collect()
-    }
-
-    /// Writes every process's log into a directory of its own.
-    pub(super) fn save_logs(&self, seed: u64) -> std::io::Result<PathBuf> {
-        let directory = std::env::temp_dir().join(format!("ghibli-chaos-{seed}"));
-        std::fs::create_dir_all(&directory)?;
-        for (node, lines) in &self.known().logs {
-            let file = directory.join(format!("{}.log", node.replace(' ', "-")));
-            std::fs::write(file, lines.join("\n"))?;
+    /// The figures of a good run; or the figures and the broken promises. Then it writes every
+    /// process's log into a directory.
+    pub(super) fn outcome(&self, seed: u64) -> Result<String, String> {
+        let known = self.known();
+        let mut violations = known.model.violations.clone();
+        // A broken promise ends the run early, so only a good run must have exercised everything.
+        if violations.is_empty() {
+            violations.extend(known.figures.unexercised(seed));
         }
-        Ok(directory)
+        let figures = &known.figures;
+        if violations.is_empty() {
+            return Ok(format!("{figures}every promise was kept"));
+        }
+        let directory = std::env::temp_dir().join(format!("ghibli-chaos-{seed}"));
+        std::fs::create_dir_all(&directory).expect("a directory for logs");
+        for (node, lines) in &known.logs {
+            let file = directory.join(format!("{node}.log"));
+            std::fs::write(file, lines.join("\n")).expect("logs can be written");
+        }
+        let broken = |(promise, seen)| format!("broken: {promise}\n  seen: {seen}\n");
+        let broken: String = violations.into_iter().map(broken).collect();
+        let logs = directory.display();
+        Err(format!(
+            "{figures}\n{broken}\nlogs of all processes: {logs}"
+        ))
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known
             .lock()
             .expect("nothing panics while it holds the record")
-    }
-}
-
-impl Known {
-    fn poller_said(&mut self, poller: usize, line: &Value, now: Duration) {
-        let number = |field: &str| line[field].as_u64().unwrap_or_default();
-        let films = usize::try_from(number("films.count")).unwrap_or_default();
-        let text = |field: &str| line[field].as_str().unwrap_or_default();
-        match text("message") {
-            "film released" => {
-                self.figures.announced += 1;
-                self.model.announced(number("sequence"), text("id"));
-            }
-            "sync finished" => {
-                *self
-                    .figures
-                    .syncs
-                    .entry(text("outcome").to_owned())
-                    .or_default() += 1;
-                self.model.sync_finished(poller, films);
-            }
-            "remembered what another poller committed" => self.model.remembered(poller, films),
-            "took the lease, its holder does not know what was lost" => {
-                self.figures.claimed += 1;
-                self.share.out_of_turn(now);
-            }
-            _ => {}
-        }
     }
 }

@@ -13,10 +13,8 @@ const CYCLE_REQUESTS: u64 = 5;
 /// Tries of one request in a cycle when the upstream fails.
 const TRIES: u64 = 3;
 
-/// The time between two cycles.
-const CYCLE: Duration = Duration::from_secs(1);
-
-/// The window for the sum of requests. Two pollers would send twice as many in it as one.
+/// The window for the sum of requests, with one cycle a second. Two pollers would send twice as
+/// many in it as one.
 const WINDOW: Duration = Duration::from_secs(10);
 
 /// How long late requests may still arrive after a fault's end or a poller's start.
@@ -24,55 +22,47 @@ const ECHO: Duration = Duration::from_secs(3);
 
 /// Requests over time.
 #[derive(Debug, Default)]
-pub struct Share {
+pub(super) struct Share {
     samples: VecDeque<(Duration, u64)>,
     out_of_turn: VecDeque<Duration>,
-    faults: usize,
+    is_faulty: bool,
     last_fault: Option<Duration>,
 }
 
 impl Share {
-    /// The upstream begins to fail.
-    pub fn fault_begins(&mut self) {
-        self.faults += 1;
-    }
-
-    /// The upstream ceases to fail.
-    pub fn fault_ends(&mut self, now: Duration) {
-        self.faults -= 1;
+    /// The upstream begins or ceases to fail.
+    pub(super) fn fault(&mut self, begins: bool, now: Duration) {
+        self.is_faulty = begins;
         self.last_fault = Some(now);
     }
 
+    /// Whether the upstream fails, or has failed a short time ago.
+    pub(super) fn is_faulty_since(&self, since: Duration) -> bool {
+        self.is_faulty || self.last_fault.is_some_and(|at| at + ECHO >= since)
+    }
+
     /// After this event, a poller may do one extra cycle.
-    pub fn out_of_turn(&mut self, now: Duration) {
+    pub(super) fn out_of_turn(&mut self, now: Duration) {
         self.out_of_turn.push_back(now);
     }
 
     /// The upstream has received this many requests since the start. Returns what is wrong with
     /// that.
-    pub fn sample(&mut self, now: Duration, requests: u64) -> Option<String> {
-        if self.faults > 0 {
-            self.last_fault = Some(now);
-        }
+    pub(super) fn sample(&mut self, now: Duration, requests: u64) -> Option<String> {
         self.samples.push_back((now, requests));
         // Keeps the last sample from before the window, as the start of the count.
-        while self
-            .samples
-            .get(1)
-            .is_some_and(|(at, _)| *at + WINDOW <= now)
-        {
+        while matches!(self.samples.get(1), Some((at, _)) if *at + WINDOW <= now) {
             self.samples.pop_front();
         }
         let (since, before) = *self.samples.front()?;
-        let is_recent = |at: &Duration| *at + ECHO >= since;
-        self.out_of_turn.retain(is_recent);
-        let tries = if self.last_fault.as_ref().is_some_and(is_recent) {
+        self.out_of_turn.retain(|at| *at + ECHO >= since);
+        let tries = if self.is_faulty_since(since) {
             TRIES
         } else {
             1
         };
         let time = now.saturating_sub(since);
-        let turns = u64::try_from(time.as_millis().div_ceil(CYCLE.as_millis())).unwrap_or(u64::MAX);
+        let turns = time.as_secs() + u64::from(time.subsec_nanos() > 0);
         let cycles = turns + 1 + self.out_of_turn.len() as u64;
         let (asked, allowed) = (requests - before, CYCLE_REQUESTS * tries * cycles);
         (asked > allowed)
@@ -84,46 +74,32 @@ impl Share {
 mod tests {
     use super::*;
 
-    /// A minute with this many requests a second. Returns what was wrong.
-    fn minute(share: &mut Share, per_second: u64) -> Option<String> {
-        (0..600u64).find_map(|tenth| {
-            share.sample(Duration::from_millis(100 * tenth), tenth / 10 * per_second)
-        })
-    }
-
     #[test]
-    fn one_poller_is_fine_and_two_are_not() {
-        assert_eq!(minute(&mut Share::default(), 5), None);
-        assert!(minute(&mut Share::default(), 10).is_some());
-    }
-
-    #[test]
-    fn retries_are_fine_while_the_upstream_fails_and_not_when_it_does_not() {
-        let mut share = Share::default();
-        share.fault_begins();
-        assert_eq!(minute(&mut share, 15), None);
-        share.fault_ends(Duration::from_mins(1));
-        let found = (600..900u64)
-            .find_map(|tenth| share.sample(Duration::from_millis(100 * tenth), tenth / 10 * 15));
-        assert!(found.is_some());
-
-        let mut share = Share::default();
-        share.fault_begins();
-        assert!(
-            minute(&mut share, 30).is_some(),
-            "two pollers are too many even then"
-        );
+    fn one_poller_is_fine_and_two_are_not_whether_the_upstream_fails_or_not() {
+        for (is_faulty, per_second, is_wrong) in [
+            (false, 5, false),
+            (false, 10, true),
+            (true, 15, false),
+            (true, 30, true),
+        ] {
+            let mut share = Share::default();
+            share.fault(is_faulty, Duration::ZERO);
+            let found = (0..600).any(|tenth| {
+                let now = Duration::from_millis(100 * tenth);
+                share.sample(now, tenth / 10 * per_second).is_some()
+            });
+            assert_eq!(found, is_wrong, "{is_faulty} {per_second}");
+        }
     }
 
     #[test]
     fn a_start_explains_one_cycle_and_not_many() {
-        let burst = |requests| {
+        for (requests, is_wrong) in [(5 * 7, false), (5 * 7 + 1, true)] {
             let mut share = Share::default();
             share.out_of_turn(Duration::from_millis(4_900));
             share.sample(Duration::ZERO, 0);
-            share.sample(Duration::from_secs(5), requests)
-        };
-        assert_eq!(burst(5 * 7), None);
-        assert!(burst(5 * 7 + 1).is_some());
+            let wrong = share.sample(Duration::from_secs(5), requests);
+            assert_eq!(wrong.is_some(), is_wrong);
+        }
     }
 }

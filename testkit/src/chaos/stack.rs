@@ -3,14 +3,17 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
+use super::client::ids;
 use super::clock::Clock;
-use super::promise::Promise;
+use super::model::Stored;
 use super::record::Record;
-use super::trouble::{Node, POLLERS, READERS};
+use super::report::{SHARE, STAYS_UP};
+use super::schedule::{Node, POLLERS, READERS};
 use crate::edge::Edge;
 use crate::process::{Mark, Poller, Process, RunningPoller, RunningServer, Server, Signal};
 use crate::proxy::Proxy;
@@ -18,18 +21,23 @@ use crate::redis::Redis;
 use crate::upstream::Upstream;
 use crate::{catalogue, free_port};
 
-/// Every second.
-const SCHEDULE: &str = "* * * * * *";
+/// How often the run reads the processes' logs, and how often it looks at the cache.
+const LISTENS: Duration = Duration::from_millis(50);
+const LOOKS: Duration = Duration::from_millis(200);
 
-/// How often the run reads the processes' logs.
-const LISTENING: Duration = Duration::from_millis(50);
+/// Returns the lease, the status and the snapshot at one moment.
+const LOOK: &str = "local seen = {}
+    for index, name in ipairs({'lease', 'status', 'snapshot'}) do
+        seen[index] = redis.call('GET', '{ghibli}:' .. name) or ''
+    end";
 
 /// Everything that runs.
 pub(super) struct Stack {
     pub(super) upstream: Upstream,
+    /// Locked for a trouble or for a look at the cache.
     pub(super) redis: Mutex<Redis>,
     pollers: Vec<Slot>,
-    readers: Vec<Slot>,
+    pub(super) readers: Vec<Slot>,
     /// Holds the files of the clocks and the edge.
     directory: TempDir,
 }
@@ -41,18 +49,9 @@ pub(super) struct Slot {
     pub(super) clock: Option<Clock>,
     /// The URL on which it serves, if it serves.
     pub(super) url: String,
-    program: Program,
-    running: Mutex<Option<Running>>,
-}
-
-enum Program {
-    Poller(Poller),
-    Server(Server),
-}
-
-struct Running {
-    process: Process,
-    heard: Mark,
+    spawn: Box<dyn Fn() -> Process + Send + Sync>,
+    /// The process, and how far the run has read its log.
+    running: Mutex<Option<(Process, Mark)>>,
 }
 
 impl Stack {
@@ -63,41 +62,27 @@ impl Stack {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let (mut pollers, mut readers) = (Vec::new(), Vec::new());
         for poller in 0..POLLERS {
-            let proxy = Proxy::start(redis.port()).await;
-            let clock = Clock::new(directory.path(), &format!("clock-{poller}"));
-            let cache = format!("redis://127.0.0.1:{}", proxy.port());
-            let mut program = Poller::new(&upstream.url(), &cache)
-                .schedule(SCHEDULE)
+            let mut slot = Slot::new(Node::Poller(poller), &redis).await;
+            slot.clock = Clock::new(directory.path(), &format!("clock-{poller}"));
+            let mut program = Poller::new(&upstream.url(), &slot.cache())
+                .schedule("* * * * * *")
                 .env("UPSTREAM_TIMEOUT", "1s")
-                // A standby logs what it learns only at this level.
                 .env("LOG_LEVEL", "info,poller=debug");
-            for (name, value) in clock.iter().flat_map(Clock::environment) {
+            for (name, value) in slot.clock.iter().flat_map(Clock::environment) {
                 program = program.env(name, value);
             }
-            pollers.push(Slot {
-                node: Node::Poller(poller),
-                proxy,
-                clock,
-                url: String::new(),
-                program: Program::Poller(program),
-                running: Mutex::default(),
-            });
+            slot.spawn = Box::new(move || program.spawn());
+            pollers.push(slot);
         }
         for reader in 0..READERS {
-            let proxy = Proxy::start(redis.port()).await;
+            let mut slot = Slot::new(Node::Reader(reader), &redis).await;
             let address = format!("127.0.0.1:{}", free_port());
-            let program = Server::new(&format!("redis://127.0.0.1:{}", proxy.port()))
-                // An edge expects the same address after a restart.
-                .env("LISTEN_ADDR", &address)
-                .env("LINKS", "upstream");
-            readers.push(Slot {
-                node: Node::Reader(reader),
-                proxy,
-                clock: None,
-                url: format!("http://{address}"),
-                program: Program::Server(program),
-                running: Mutex::default(),
-            });
+            slot.url = format!("http://{address}");
+            // An edge expects the same address after a restart.
+            let program = Server::new(&slot.cache()).env("LISTEN_ADDR", &address);
+            let program = program.env("LINKS", "upstream");
+            slot.spawn = Box::new(move || program.spawn());
+            readers.push(slot);
         }
         Self {
             upstream,
@@ -113,10 +98,6 @@ impl Stack {
             Node::Poller(index) => &self.pollers[index],
             Node::Reader(index) => &self.readers[index],
         }
-    }
-
-    pub(super) fn readers(&self) -> &[Slot] {
-        &self.readers
     }
 
     /// Starts an edge in front of the readers, where Traefik is installed.
@@ -140,21 +121,63 @@ impl Stack {
         self.redis.lock().await.kill().await;
     }
 
+    /// Looks at the cache, for ever.
+    pub(super) async fn watch(&self, record: &Record) {
+        loop {
+            self.look(record, "", "").await;
+            sleep(LOOKS).await;
+        }
+    }
+
+    /// Looks at the cache, at one moment with other commands before and after the look.
+    pub(super) async fn look(&self, record: &Record, before: &str, after: &str) {
+        let script = format!("{before} {LOOK} {after} return table.concat(seen, '\\0')");
+        let redis = self.redis.lock().await;
+        let least = record.with(|known| known.model.committed);
+        let seen = redis.cli(&["EVAL", &script, "0"]).await;
+        let parts: Vec<&str> = seen.split('\0').collect();
+        let [holder, status, snapshot] = parts[..] else {
+            panic!("Redis cannot look: {seen}");
+        };
+        let status = serde_json::from_str(status).unwrap_or_default();
+        record.looked(&status, stored(holder, snapshot), least);
+    }
+
+    /// Empties the cache. The model learns what was announced before, and what was in the cache at
+    /// the last moment.
+    pub(super) async fn flush(&self, record: &Record) {
+        for poller in &self.pollers {
+            poller.hear(record, &mut *poller.running.lock().await);
+        }
+        self.look(record, "", "redis.call('FLUSHALL')").await;
+        record.with(|known| known.model.cache_lost());
+    }
+
     /// Reads all logs and counts the upstream's requests, for ever.
     pub(super) async fn listen(&self, record: &Record) {
         loop {
             for slot in self.slots() {
-                slot.listen(record);
+                // Another task may start or kill the process now.
+                let Ok(mut running) = slot.running.try_lock() else {
+                    continue;
+                };
+                slot.hear(record, &mut running);
+                if running
+                    .as_mut()
+                    .is_some_and(|(process, _)| !process.is_running())
+                {
+                    let seen = format!("{:?} ended", slot.node);
+                    record.with(|known| known.model.broken(STAYS_UP, seen));
+                }
             }
-            let requests = self.upstream.counts().requests;
-            let now = record.now();
+            let (now, requests) = (record.now(), self.upstream.counts().requests);
             record.with(|known| {
                 known.figures.upstream_requests = requests;
                 if let Some(seen) = known.share.sample(now, requests) {
-                    known.model.broken(Promise::OnePollersShare, seen);
+                    known.model.broken(SHARE, seen);
                 }
             });
-            sleep(LISTENING).await;
+            sleep(LISTENS).await;
         }
     }
 
@@ -163,34 +186,71 @@ impl Stack {
     }
 }
 
+/// Reads the snapshot in the mirror's own format.
+pub(super) fn stored(holder: &str, snapshot: &str) -> Option<Stored> {
+    let snapshot: Value = serde_json::from_str(snapshot).ok()?;
+    let number = |value: &Value| value.as_u64().expect("a number in the snapshot");
+    let lineage = snapshot["lineage"].as_object().expect("a lineage");
+    let releases = snapshot["releases"].as_array().expect("a release log");
+    let logged = |release: &Value| {
+        let id = release["id"].as_str().expect("an id in the release log");
+        (number(&release["sequence"]), id.to_owned())
+    };
+    Some(Stored {
+        holder: holder.to_owned(),
+        generation: number(&snapshot["generation"]),
+        lineage: lineage
+            .iter()
+            .map(|(name, last)| (name.clone(), number(last)))
+            .collect(),
+        films: ids(&snapshot["collections"]["films"]["known"]["records"]),
+        log: releases.iter().map(logged).collect(),
+    })
+}
+
 impl Slot {
+    async fn new(node: Node, redis: &Redis) -> Self {
+        Self {
+            node,
+            proxy: Proxy::start(redis.port()).await,
+            clock: None,
+            url: String::new(),
+            spawn: Box::new(|| unreachable!("each place gets a program")),
+            running: Mutex::default(),
+        }
+    }
+
+    /// The cache's URL, through this process's own network.
+    fn cache(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.proxy.port())
+    }
+
     /// Starts the process, and waits until it reports that it works.
     pub(super) async fn start(&self, record: &Record) {
         let mut running = self.running.lock().await;
-        let now = record.now();
+        let (now, process) = (record.now(), (self.spawn)());
         record.with(|known| match self.node {
             Node::Poller(poller) => {
                 known.share.out_of_turn(now);
-                known.model.poller_started(poller);
+                known.model.poller_started(poller, process.pid(), now);
             }
             Node::Reader(reader) => known.model.reader_started(reader),
         });
-        let process = match &self.program {
-            Program::Poller(program) => RunningPoller::ready(program.spawn()).await.process,
-            Program::Server(program) => RunningServer::ready(program.spawn()).await.process,
+        let process = match self.node {
+            Node::Poller(_) => RunningPoller::ready(process).await.process,
+            Node::Reader(_) => RunningServer::ready(process).await.process,
         };
-        let heard = Mark::default();
-        *running = Some(Running { process, heard });
+        *running = Some((process, Mark::default()));
     }
 
     /// Kills the process if it runs, and reads its last log lines.
     pub(super) async fn kill(&self, record: &Record) {
         let mut running = self.running.lock().await;
-        let Some(mut dying) = running.take() else {
-            return;
-        };
-        dying.process.kill().await;
-        dying.hear(self.node, record);
+        if let Some((process, _)) = &mut *running {
+            process.kill().await;
+        }
+        self.hear(record, &mut running);
+        *running = None;
         if let Node::Poller(poller) = self.node {
             record.with(|known| known.model.poller_died(poller));
         }
@@ -198,39 +258,17 @@ impl Slot {
 
     /// Freezes the process, or lets it continue.
     pub(super) async fn signal(&self, signal: Signal) {
-        if let Some(running) = &*self.running.lock().await {
-            running.process.signal(signal);
+        if let Some((process, _)) = &*self.running.lock().await {
+            process.signal(signal);
         }
     }
 
-    /// Reads the process's new log lines, unless another task starts or kills the process now.
-    fn listen(&self, record: &Record) {
-        let Ok(mut running) = self.running.try_lock() else {
-            return;
-        };
-        let Some(running) = &mut *running else {
-            return;
-        };
-        let runs = running.process.is_running();
-        running.hear(self.node, record);
-        if !runs {
-            let seen = format!("{} ended", self.node);
-            record.with(|known| known.model.broken(Promise::StaysUp, seen));
+    /// Reads the process's new log lines.
+    fn hear(&self, record: &Record, running: &mut Option<(Process, Mark)>) {
+        if let Some((process, heard)) = running {
+            let lines;
+            (lines, *heard) = process.stderr_since(*heard);
+            record.logged(self.node, lines);
         }
-    }
-
-    /// Reads all log lines of the process so far.
-    pub(super) async fn hear(&self, record: &Record) {
-        if let Some(running) = &mut *self.running.lock().await {
-            running.hear(self.node, record);
-        }
-    }
-}
-
-impl Running {
-    fn hear(&mut self, node: Node, record: &Record) {
-        let (lines, heard) = self.process.stderr_since(self.heard);
-        self.heard = heard;
-        record.logged(node, lines);
     }
 }

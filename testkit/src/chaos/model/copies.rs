@@ -1,73 +1,52 @@
-//! How many films, and which release log, the cache and each poller's memory know.
+//! How many films, and how much of the release log, the cache and each poller's memory surely know.
 
-use crate::chaos::trouble::POLLERS;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::chaos::schedule::POLLERS;
+
+/// After this time without trouble, a poller surely remembers what the cache held at its
+/// beginning: a standby looks at every trigger, or at least every five seconds.
+const FOLLOWS: Duration = Duration::from_secs(7);
+
+/// After this time without trouble, a poller has surely restored what it remembers: a standby
+/// leaves that to the last leader for fifteen seconds, looks every five, and then syncs.
+const RESTORES: Duration = Duration::from_secs(25);
 
 #[derive(Debug, Default)]
 pub(super) struct Copies {
-    /// `None` once the cache is lost, until a sync has certainly written it again.
+    /// `None` once the cache is lost, until somebody has written it again.
     cache: Option<Copy>,
+    /// What the cache held at the last looks; the first is the last that every poller knows.
+    earlier: VecDeque<(Duration, Copy)>,
     pollers: [Poller; POLLERS],
 }
 
+/// What one copy knows.
 #[derive(Debug, Default, Clone, Copy)]
-struct Copy {
-    films: usize,
-    /// Whether this copy has the release log, not a new log of a poller that did not know the old
-    /// one.
-    has_log: bool,
+pub(super) struct Copy {
+    /// The first films of the upstream's list.
+    pub(super) films: usize,
+    /// The first entries of the release log.
+    pub(super) log: usize,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
 struct Poller {
-    runs: bool,
-    memory: Option<Copy>,
+    /// The process, if it runs.
+    pid: Option<u32>,
     away: bool,
-    /// The model may learn of this poller's last sync before the loss only after the loss.
-    may_tell_of_the_past: bool,
-}
-
-/// While the cache is lost: the least number of films that the restored cache will know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Left {
-    /// If the poller in reach that remembers most restores the cache.
-    pub(super) in_reach: usize,
-    /// If any poller in reach restores it first; zero if one of them has just started, because that
-    /// poller cannot know that the cache was ever filled.
-    pub(super) for_sure: usize,
+    calm_since: Duration,
+    memory: Option<Copy>,
+    /// It lived when the cache was lost, so it may remember more than it surely does.
+    may_remember: bool,
 }
 
 impl Copies {
-    pub(super) fn memory(&self, poller: usize) -> Option<usize> {
-        self.pollers[poller].memory.map(|memory| memory.films)
-    }
-
-    pub(super) fn committed(&mut self, poller: usize, films: usize) {
-        // If several pollers may restore the cache, the model cannot know whose log will count.
-        let mut others = (0..POLLERS).filter(|other| *other != poller);
-        let begins_the_log = self.with_log().next().is_none()
-            && others.all(|other| self.pollers[other].memory.is_none());
-        let in_cache = self.cache.is_some_and(|cache| cache.has_log);
-        let poller = &mut self.pollers[poller];
-        let remembered = poller.memory.is_some_and(|memory| memory.has_log);
-        let has_log = begins_the_log || in_cache || remembered;
-        poller.runs = true;
-        poller.memory = Some(Copy { films, has_log });
-        if !std::mem::take(&mut poller.may_tell_of_the_past) {
-            let films = self.cache.map_or(films, |cache| cache.films.max(films));
-            self.cache = Some(Copy { films, has_log });
-        }
-    }
-
-    pub(super) fn remembered(&mut self, poller: usize, films: usize) {
-        let in_cache = self.cache.is_some_and(|cache| cache.has_log);
-        let memory = self.pollers[poller].memory.get_or_insert_default();
-        memory.films = memory.films.max(films);
-        memory.has_log |= in_cache;
-    }
-
-    pub(super) fn started(&mut self, poller: usize) {
+    pub(super) fn started(&mut self, poller: usize, pid: u32, now: Duration) {
         self.pollers[poller] = Poller {
-            runs: true,
+            pid: Some(pid),
+            calm_since: now,
             ..Poller::default()
         };
     }
@@ -76,49 +55,88 @@ impl Copies {
         self.pollers[poller] = Poller::default();
     }
 
-    pub(super) fn away(&mut self, poller: usize, away: bool) {
+    pub(super) fn away(&mut self, poller: usize, away: bool, now: Duration) {
         self.pollers[poller].away = away;
+        self.pollers[poller].calm_since = now;
+    }
+
+    /// The poller with this name, which contains its process id, has just committed this.
+    pub(super) fn committed(&mut self, name: &str, copy: Copy) {
+        let is_it = |poller: &&mut Poller| {
+            let pid = poller.pid.filter(|_| !poller.away);
+            pid.is_some_and(|pid| name.contains(&format!("-{pid}-")))
+        };
+        if let Some(poller) = self.pollers.iter_mut().find(is_it) {
+            poller.remember(copy);
+        }
+    }
+
+    /// The cache holds this now. It is `whole` if no poller can remember anything else.
+    pub(super) fn stored(&mut self, now: Duration, copy: Copy, whole: bool) {
+        self.cache = Some(copy);
+        if !whole {
+            self.earlier.clear();
+            return;
+        }
+        self.earlier.push_back((now, copy));
+        while matches!(self.earlier.get(1), Some((since, _)) if *since + FOLLOWS <= now) {
+            self.earlier.pop_front();
+        }
+        let (since, earlier) = self.earlier[0];
+        for poller in &mut self.pollers {
+            let is_calm = poller.pid.is_some() && !poller.away && poller.calm_since <= since;
+            if is_calm && since + FOLLOWS <= now {
+                poller.remember(earlier);
+            }
+        }
+    }
+
+    /// No poller could work with the cache until now.
+    pub(super) fn cache_in_trouble(&mut self, now: Duration) {
+        for poller in &mut self.pollers {
+            poller.calm_since = now;
+        }
     }
 
     pub(super) fn cache_lost(&mut self) {
         self.cache = None;
+        self.earlier.clear();
         for poller in &mut self.pollers {
-            poller.may_tell_of_the_past = true;
+            poller.may_remember = poller.pid.is_some();
         }
     }
 
-    /// The cache has this many films, and its release log counts.
-    pub(super) fn settled(&mut self, films: usize) {
-        let has_log = true;
-        self.cache = Some(Copy { films, has_log });
+    /// Whether a poller may still restore more of the release log than any surely remembers.
+    pub(super) fn may_grow(&self, now: Duration) -> bool {
+        let may_restore = |poller: &Poller| poller.calm_since + RESTORES > now;
+        let mut pollers = self.pollers.iter();
+        pollers.any(|poller| poller.may_remember && may_restore(poller))
     }
 
-    /// What remains of a lost cache; `None` while the cache is not lost.
-    pub(super) fn left(&self) -> Option<Left> {
-        if self.cache.is_some() {
-            return None;
-        }
-        let within_reach = || {
-            self.pollers
-                .iter()
-                .filter(|poller| poller.runs && !poller.away)
-        };
-        let films = within_reach().filter_map(|poller| poller.memory);
-        let in_reach = films.map(|memory| memory.films).max().unwrap_or(0);
-        let is_anyone_new = within_reach().any(|poller| poller.memory.is_none());
-        let for_sure = if is_anyone_new { 0 } else { in_reach };
-        Some(Left { in_reach, for_sure })
+    /// How many films a lost cache will surely get back; `None` while the cache is not lost. Zero if
+    /// a poller in reach may be new, because it cannot know that the cache was ever filled.
+    pub(super) fn left(&self) -> Option<usize> {
+        let within_reach = self.pollers.iter();
+        let within_reach = within_reach.filter(|poller| poller.pid.is_some() && !poller.away);
+        let films = within_reach.map(|poller| Some(poller.memory?.films));
+        let films: Option<Vec<usize>> = films.collect();
+        let left = films.and_then(|films| films.into_iter().max());
+        self.cache.is_none().then(|| left.unwrap_or(0))
     }
 
-    /// How many films the release log contains, in the cache or in the memory of any living poller,
-    /// even one that is away.
+    /// How much of the release log is in the cache, or in the memory of any living poller, even one
+    /// that is away.
     pub(super) fn logged(&self) -> usize {
-        self.with_log().map(|copy| copy.films).max().unwrap_or(0)
-    }
-
-    fn with_log(&self) -> impl Iterator<Item = Copy> {
         let memories = self.pollers.iter().filter_map(|poller| poller.memory);
         let all = memories.chain(self.cache);
-        all.filter(|copy| copy.has_log)
+        all.map(|copy| copy.log).max().unwrap_or(0)
+    }
+}
+
+impl Poller {
+    fn remember(&mut self, copy: Copy) {
+        let memory = self.memory.get_or_insert_default();
+        memory.films = memory.films.max(copy.films);
+        memory.log = memory.log.max(copy.log);
     }
 }
