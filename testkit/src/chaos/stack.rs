@@ -203,7 +203,7 @@ pub(super) fn stored(holder: &str, snapshot: &str) -> Option<Stored> {
             .iter()
             .map(|(name, last)| (name.clone(), number(last)))
             .collect(),
-        films: ids(&snapshot["collections"]["films"]["known"]["records"]),
+        films: ids(&snapshot["collections"]["films"]["records"]),
         log: releases.iter().map(logged).collect(),
     })
 }
