@@ -130,3 +130,47 @@ impl Budget {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::bench::cases::CASES;
+
+    #[test]
+    fn budgets_have_names_of_their_own() {
+        let names: HashSet<_> = BUDGETS.iter().map(|budget| budget.name).collect();
+        assert_eq!(names.len(), BUDGETS.len());
+    }
+
+    #[test]
+    fn budgets_of_the_table_name_servers_of_its_cases() {
+        for budget in BUDGETS {
+            let Ratio(one, other) = budget.measure else {
+                continue;
+            };
+            for figure in [one, other] {
+                let (case, rest) = figure.split_once('.').expect("a case");
+                let Some(case) = CASES.iter().find(|it| it.name == case) else {
+                    assert!(case.starts_with("scale-"), "{figure}");
+                    continue;
+                };
+                let (server, figure) = rest.split_once('.').expect("a server");
+                let is_server = |rival: &&super::super::rivals::Rival| rival.name() == server;
+                let rival = case.rivals.iter().find(is_server).expect(server);
+                assert!(!figure.starts_with("steady") || case.steady.contains(rival));
+            }
+        }
+    }
+
+    #[test]
+    fn a_budget_gets_worse_in_the_direction_of_its_limit() {
+        let at_most = budget("", Figure(""), AtMost(2.0));
+        assert!(at_most.is_met(2.0) && !at_most.is_met(2.1));
+        assert!(at_most.worsening(1.2, 1.0) > 1.1);
+        let at_least = budget("", Figure(""), AtLeast(2.0));
+        assert!(at_least.is_met(2.0) && !at_least.is_met(1.9));
+        assert!(at_least.worsening(1.0, 1.2) > 1.1);
+    }
+}

@@ -12,8 +12,8 @@ use anyhow::{Context, Result, bail, ensure};
 use benchkit::spent::{Spent, processes};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-/// How long a program may take to start, or to do its work.
-const START: Duration = Duration::from_secs(30);
+/// How long a program may take to start, or to do its work, unless a launch says otherwise.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long a program may take to end before it is killed.
 const END: Duration = Duration::from_secs(3);
@@ -26,6 +26,7 @@ pub(super) struct Launch {
     name: String,
     arguments: Vec<OsString>,
     environment: Vec<(String, String)>,
+    patience: Duration,
 }
 
 impl Launch {
@@ -34,6 +35,7 @@ impl Launch {
             name: name.to_owned(),
             arguments: vec![program.as_ref().to_owned()],
             environment: Vec::new(),
+            patience: PATIENCE,
         }
     }
 
@@ -48,6 +50,11 @@ impl Launch {
 
     pub(super) fn env(mut self, name: &str, value: impl Into<String>) -> Self {
         self.environment.push((name.to_owned(), value.into()));
+        self
+    }
+
+    pub(super) fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
         self
     }
 
@@ -74,6 +81,7 @@ impl Launch {
             name: self.name,
             child,
             log,
+            patience: self.patience,
         })
     }
 }
@@ -83,6 +91,7 @@ pub(super) struct Program {
     name: String,
     child: Child,
     log: PathBuf,
+    patience: Duration,
 }
 
 impl Program {
@@ -125,8 +134,13 @@ impl Program {
             if let Some(status) = self.child.try_wait()? {
                 bail!("{} ended with {status}: {}", self.name, self.said());
             }
-            if began.elapsed() > START {
-                bail!("{} did not start in {START:?}: {}", self.name, self.said());
+            if began.elapsed() > self.patience {
+                bail!(
+                    "{} did not start in {:?}: {}",
+                    self.name,
+                    self.patience,
+                    self.said()
+                );
             }
             tokio::time::sleep(INTERVAL).await;
         }
@@ -139,7 +153,7 @@ impl Program {
             match self.child.try_wait()? {
                 Some(status) if status.success() => return Ok(()),
                 Some(status) => bail!("{} ended with {status}: {}", self.name, self.said()),
-                None if began.elapsed() > START => bail!("{} does not end", self.name),
+                None if began.elapsed() > self.patience => bail!("{} does not end", self.name),
                 None => tokio::time::sleep(INTERVAL).await,
             }
         }

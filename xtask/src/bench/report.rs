@@ -185,3 +185,22 @@ fn recorded(page: &str) -> Option<Value> {
     let (block, _) = block.split_once("```")?;
     serde_json::from_str(block).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_has_a_place_for_the_record() {
+        let page = std::fs::read_to_string(crate::top().join(PAGE)).expect("the page");
+        let (_, rest) = page.split_once(BEGIN).expect("a mark to write after");
+        assert!(rest.contains(END));
+    }
+
+    #[test]
+    fn recorded_ratios_are_read_from_the_page() {
+        let page = "text\n```json\n{ \"film\": 1.5 }\n```\nmore";
+        assert_eq!(recorded(page), Some(json!({ "film": 1.5 })));
+        assert_eq!(recorded("no block"), None);
+    }
+}

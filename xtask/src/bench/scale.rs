@@ -32,8 +32,8 @@ pub(super) const SCALES: [u32; 4] = [1, 10, 30, 1000];
 /// Requests per second while a reader reloads, and before. A rate that each scale keeps.
 const RATE: f64 = 5_000.0;
 
-/// How long a reload may take.
-const PATIENCE: Duration = Duration::from_mins(5);
+/// How long a start, a sync or a reload may take.
+const PATIENCE: Duration = Duration::from_mins(20);
 
 const NEW_FILM: &str = "99999999-0000-4000-8000-000000000000";
 
@@ -89,7 +89,9 @@ async fn one(stage: &Stage, options: &Options, scale: u32, figures: &mut Figures
 
     let began = Instant::now();
     let cache = format!("file:{}", held.display());
-    let reader = stage.reader(&cache, &stage.cores.server).await?;
+    let launch = stage.reader_launch(&cache).patience(PATIENCE);
+    let reader = launch.start(&stage.cores.server, stage.folder())?;
+    let reader = stage::Reader::loaded(reader).await?;
     set("load_ms", milliseconds(began.elapsed()));
     set("rss_mib", mebibytes(reader.program.spent()?.resident));
 
@@ -162,6 +164,7 @@ async fn sync(stage: &Stage, upstream: &str, cache: &Path) -> Result<f64> {
         .env("GHIBLI_API", upstream)
         .env("CACHE_URL", format!("file:{}", cache.display()))
         .env("UPSTREAM_TIMEOUT", "30s")
+        .patience(PATIENCE)
         .start(&stage.cores.all, stage.folder())?;
     poller.ended().await?;
     Ok(milliseconds(began.elapsed()))

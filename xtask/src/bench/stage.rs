@@ -94,11 +94,8 @@ impl Stage {
 
     /// Starts a reader, and waits until it has loaded its cache.
     pub(super) async fn reader(&self, cache: &str, cores: &str) -> Result<Reader> {
-        let mut program = self.reader_launch(cache).start(cores, self.folder())?;
-        let address = program.printed(serving).await?;
-        let is_loaded = || (answer(address, "/films", &[]).ok()?.status() == 200).then_some(());
-        program.until(is_loaded).await?;
-        Ok(Reader { program, address })
+        let launch = self.reader_launch(cache);
+        Reader::loaded(launch.start(cores, self.folder())?).await
     }
 
     /// A reader for caches to ask, away from the measured servers.
@@ -169,6 +166,16 @@ impl Stage {
 pub(super) struct Reader {
     pub(super) program: Program,
     pub(super) address: SocketAddr,
+}
+
+impl Reader {
+    /// Waits until a started reader has loaded its cache.
+    pub(super) async fn loaded(mut program: Program) -> Result<Self> {
+        let address = program.printed(serving).await?;
+        let is_loaded = || (answer(address, "/films", &[]).ok()?.status() == 200).then_some(());
+        program.until(is_loaded).await?;
+        Ok(Self { program, address })
+    }
 }
 
 /// Finds the log line of this sync in a poller's log; the first is 1.
