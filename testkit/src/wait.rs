@@ -4,7 +4,12 @@
 
 use std::net::TcpListener;
 use std::ops::Range;
+#[cfg(target_os = "linux")]
+use std::os::linux::net::SocketAddrExt as _;
+#[cfg(target_os = "linux")]
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// The time between two checks of [`eventually`].
@@ -78,16 +83,15 @@ pub fn free_port() -> u16 {
     address.expect("a bound listener has an address").port()
 }
 
-/// A listener on 127.0.0.1. While it is down, no other process gets its port by chance.
-///
-/// Processes start their search at different places, and one process never gets the same port twice
-/// in a row.
+/// A listener on 127.0.0.1. Until this process ends, no other process gets its port from here, even
+/// while nothing listens there.
 ///
 /// # Panics
 ///
 /// When no port is free.
 pub fn free_listener() -> TcpListener {
     static NEXT: AtomicU16 = AtomicU16::new(0);
+    static RESERVATIONS: Mutex<Vec<Reservation>> = Mutex::new(Vec::new());
 
     let span = u32::from(PORTS.end - PORTS.start);
     // Close process ids give distant ports: 7919 is prime and does not divide the span.
@@ -98,7 +102,31 @@ pub fn free_listener() -> TcpListener {
             let offset = (seed + step) % span;
             let port =
                 PORTS.start + u16::try_from(offset).expect("an offset within the range fits");
-            TcpListener::bind(("127.0.0.1", port)).ok()
+            let reservation = reserve(port)?;
+            let listener = TcpListener::bind(("127.0.0.1", port)).ok()?;
+            let mut reservations = RESERVATIONS.lock().unwrap_or_else(PoisonError::into_inner);
+            reservations.push(reservation);
+            Some(listener)
         })
         .expect("a free port on 127.0.0.1")
+}
+
+/// A name that one process can have at a time, and that Linux frees when it ends.
+#[cfg(target_os = "linux")]
+type Reservation = UnixListener;
+
+#[cfg(target_os = "linux")]
+fn reserve(port: u16) -> Option<Reservation> {
+    let name = format!("ghibli-testkit-port-{port}");
+    let address = SocketAddr::from_abstract_name(name).expect("a short name");
+    UnixListener::bind_addr(&address).ok()
+}
+
+/// Elsewhere a port may be taken by chance.
+#[cfg(not(target_os = "linux"))]
+type Reservation = ();
+
+#[cfg(not(target_os = "linux"))]
+fn reserve(_port: u16) -> Option<Reservation> {
+    Some(())
 }

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use benchkit::spent::{Spent, processes};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, waitid,
+};
 
 /// How long a program may take to start, or to do its work, unless a launch says otherwise.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -131,8 +133,8 @@ impl Program {
             if let Some(found) = probe() {
                 return Ok(found);
             }
-            if let Some(status) = self.child.try_wait()? {
-                bail!("{} ended with {status}: {}", self.name, self.said());
+            if let Some(end) = self.end()? {
+                bail!("{} ended with {end:?}: {}", self.name, self.said());
             }
             if began.elapsed() > self.patience {
                 bail!(
@@ -150,13 +152,25 @@ impl Program {
     pub(super) async fn ended(&mut self) -> Result<()> {
         let began = Instant::now();
         loop {
-            match self.child.try_wait()? {
-                Some(status) if status.success() => return Ok(()),
-                Some(status) => bail!("{} ended with {status}: {}", self.name, self.said()),
+            match self.end()? {
+                Some(end) if end.exit_status() == Some(0) => return Ok(()),
+                Some(end) => bail!("{} ended with {end:?}: {}", self.name, self.said()),
                 None if began.elapsed() > self.patience => bail!("{} does not end", self.name),
                 None => tokio::time::sleep(INTERVAL).await,
             }
         }
+    }
+
+    /// How it ended, if it has. The process id stays its own until it is dropped, so that no signal
+    /// reaches a stranger.
+    fn end(&self) -> Result<Option<WaitIdStatus>> {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        Ok(waitid(WaitId::Pid(self.group()), options)?)
+    }
+
+    fn group(&self) -> Pid {
+        let id = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
+        id.expect("ids are positive")
     }
 
     fn said(&self) -> String {
@@ -164,9 +178,8 @@ impl Program {
     }
 
     fn signal(&self, signal: Signal) {
-        let group = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
         // The group may have ended already.
-        _ = kill_process_group(group.expect("ids are positive"), signal);
+        _ = kill_process_group(self.group(), signal);
     }
 }
 
@@ -174,7 +187,7 @@ impl Drop for Program {
     fn drop(&mut self) {
         self.signal(Signal::TERM);
         let began = Instant::now();
-        while began.elapsed() < END && matches!(self.child.try_wait(), Ok(None)) {
+        while began.elapsed() < END && matches!(self.end(), Ok(None)) {
             std::thread::park_timeout(INTERVAL);
         }
         // Ends workers that outlive their parent.

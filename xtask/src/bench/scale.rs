@@ -81,7 +81,7 @@ async fn one(stage: &Stage, options: &Options, scale: u32, figures: &mut Figures
         "root {}; default_type application/json; gzip_static on;",
         files.display()
     );
-    let (upstream, address) = rivals::nginx("upstream", &server, stage, &stage.cores.load)?;
+    let (upstream, address) = rivals::nginx::start("upstream", &server, stage, &stage.cores.load)?;
     let url = format!("http://{address}");
 
     let held = stage.folder().join(format!("held-{scale}"));
@@ -93,6 +93,8 @@ async fn one(stage: &Stage, options: &Options, scale: u32, figures: &mut Figures
     let reader = launch.start(&stage.cores.server, stage.folder())?;
     let reader = stage::Reader::loaded(reader).await?;
     set("load_ms", milliseconds(began.elapsed()));
+    let reader = reader.compressed().await?;
+    set("compressed_ms", milliseconds(began.elapsed()));
     set("rss_mib", mebibytes(reader.program.spent()?.resident));
 
     let film: &Case = CASES.first().context("the first case is a film")?;

@@ -92,10 +92,11 @@ impl Stage {
             .env("LOG_FORMAT", "json")
     }
 
-    /// Starts a reader, and waits until it has loaded its cache.
+    /// Starts a reader, and waits until it has loaded its cache and compressed its bodies.
     pub(super) async fn reader(&self, cache: &str, cores: &str) -> Result<Reader> {
         let launch = self.reader_launch(cache);
-        Reader::loaded(launch.start(cores, self.folder())?).await
+        let reader = Reader::loaded(launch.start(cores, self.folder())?).await?;
+        reader.compressed().await
     }
 
     /// A reader for caches to ask, away from the measured servers.
@@ -150,7 +151,12 @@ impl Stage {
     pub(super) async fn write_bodies(&self) -> Result<()> {
         let reader = self.reader(&self.cache_url(), &self.cores.server).await?;
         let one = format!("/films/{}", self.film);
-        for (path, extension) in [("/films", "json"), (&*one, "json"), ("/movies", "html")] {
+        for (path, extension) in [
+            ("/films", "json"),
+            (&*one, "json"),
+            ("/db", "json"),
+            ("/movies", "html"),
+        ] {
             let file = self.files().join(format!("{}.{extension}", &path[1..]));
             std::fs::create_dir_all(file.parent().context("a file in a folder")?)?;
             let answer = answer(reader.address, path, &[])?;
@@ -175,6 +181,17 @@ impl Reader {
         let is_loaded = || (answer(address, "/films", &[]).ok()?.status() == 200).then_some(());
         program.until(is_loaded).await?;
         Ok(Self { program, address })
+    }
+
+    /// Waits until it has compressed its bodies; it answers before that.
+    pub(super) async fn compressed(mut self) -> Result<Self> {
+        let (address, brotli) = (self.address, [("Accept-Encoding".into(), "br".into())]);
+        let is_compressed = || {
+            let answer = answer(address, "/movies", &brotli).ok()?;
+            answer.header("content-encoding").map(drop)
+        };
+        self.program.until(is_compressed).await?;
+        Ok(self)
     }
 }
 
