@@ -55,7 +55,8 @@ impl View {
 /// Where requests find the [`View`]; empty until the first snapshot is loaded.
 pub type Published = Arc<ArcSwapOption<View>>;
 
-/// Publishes a new generation as soon as it is rendered, and a new status at once. Paths in pages
+/// Publishes a new generation as soon as it is rendered, once more when it is compressed, and a new
+/// status at once. Paths in pages
 /// begin with `prefix`.
 ///
 /// # Errors
@@ -85,24 +86,21 @@ pub async fn run(
             }
             continue;
         };
-        let render = |earlier: Option<Arc<View>>, is_urgent| {
+        // Clients see new content before it is compressed.
+        for is_urgent in [true, false] {
             let (snapshot, links, prefix) = (snapshot.clone(), links.clone(), prefix.clone());
-            let freshness = freshness();
+            let (earlier, freshness) = (earlier.clone(), freshness());
             let rendering = spawn_blocking(move || {
+                let earlier = earlier.as_ref().map(|view| &*view.catalogue);
                 let compression = if is_urgent {
-                    Compression::Later
+                    Compression::Later(earlier)
                 } else {
-                    Compression::Now(earlier.as_ref().map(|view| &*view.catalogue))
+                    Compression::Now(earlier)
                 };
                 View::render(&snapshot, &links, &prefix, compression, freshness)
             });
-            async { rendering.await.context("rendering failed") }
-        };
-        if earlier.is_none() {
-            // The server is ready before anything is compressed.
-            published.store(Some(Arc::new(render(None, true).await?)));
+            let view = rendering.await.context("rendering failed")?;
+            published.store(Some(Arc::new(view)));
         }
-        let view = render(earlier, false).await?;
-        published.store(Some(Arc::new(view)));
     }
 }

@@ -112,16 +112,6 @@ impl Body {
         }
     }
 
-    /// The same as [`new`](Self::new), but reuses an earlier body with the same text.
-    pub fn renew(earlier: Option<&Self>, content_type: &'static str, text: String) -> Self {
-        match earlier {
-            Some(body) if body.identity.bytes == text && body.content_type == content_type => {
-                body.clone()
-            }
-            _ => Self::new(content_type, text),
-        }
-    }
-
     /// The body, with the time of its last change.
     #[must_use]
     pub fn modified_at(self, moment: DateTime<Utc>) -> Self {

@@ -63,12 +63,13 @@ pub struct RenderedRecord {
 /// The content type of pages.
 pub const HTML: &str = "text/html; charset=utf-8";
 
-/// How a catalogue becomes bodies. Compressing all of them takes a fifth of a second.
+/// How a catalogue becomes bodies. Compressing all of them takes a fifth of a second. Bodies that an
+/// earlier catalogue has already are taken from there.
 #[derive(Clone, Copy, Debug)]
 pub enum Compression<'a> {
-    /// None: the bodies are ready soon.
-    Later,
-    /// Every body that becomes smaller; unchanged ones come from an earlier catalogue, compressed.
+    /// The others stay uncompressed: they are ready soon.
+    Later(Option<&'a RenderedCatalogue>),
+    /// The others are compressed if that makes them smaller.
     Now(Option<&'a RenderedCatalogue>),
 }
 
@@ -80,9 +81,11 @@ impl<'a> Compression<'a> {
         text: String,
         earlier: impl FnOnce(&'a RenderedCatalogue) -> Option<&'a Body>,
     ) -> Body {
-        match self {
-            Self::Later => Body::uncompressed(content_type, text),
-            Self::Now(catalogue) => Body::renew(catalogue.and_then(earlier), content_type, text),
+        let (Self::Later(catalogue) | Self::Now(catalogue)) = self;
+        match (catalogue.and_then(earlier), self) {
+            (Some(body), _) if body.identity.bytes == text => body.clone(),
+            (_, Self::Later(_)) => Body::uncompressed(content_type, text),
+            (_, Self::Now(_)) => Body::new(content_type, text),
         }
     }
 
