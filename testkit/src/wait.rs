@@ -111,7 +111,8 @@ pub fn free_listener() -> TcpListener {
         .expect("a free port on 127.0.0.1")
 }
 
-/// A name that one process can have at a time, and that Linux frees when it ends.
+/// A socket whose name stands for a port. One process can bind a name at a time, and Linux frees the
+/// name when that process ends.
 #[cfg(target_os = "linux")]
 type Reservation = UnixListener;
 

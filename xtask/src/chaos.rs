@@ -48,7 +48,7 @@ async fn storm(options: &Options) -> Result<()> {
         Ok(answered) => say(format_args!(
             "{answered} requests answered, every promise kept"
         )),
-        Err(reason) if std::env::var_os("CI").is_some() => {
+        Err(reason) if testkit::is_ci() => {
             bail!("no disk to fill could be mounted: {reason}")
         }
         Err(reason) => say(format_args!("skipped, no disk can be mounted: {reason}")),
