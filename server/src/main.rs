@@ -10,7 +10,8 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use server::config::{ServerConfig, VARIABLES};
 use server::fallback;
 use server::follow::{self, Known};
-use server::http::routes::{self, Setup};
+use server::http::guard;
+use server::http::handlers::Setup;
 use server::publish::{self, Published};
 use shared::cache::read::Reader;
 use shared::service::http::Limits;
@@ -110,7 +111,7 @@ async fn run(config: &ServerConfig) -> Result<()> {
         cache_control: config.cache_control.0.clone(),
         server_timing: config.server_timing,
     };
-    let service = routes::service(published.clone(), setup);
+    let service = guard::service(published.clone(), setup);
     let public = tokio::spawn(http::serve_on_each_core(
         listener,
         service,

@@ -13,8 +13,8 @@ use serde_json::{Map, Value};
 use shared::catalogue::Collection;
 
 use crate::http::heads::{Heads, PLAIN};
+use crate::http::problems;
 use crate::http::respond::{self, NOTHING};
-use crate::http::{problems, routes::Setup};
 use crate::publish::View;
 use crate::query::{BadQuery, Pages, Plan, Selection};
 use crate::reference::Reference;
@@ -24,6 +24,24 @@ use crate::render::{Body, JSON, RenderedRecord, pretty};
 const JSONP: &str = "text/javascript; charset=utf-8";
 
 const X_TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
+
+/// The settings of this server that every answer needs.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The address under which clients know the mirror, without a trailing slash.
+    pub base: String,
+    /// `Cache-Control` of every answer from the catalogue.
+    pub cache_control: HeaderValue,
+    /// Whether answers show how long the server took.
+    pub server_timing: bool,
+}
+
+/// What a client wrote as its target, if that has a query.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) path: String,
+    pub(super) query: String,
+}
 
 /// One request, and the data for its answer.
 #[derive(Clone, Copy, Debug)]

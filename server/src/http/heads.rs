@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arc_swap::{ArcSwapOption, Guard};
+use arc_swap::ArcSwapOption;
 use chrono::{DateTime, Utc};
 use http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, AGE, CACHE_CONTROL, CACHE_STATUS,
@@ -100,15 +100,15 @@ impl Freshness {
         let age = self.confirmed_at.map(|it| (now - it).num_seconds());
         let age = age.map(|seconds| seconds.clamp(0, OLDEST));
         let ttl = self.next_attempt_at.map(|it| (it - now).num_seconds());
-        let mut dated = self.dated.load();
-        let is_current = |it: &Arc<Dated>| it.age == age && it.ttl == ttl;
-        if !dated.as_ref().is_some_and(is_current) {
-            let heads = Heads::new(cache_control.clone(), fields(age, ttl));
-            let renewed = Arc::new(Dated { age, ttl, heads });
-            self.dated.store(Some(renewed.clone()));
-            dated = Guard::from_inner(Some(renewed));
+        if let Some(dated) = &*self.dated.load()
+            && (dated.age, dated.ttl) == (age, ttl)
+        {
+            return answer(&dated.heads);
         }
-        answer(dated.as_ref().map_or(&PLAIN, |dated| &dated.heads))
+        let heads = Heads::new(cache_control.clone(), fields(age, ttl));
+        let dated = Arc::new(Dated { age, ttl, heads });
+        self.dated.store(Some(dated.clone()));
+        answer(&dated.heads)
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`routes`] | paths, as a warp filter, and the guard before it |
-//! | `handlers` | the answer for each kind of path |
+//! | [`guard`] | the service: methods, and what routes get of a request |
+//! | `routes` | paths, as a warp filter |
+//! | [`handlers`] | the answer for each kind of path |
 //! | [`respond`] | one answer from a body |
 //! | [`problems`] | errors (RFC 9457) |
 //! | `conditional` | whether the client has the body already: 304 |
@@ -14,10 +15,11 @@
 
 mod conditional;
 mod fields;
-pub(crate) mod handlers;
+pub mod guard;
+pub mod handlers;
 pub mod heads;
 mod negotiation;
 pub mod problems;
 pub mod respond;
-pub mod routes;
+mod routes;
 pub(crate) mod security_headers;

@@ -70,3 +70,11 @@ pub fn not_allowed() -> Response<Bytes> {
     response.headers_mut().insert(ALLOW, METHODS);
     response
 }
+
+/// Answers after a bug in the server. The panic itself is already in the log.
+pub fn broken() -> Response<Bytes> {
+    problem(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "this should not have happened",
+    )
+}

@@ -1,4 +1,4 @@
-//! Paths, as a warp filter, and the guard before it.
+//! Paths, as a warp filter.
 //!
 //! | path | answers |
 //! |---|---|
@@ -12,33 +12,24 @@
 //! | `/style.css`, `/icon.svg` | what the pages need |
 //! | anything else | 404 `{}` |
 //!
-//! The server answers everything from memory, and queries on separate threads. Names of
-//! collections are read without regard to case. Like the upstream, the server ignores one slash at
-//! the end of a path, and one more after the name of a collection.
+//! The server answers everything from memory: at once, or on the threads of the query pool where the
+//! query may take long. Names of collections are read without regard to case. Like the upstream, the
+//! server ignores one slash at the end of a path.
 
 use std::convert::Infallible;
 use std::future::ready;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
-use futures_util::FutureExt;
 use futures_util::future::Either;
-use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, IF_NONE_MATCH};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::Empty;
-use hyper::body::Body as RequestBody;
-use hyper::service::Service;
+use http::header::CACHE_CONTROL;
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use shared::catalogue::Collection;
-use shared::service::http::Malformed;
-use tower_service::Service as _;
 use warp::Filter;
 use warp::filters::BoxedFilter;
-use warp::reply::Reply;
 
 use crate::config::prefix;
-use crate::http::handlers::Context;
+use crate::http::handlers::{Context, Setup, Target};
 use crate::http::heads::PLAIN;
 use crate::http::{problems, respond};
 use crate::pages::{ICON, STYLE};
@@ -47,120 +38,6 @@ use crate::query::Plan;
 use crate::query::pool::{Busy, QueryPool};
 use crate::reference::Reference;
 use crate::render::Body;
-
-/// The settings of this server that every answer needs.
-#[derive(Clone, Debug)]
-pub struct Setup {
-    /// The address under which clients know the mirror, without a trailing slash.
-    pub base: String,
-    /// `Cache-Control` of every answer from the catalogue.
-    pub cache_control: HeaderValue,
-    /// Whether answers show how long the server took.
-    pub server_timing: bool,
-}
-
-/// The whole mirror as a service: the guard, then the routes. The service never reads request
-/// bodies, so it accepts any body type, from a socket or from a test.
-pub fn service<B: RequestBody + Send + 'static>(
-    published: Published,
-    setup: Setup,
-) -> impl Service<Request<B>, Response = warp::reply::Response, Error = Infallible, Future: Send>
-+ Clone
-+ Send
-+ 'static {
-    let server_timing = setup.server_timing;
-    let routes = warp::service(routes(published, setup));
-    hyper::service::service_fn(move |request: Request<B>| {
-        let mut routes = routes.clone();
-        async move {
-            let started = Instant::now();
-            let mut response = match *request.method() {
-                _ if request.extensions().get::<Malformed>().is_some() => {
-                    malformed(&request).into_response()
-                }
-                Method::GET | Method::HEAD => {
-                    let request = for_routes(request);
-                    let answer = AssertUnwindSafe(async move { routes.call(request).await });
-                    match answer.catch_unwind().await {
-                        Ok(Ok(response)) => response,
-                        Err(_) => broken().into_response(),
-                    }
-                }
-                Method::OPTIONS => respond::options().into_response(),
-                _ => problems::not_allowed().into_response(),
-            };
-            if server_timing {
-                let took = format!("app;dur={:.3}", started.elapsed().as_secs_f64() * 1000.0);
-                let took = HeaderValue::try_from(took).expect("is ASCII");
-                response.headers_mut().insert("server-timing", took);
-            }
-            Ok(response)
-        }
-    })
-}
-
-/// Answers a request whose first line cannot be parsed.
-fn malformed<B>(request: &Request<B>) -> Response<Bytes> {
-    let why = request.extensions().get::<Malformed>();
-    let why = why.map(ToString::to_string).unwrap_or_default();
-    problems::problem(StatusCode::BAD_REQUEST, &why)
-}
-
-/// Reduces a request to what the routes need. They copy the header fields, and most requests have
-/// many that decide nothing.
-fn for_routes<B>(request: Request<B>) -> Request<Empty<Bytes>> {
-    let (mut parts, _) = request.into_parts();
-    let mut headers = HeaderMap::new();
-    for name in [ACCEPT_ENCODING, IF_NONE_MATCH, CACHE_CONTROL] {
-        for value in parts.headers.get_all(&name) {
-            headers.append(&name, value.clone());
-        }
-    }
-    parts.headers = headers;
-    if let Some(query) = parts.uri.query()
-        && !query.is_empty()
-    {
-        let (path, query) = (parts.uri.path().to_owned(), query.to_owned());
-        parts.extensions.insert(Arc::new(Target { path, query }));
-    }
-    // Without the slashes that the upstream ignores and that warp does not.
-    if let Some(fewer) = fewer_slashes(parts.uri.path())
-        && let Ok(fewer) = fewer.parse()
-    {
-        parts.uri = fewer;
-    }
-    Request::from_parts(parts, Empty::new())
-}
-
-/// The root and a collection may be followed by more slashes than one: `//`, `/films//`,
-/// `/films//{id}`. `None` if the path is correct already, or does not exist.
-fn fewer_slashes(path: &str) -> Option<String> {
-    let rest = path.strip_prefix('/')?;
-    if !rest.is_empty() && rest.bytes().all(|byte| byte == b'/') {
-        return Some("/".to_owned());
-    }
-    let (collection, rest) = rest.split_once("//")?;
-    let id = rest.strip_suffix('/').unwrap_or(rest);
-    let is_read = collection.parse::<Collection>().is_ok()
-        && !id.contains('/')
-        && !(id.is_empty() && rest == "/");
-    is_read.then(|| format!("/{collection}/{rest}"))
-}
-
-/// Answers after a bug in the server. The panic itself is already in the log.
-fn broken() -> Response<Bytes> {
-    problems::problem(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "this should not have happened",
-    )
-}
-
-/// What a client wrote as its target, if that has a query.
-#[derive(Debug)]
-struct Target {
-    path: String,
-    query: String,
-}
 
 /// What an answer depends on beside the route.
 struct Asked {
@@ -218,7 +95,7 @@ impl Mirror {
     }
 }
 
-fn routes(
+pub(super) fn routes(
     published: Published,
     setup: Setup,
 ) -> impl Filter<Extract = (Response<Bytes>,), Error = Infallible> + Clone + use<> {
@@ -259,7 +136,7 @@ fn routes(
         .unify()
         .or(others)
         .unify()
-        .recover(async |_| Ok::<_, Infallible>(broken()))
+        .recover(async |_| Ok::<_, Infallible>(problems::broken()))
         .unify()
 }
 
@@ -363,38 +240,6 @@ fn asset(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn slashes_are_ignored_where_the_upstream_ignores_them() {
-        for (path, fewer) in [
-            ("//", "/"),
-            ("///", "/"),
-            ("/films//", "/films/"),
-            ("/Films//", "/Films/"),
-            ("/films//7", "/films/7"),
-            ("/films//7/", "/films/7/"),
-        ] {
-            assert_eq!(fewer_slashes(path).as_deref(), Some(fewer), "{path}");
-        }
-        for path in [
-            "/",
-            "/films",
-            "/films/",
-            "/films///",
-            "/films//7//",
-            "/films//7/people",
-            "/films/7//",
-            "/films/7//people",
-            "//films",
-            "//films//",
-            "/db//",
-            "/movies//",
-            "*",
-            "",
-        ] {
-            assert_eq!(fewer_slashes(path), None, "{path}");
-        }
-    }
 
     /// The parts of pages; clients do not request them on their own.
     const UNDOCUMENTED: [&str; 2] = ["/style.css", "/icon.svg"];

@@ -18,7 +18,8 @@ use poller::cycle::step::{Trust, advance, built_in};
 use poller::upstream::Fetched;
 use serde_json::Value;
 use server::follow::Known;
-use server::http::routes::{self, Setup};
+use server::http::guard;
+use server::http::handlers::Setup;
 use server::publish::{self, Published};
 use server::render::Links;
 use shared::catalogue::{Listing, PerCollection};
@@ -45,7 +46,7 @@ static MIRROR: LazyLock<Mirror> = LazyLock::new(|| {
         cache_control: HeaderValue::from_static("no-cache"),
         server_timing: false,
     };
-    let service = routes::service(published, setup);
+    let service = guard::service(published, setup);
     Mirror {
         runtime,
         ask: Box::new(move |request| {
