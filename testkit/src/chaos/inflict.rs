@@ -57,12 +57,14 @@ pub(super) async fn inflict(stack: &Stack, record: &Record, planned: Planned) {
                 sleep(lasts / 2).await;
             }
         }
-        Trouble::LoseEverything => {
+        Trouble::LoseMemory | Trouble::LoseEverything => {
             let pollers = || (0..POLLERS).map(|poller| stack.slot(Node::Poller(poller)));
             for poller in pollers() {
                 poller.kill(record).await;
             }
-            flush(stack, record).await;
+            if trouble == Trouble::LoseEverything {
+                flush(stack, record).await;
+            }
             sleep(lasts).await;
             for poller in pollers() {
                 poller.start(record).await;

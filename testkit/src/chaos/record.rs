@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::model::{Model, Stored};
-use super::report::Figures;
+use super::report::{ATOMIC, Figures};
 use super::schedule::Node;
 use super::share::Share;
 
@@ -110,6 +110,13 @@ impl Record {
                 known.last_sync = sync.clone();
                 known.figures.syncs[0] += 1;
                 known.figures.syncs[1] += usize::from(status["failures_in_a_row"] != 0);
+            }
+            let generations = stored
+                .as_ref()
+                .map(|stored| (stored.generation, &status["generation"]));
+            if let Some((snapshot, status)) = generations.filter(|(one, other)| **other != *one) {
+                let seen = format!("snapshot {snapshot} is stored with the status of {status}");
+                known.model.broken(ATOMIC, seen);
             }
             if known.model.looked(now, stored, least) {
                 known.share.out_of_turn(now);

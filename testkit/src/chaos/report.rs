@@ -19,6 +19,7 @@ pub(super) const AGE: Promise = "an answer has all that the upstream had when it
 pub(super) const ANNOUNCED: Promise = "each release is announced once, under its number";
 pub(super) const RELEASE_LOG: Promise =
     "the release log has every release once, without gaps, and only grows";
+pub(super) const ATOMIC: Promise = "a commit replaces snapshot and status together";
 pub(super) const LEADER: Promise = "only the poller with the lease commits";
 pub(super) const SHARE: Promise = "the upstream never gets more than one poller's requests";
 pub(super) const ANSWERED: Promise = "no request fails while any reader lives";

@@ -46,6 +46,8 @@ pub(super) enum Trouble {
     NoAuth,
     /// The cache is emptied.
     Flush,
+    /// Both pollers are killed, so only the cache remembers anything.
+    LoseMemory,
     /// Both pollers are killed and the cache is emptied, so no process remembers anything.
     LoseEverything,
     /// Nothing listens on the upstream's port.
@@ -89,6 +91,9 @@ impl Trouble {
 enum Character {
     /// The cache keeps its content, and the upstream withdraws a film.
     Plain,
+    /// As `Plain`, and nothing else happens to the pollers and the cache but this: both pollers
+    /// start anew at the same time, as in an upgrade, and continue from what the cache holds.
+    Restarted,
     /// The cache is emptied. Clocks stay right, because a poller that starts anew has only the
     /// clock to number generations. The upstream withdraws nothing, because a mirror that lost
     /// everything cannot know of withdrawn records.
@@ -104,9 +109,10 @@ enum Character {
 pub(super) fn rounds(seed: u64) -> impl Iterator<Item = Vec<Planned>> {
     let mut random = Random(seed);
     (0..).map(move |number| {
-        let character = match number % 5 {
+        let character = match number % 6 {
             0 | 3 => Character::Plain,
             1 => Character::Anew,
+            5 => Character::Restarted,
             4 if random.below(2) == 0 => Character::Forgotten,
             _ => Character::Flushed,
         };
@@ -127,6 +133,7 @@ fn round(random: &mut Random, character: Character) -> Vec<Planned> {
     let (at, lasts) = (random.within(1_000, 10_000), random.within(200, 7_000));
     match character {
         Character::Plain => plan(at, lasts, Trouble::Withdraw),
+        Character::Restarted => plan(at, lasts, Trouble::LoseMemory),
         Character::Flushed => plan(at, 0, Trouble::Flush),
         Character::Forgotten => plan(at, lasts, Trouble::LoseEverything),
         Character::Anew => {
@@ -313,7 +320,7 @@ mod tests {
             assert!(ends.all(|end| end <= ROUND), "{round:?}");
             all.extend(kinds);
         }
-        // 15 of processes, the network and Redis, 17 of the upstream, 3 edits.
-        assert_eq!(all.len(), 35, "{all:?}");
+        // 16 of processes, the network and Redis, 17 of the upstream, 3 edits.
+        assert_eq!(all.len(), 36, "{all:?}");
     }
 }
