@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use super::commit::{Commit, Lease};
@@ -58,16 +59,25 @@ impl Reader {
         self.disk.run(stored_snapshot).await
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "sleeps on a thread for blocking work"
+    )]
     pub(super) async fn look_due(&mut self) {
-        let looks = LOOK_ALL_THE_SAME.as_millis() / LOOK_INTERVAL.as_millis();
-        for _ in 0..looks {
-            tokio::time::sleep(LOOK_INTERVAL).await;
-            let found = self.disk.run(|directory| Ok(stamps(directory))).await;
-            // The caller's next read reports files that cannot be checked.
-            if !found.is_ok_and(|found| found == self.seen) {
-                return;
+        let (seen, waiting) = (self.seen, Arc::new(()));
+        let waits = Arc::downgrade(&waiting);
+        // One thread that sleeps costs a tenth of a timer and a new thread for each look.
+        let look = move |directory: &Path| {
+            for _ in 0..LOOK_ALL_THE_SAME.as_millis() / LOOK_INTERVAL.as_millis() {
+                thread::sleep(LOOK_INTERVAL);
+                if waits.strong_count() == 0 || stamps(directory) != seen {
+                    break;
+                }
             }
-        }
+            Ok(())
+        };
+        // The caller's next read reports files that cannot be checked.
+        let _ = self.disk.run(look).await;
     }
 }
 
