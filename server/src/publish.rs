@@ -6,16 +6,22 @@ use std::sync::Arc;
 use anyhow::Context;
 use arc_swap::ArcSwapOption;
 use shared::catalogue::snapshot::Snapshot;
-use tokio::sync::watch;
-use tokio::task::spawn_blocking;
+use shared::catalogue::status::Status;
+use tokio::sync::{oneshot, watch};
 
 use crate::follow::Known;
 use crate::http::heads::Freshness;
 use crate::pages;
-use crate::render::{Body, Compression, HTML, Links, RenderedCatalogue};
+use crate::render::{Body, HTML, Links, RenderedCatalogue};
 
 /// The largest small catalogue, in bytes of JSON; three times the upstream's.
 const MOST_SMALL: usize = 256 << 10;
+
+/// How much the threads of requests, which have 0, go before the one that renders.
+const RENDERING: i32 = 5;
+
+/// On a machine with several readers, all should render before one compresses.
+const COMPRESSING: i32 = 19;
 
 /// Everything that the answer to a request may need.
 #[derive(Debug)]
@@ -29,22 +35,6 @@ pub struct View {
 }
 
 impl View {
-    fn render(
-        snapshot: &Snapshot,
-        links: &Links,
-        prefix: &str,
-        compression: Compression<'_>,
-        freshness: Freshness,
-    ) -> Self {
-        let catalogue = RenderedCatalogue::render(snapshot, links, compression);
-        let movies = compression.body(HTML, pages::movies(snapshot, &catalogue, prefix), |_| None);
-        Self {
-            catalogue: Arc::new(catalogue),
-            movies,
-            freshness,
-        }
-    }
-
     /// Whether all records together are so few that a light query may be answered on the threads
     /// that serve connections.
     pub(crate) fn is_small(&self) -> bool {
@@ -56,8 +46,7 @@ impl View {
 pub type Published = Arc<ArcSwapOption<View>>;
 
 /// Publishes a new generation as soon as it is rendered, once more when it is compressed, and a new
-/// status at once. Paths in pages
-/// begin with `prefix`.
+/// status at once. Paths in pages begin with `prefix`.
 ///
 /// # Errors
 /// When rendering panics, or when the task that follows the cache has ended. The process should
@@ -68,39 +57,75 @@ pub async fn run(
     prefix: String,
     published: Published,
 ) -> anyhow::Result<()> {
+    let (links, prefix): (Arc<Links>, Arc<str>) = (links.into(), prefix.into());
     loop {
         known
             .changed()
             .await
             .context("the cache is not followed any more")?;
         let known = known.borrow_and_update().clone();
-        let freshness = || Freshness::of(known.status.as_ref());
-        let earlier = published.load_full();
-        let Some(snapshot) = known.take_snapshot() else {
-            if let Some(view) = earlier {
-                published.store(Some(Arc::new(View {
-                    catalogue: view.catalogue.clone(),
-                    movies: view.movies.clone(),
-                    freshness: freshness(),
-                })));
-            }
-            continue;
-        };
-        // Clients see new content before it is compressed.
-        for is_urgent in [true, false] {
-            let (snapshot, links, prefix) = (snapshot.clone(), links.clone(), prefix.clone());
-            let (earlier, freshness) = (earlier.clone(), freshness());
-            let rendering = spawn_blocking(move || {
-                let earlier = earlier.as_ref().map(|view| &*view.catalogue);
-                let compression = if is_urgent {
-                    Compression::Later(earlier)
-                } else {
-                    Compression::Now(earlier)
-                };
-                View::render(&snapshot, &links, &prefix, compression, freshness)
-            });
-            let view = rendering.await.context("rendering failed")?;
-            published.store(Some(Arc::new(view)));
+        let status = known.status.clone();
+        if let Some(snapshot) = known.take_snapshot() {
+            let (links, prefix) = (links.clone(), prefix.clone());
+            let published = published.clone();
+            behind_requests(move || {
+                publish(snapshot, status.as_ref(), &links, &prefix, &published);
+            })
+            .await
+            .context("rendering failed")?;
+        } else if let Some(view) = published.load_full() {
+            published.store(Some(Arc::new(View {
+                catalogue: view.catalogue.clone(),
+                movies: view.movies.clone(),
+                freshness: Freshness::of(status.as_ref()),
+            })));
         }
     }
+}
+
+/// Renders a snapshot and publishes it, first without compression, so that clients see new content
+/// as soon as possible. Also frees what it replaces, which takes long if it is large.
+fn publish(
+    snapshot: Arc<Snapshot>,
+    status: Option<&Status>,
+    links: &Links,
+    prefix: &str,
+    published: &Published,
+) {
+    let freshness = || Freshness::of(status);
+    let earlier = published.load_full().map(|view| view.catalogue.clone());
+    let catalogue = RenderedCatalogue::render(&snapshot, links, earlier.as_deref());
+    let movies = Body::uncompressed(HTML, pages::movies(&snapshot, &catalogue, prefix));
+    drop((snapshot, earlier));
+    let view = Arc::new(View {
+        catalogue: Arc::new(catalogue),
+        movies,
+        freshness: freshness(),
+    });
+    published.store(Some(view.clone()));
+    yield_to_others(COMPRESSING);
+    published.store(Some(Arc::new(View {
+        catalogue: Arc::new(view.catalogue.compressed()),
+        movies: view.movies.clone().compressed(),
+        freshness: freshness(),
+    })));
+}
+
+/// Does work on a thread of its own that lets the threads of requests go first. `None` if the work
+/// panics.
+async fn behind_requests(work: impl FnOnce() + Send + 'static) -> Option<()> {
+    let (done, finished) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("render".into());
+    let work = move || {
+        yield_to_others(RENDERING);
+        work();
+        let _ = done.send(());
+    };
+    thread.spawn(work).ok()?;
+    finished.await.ok()
+}
+
+/// Lets threads with a lower niceness go first. Where the system refuses, all have the same share.
+fn yield_to_others(niceness: i32) {
+    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), niceness);
 }

@@ -100,7 +100,7 @@ impl Context<'_> {
         self.with_item(from, id, |view, heads, item| {
             let plan = Plan::parse(self.query)?;
             let records = view.catalogue.related(from, &item.id, to);
-            let records = records.map(|record| &record.fields);
+            let records = records.map(|record| &*record.fields);
             Ok(self.selected(&plan, view, heads, to, records))
         })
     }

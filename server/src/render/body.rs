@@ -54,7 +54,7 @@ pub struct Form {
 
 impl Form {
     fn new(bytes: impl Into<Bytes>) -> Self {
-        let bytes = bytes.into();
+        let bytes: Bytes = bytes.into();
         let length = bytes.len().into();
         Self { bytes, length }
     }
@@ -95,12 +95,18 @@ fn http_date(moment: DateTime<Utc>) -> HeaderValue {
 }
 
 impl Body {
-    /// A body that the server sends often: compressing it now costs some milliseconds once.
+    /// A body that the server sends often, in all forms.
     pub fn new(content_type: &'static str, text: impl Into<Bytes>) -> Self {
-        let plain = Self::uncompressed(content_type, text);
-        let bytes = &plain.identity.bytes;
-        if bytes.len() < MIN_COMPRESSED {
-            return plain;
+        Self::uncompressed(content_type, text).compressed()
+    }
+
+    /// The body with its compressed forms, which costs some milliseconds once. Keeps those that it
+    /// has already.
+    #[must_use]
+    pub fn compressed(self) -> Self {
+        let bytes = &self.identity.bytes;
+        if bytes.len() < MIN_COMPRESSED || self.gzip.is_some() || self.brotli.is_some() {
+            return self;
         }
         let smaller = |form: Vec<u8>| (form.len() < bytes.len()).then(|| Form::new(form));
         let gzip = smaller(gzip(bytes));
@@ -108,7 +114,7 @@ impl Body {
         Self {
             gzip,
             brotli,
-            ..plain
+            ..self
         }
     }
 
@@ -121,7 +127,7 @@ impl Body {
         }
     }
 
-    /// A body that the server sends only once.
+    /// A body that the server sends only once, or soon compresses.
     pub fn uncompressed(content_type: &'static str, text: impl Into<Bytes>) -> Self {
         let identity = Form::new(text);
         let etag = etag(&identity.bytes);

@@ -9,6 +9,7 @@ mod relations;
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use memchr::memchr_iter;
 use serde_json::{Map, Value};
@@ -34,7 +35,7 @@ pub struct RenderedCatalogue {
     pub collections: PerCollection<RenderedCollection>,
     /// All five as one object.
     pub db: Body,
-    relations: Relations,
+    relations: Arc<Relations>,
 }
 
 /// One collection.
@@ -44,16 +45,16 @@ pub struct RenderedCollection {
     pub body: Body,
     /// The records in order.
     pub items: Vec<RenderedRecord>,
-    positions: HashMap<String, u32>,
+    positions: Arc<HashMap<Arc<str>, u32>>,
 }
 
 /// One record, with its links rewritten.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct RenderedRecord {
     /// The record's id.
-    pub id: String,
+    pub id: Arc<str>,
     /// The record's fields.
-    pub fields: Map<String, Value>,
+    pub fields: Arc<Map<String, Value>>,
     /// The record as bytes.
     pub body: Body,
     /// The record's place in the text of the whole collection.
@@ -63,71 +64,42 @@ pub struct RenderedRecord {
 /// The content type of pages.
 pub const HTML: &str = "text/html; charset=utf-8";
 
-/// How a catalogue becomes bodies. Compressing all of them takes a fifth of a second. Bodies that an
-/// earlier catalogue has already are taken from there.
-#[derive(Clone, Copy, Debug)]
-pub enum Compression<'a> {
-    /// The others stay uncompressed: they are ready soon.
-    Later(Option<&'a RenderedCatalogue>),
-    /// The others are compressed if that makes them smaller.
-    Now(Option<&'a RenderedCatalogue>),
-}
-
-impl<'a> Compression<'a> {
-    /// A body. `earlier` finds its form in the earlier catalogue.
-    pub(crate) fn body(
-        self,
-        content_type: &'static str,
-        text: String,
-        earlier: impl FnOnce(&'a RenderedCatalogue) -> Option<&'a Body>,
-    ) -> Body {
-        let (Self::Later(catalogue) | Self::Now(catalogue)) = self;
-        match (catalogue.and_then(earlier), self) {
-            (Some(body), _) if body.identity.bytes == text => body.clone(),
-            (_, Self::Later(_)) => Body::uncompressed(content_type, text),
-            (_, Self::Now(_)) => Body::new(content_type, text),
-        }
-    }
-
-    fn json(
-        self,
-        value: &impl serde::Serialize,
-        earlier: impl FnOnce(&'a RenderedCatalogue) -> Option<&'a Body>,
-    ) -> Body {
-        self.body(JSON, pretty(value), earlier)
-    }
-}
-
 impl RenderedCatalogue {
-    /// Renders a snapshot. Do not call it on the request path.
-    pub fn render(snapshot: &Snapshot, links: &Links, compression: Compression<'_>) -> Self {
+    /// Renders a snapshot. Takes bodies that an earlier catalogue has already from there, with their
+    /// compressed forms; the others have none yet. Do not call it on the request path.
+    pub fn render(snapshot: &Snapshot, links: &Links, earlier: Option<&Self>) -> Self {
         let links = links.of(snapshot);
         let collections = PerCollection::from_fn(|collection| {
-            RenderedCollection::render(snapshot, collection, &links, compression)
+            let earlier = earlier.map(|earlier| &earlier.collections[collection]);
+            RenderedCollection::render(snapshot, collection, &links, earlier)
         });
-        let all: Map<_, _> = collections
-            .iter()
-            .map(|(collection, records)| {
-                (
-                    collection.name().to_owned(),
-                    records.fields().cloned().collect(),
-                )
-            })
-            .collect();
-        let changes = snapshot.collections.iter().map(|(_, held)| held.as_of);
-        let last_change = changes.max().unwrap_or(snapshot.committed_at);
-        let db = compression.json(&all, |earlier| Some(&earlier.db));
-        let db = db.modified_at(last_change);
         let fields =
             PerCollection::from_fn(|collection| collections[collection].fields().collect());
+        let changes = snapshot.collections.iter().map(|(_, held)| held.as_of);
+        let last_change = changes.max().unwrap_or(snapshot.committed_at);
+        let db = body(&fields, earlier.map(|earlier| &earlier.db));
         let relations = Relations::of(&fields, |collection, id| {
             collections[collection].positions.get(id).copied()
         });
         Self {
             generation: snapshot.generation,
+            db: db.modified_at(last_change),
+            relations: Arc::new(relations),
             collections,
-            db,
-            relations,
+        }
+    }
+
+    /// The same catalogue with every body compressed. Shares everything else. Takes a fifth of a
+    /// second.
+    #[must_use]
+    pub fn compressed(&self) -> Self {
+        Self {
+            generation: self.generation,
+            collections: PerCollection::from_fn(|collection| {
+                self.collections[collection].compressed()
+            }),
+            db: self.db.clone().compressed(),
+            relations: self.relations.clone(),
         }
     }
 
@@ -183,7 +155,7 @@ impl RenderedCollection {
         snapshot: &Snapshot,
         collection: Collection,
         links: &Rewriting<'_>,
-        compression: Compression<'_>,
+        earlier: Option<&Self>,
     ) -> Self {
         let held = &snapshot.collections[collection];
         // `[`, and a line end before each record.
@@ -193,10 +165,8 @@ impl RenderedCollection {
             .iter()
             .map(|record| {
                 let fields = links.record(record);
-                let body = compression.json(&fields, |earlier| {
-                    let item = earlier.collections[collection].item(record.id())?;
-                    Some(&item.body)
-                });
+                let before = earlier.and_then(|earlier| earlier.item(record.id()));
+                let body = body(&fields, before.map(|before| &before.body));
                 let changed_at = held.changed_at(record.id()).unwrap_or(held.as_of);
                 let body = body.modified_at(changed_at);
                 let text = &body.identity.bytes;
@@ -205,21 +175,32 @@ impl RenderedCollection {
                 let range = start..start + text.len() + line_ends * "  ".len();
                 end = range.end + ",".len();
                 RenderedRecord {
-                    id: record.id().to_owned(),
-                    fields,
+                    id: record.id().into(),
+                    fields: Arc::new(fields),
                     body,
                     range,
                 }
             })
             .collect();
         let positions = items.iter().map(|item| item.id.clone()).zip(0..).collect();
-        let all: Vec<_> = items.iter().map(|item| &item.fields).collect();
-        let body = compression.json(&all, |earlier| Some(&earlier.collections[collection].body));
-        let body = body.modified_at(held.as_of);
+        let all: Vec<_> = items.iter().map(|item| &*item.fields).collect();
+        let body = body(&all, earlier.map(|earlier| &earlier.body));
         Self {
-            body,
+            body: body.modified_at(held.as_of),
             items,
-            positions,
+            positions: Arc::new(positions),
+        }
+    }
+
+    fn compressed(&self) -> Self {
+        let items = self.items.iter().map(|item| RenderedRecord {
+            body: item.body.clone().compressed(),
+            ..item.clone()
+        });
+        Self {
+            body: self.body.clone().compressed(),
+            items: items.collect(),
+            positions: self.positions.clone(),
         }
     }
 
@@ -234,13 +215,22 @@ impl RenderedCollection {
     fn text(&self, record: &Map<String, Value>) -> Option<&str> {
         let item = self.item(record.get("id")?.as_str()?)?;
         let text = self.body.identity.bytes.get(item.range.clone())?;
-        let is_whole = std::ptr::eq(record, &raw const item.fields);
+        let is_whole = std::ptr::eq(record, &raw const *item.fields);
         is_whole.then(|| std::str::from_utf8(text).ok()).flatten()
     }
 
     /// The records in order.
     pub fn fields(&self) -> impl Iterator<Item = &Map<String, Value>> {
-        self.items.iter().map(|item| &item.fields)
+        self.items.iter().map(|item| &*item.fields)
+    }
+}
+
+/// A value as a JSON body; the earlier body if it has the same text.
+fn body(value: &impl serde::Serialize, earlier: Option<&Body>) -> Body {
+    let text = pretty(value);
+    match earlier {
+        Some(earlier) if earlier.identity.bytes == text => earlier.clone(),
+        _ => Body::uncompressed(JSON, text),
     }
 }
 

@@ -6,7 +6,7 @@ use poller::cycle::restore::{knows, restore};
 use poller::cycle::step::{Trust, advance};
 use poller::upstream::Fetched;
 use server::pages;
-use server::render::{Compression, Links, RenderedCatalogue};
+use server::render::{Links, RenderedCatalogue};
 use shared::catalogue::snapshot::{LAST_GENERATION, Snapshot, Source};
 use shared::catalogue::status::Status;
 use shared::catalogue::stored::Unreadable;
@@ -113,19 +113,15 @@ fn is_joined(one: &Snapshot, two: &Snapshot) {
 /// Renders without a panic, each record under its id, and a second time to the same bytes.
 fn renders(snapshot: &Snapshot) {
     let links = Links::To("https://mirror.example".into());
-    let catalogue = RenderedCatalogue::render(snapshot, &links, Compression::Now(None));
-    let again = RenderedCatalogue::render(
-        snapshot,
-        &Links::Verbatim,
-        Compression::Now(Some(&catalogue)),
-    );
+    let catalogue = RenderedCatalogue::render(snapshot, &links, None).compressed();
+    let again = RenderedCatalogue::render(snapshot, &Links::Verbatim, Some(&catalogue));
     for collection in Collection::ALL {
         for record in snapshot.records(collection) {
             let item = catalogue.collections[collection].item(record.id());
-            assert_eq!(item.expect("is there").id, record.id());
+            assert_eq!(&*item.expect("is there").id, record.id());
             let verbatim = again.collections[collection].item(record.id());
             let verbatim = &verbatim.expect("is there").fields;
-            assert_eq!(verbatim, record.fields());
+            assert_eq!(&**verbatim, record.fields());
         }
     }
     assert!(!pages::movies(snapshot, &catalogue, "").is_empty());
