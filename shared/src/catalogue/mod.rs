@@ -25,8 +25,9 @@ pub mod stored;
 use std::fmt;
 use std::ops::{Index, IndexMut};
 use std::str::FromStr;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 pub use merge::{Changes, Suspicion, Update};
@@ -161,12 +162,12 @@ impl<T> IndexMut<Collection> for PerCollection<T> {
 }
 
 /// One JSON object of a collection, kept as the upstream sent it: key order, strings, numbers as
-/// they were spelt, unknown fields and all.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(try_from = "Map<String, Value>", into = "Map<String, Value>")]
+/// they were spelt, unknown fields and all. Copies share it, so that copies of a snapshot are cheap.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "Map<String, Value>")]
 pub struct Record {
-    id: String,
-    fields: Map<String, Value>,
+    id: Arc<str>,
+    fields: Arc<Map<String, Value>>,
 }
 
 impl Record {
@@ -176,7 +177,7 @@ impl Record {
     }
 
     /// The whole object.
-    pub const fn fields(&self) -> &Map<String, Value> {
+    pub fn fields(&self) -> &Map<String, Value> {
         &self.fields
     }
 
@@ -196,12 +197,10 @@ impl Record {
 /// Two records are equal when the mirror would write them as the same bytes; key order counts.
 impl PartialEq for Record {
     fn eq(&self, other: &Self) -> bool {
-        self.fields.len() == other.fields.len()
-            && self
-                .fields
-                .iter()
-                .zip(&other.fields)
-                .all(|((key, value), (other_key, other))| {
+        let mut pairs = self.fields.iter().zip(&*other.fields);
+        Arc::ptr_eq(&self.fields, &other.fields)
+            || self.fields.len() == other.fields.len()
+                && pairs.all(|((key, value), (other_key, other))| {
                     key == other_key && same_bytes(value, other)
                 })
     }
@@ -223,7 +222,10 @@ impl TryFrom<Map<String, Value>> for Record {
 
     fn try_from(fields: Map<String, Value>) -> Result<Self, NoId> {
         let id = fields.get("id").and_then(id_of).ok_or(NoId)?;
-        Ok(Self { id, fields })
+        Ok(Self {
+            id: id.into(),
+            fields: Arc::new(fields),
+        })
     }
 }
 
@@ -236,8 +238,8 @@ fn id_of(value: &Value) -> Option<String> {
     }
 }
 
-impl From<Record> for Map<String, Value> {
-    fn from(record: Record) -> Self {
-        record.fields
+impl Serialize for Record {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.fields.serialize(serializer)
     }
 }
