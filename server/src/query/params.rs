@@ -5,7 +5,7 @@
 
 use super::{
     js,
-    tree::{List, Param, Tree},
+    tree::{LIST_LIMIT, List, Param, Tree},
 };
 
 /// The parser reads at most this many pieces between `&`, like the upstream's parser.
@@ -13,9 +13,6 @@ const PIECES: usize = 1000;
 
 /// Brackets that nest deeper than this are part of the last name.
 const DEPTH: usize = 5;
-
-/// From this index on, an index is a name and not a place in a list.
-pub(super) const LIST_LIMIT: usize = 1000;
 
 /// The parameters of `raw`, which is the query string without its `?`.
 pub(super) fn parse(raw: &str) -> Tree {

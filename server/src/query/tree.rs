@@ -5,7 +5,10 @@
 
 use std::fmt;
 
-use super::{js, params::LIST_LIMIT};
+use super::js;
+
+/// From this index on, an index is a name and not a place in a list.
+pub(super) const LIST_LIMIT: usize = 1000;
 
 /// What a parameter holds.
 #[derive(Debug, Clone, PartialEq)]

@@ -23,7 +23,7 @@ pub use address::{address, overlap};
 pub use base_url::BaseUrl;
 pub use value::{read_secret, secret_file};
 
-use crate::service::console::wrapped;
+use crate::service::terminal::wrapped;
 
 /// The exit status for unusable configuration: `EX_USAGE` of BSD's `sysexits.h`.
 pub const EXIT_USAGE: u8 = 64;
@@ -168,7 +168,7 @@ pub fn help(table: &[Variable]) -> String {
 mod tests {
     use super::*;
     use crate::cache::CacheUrl;
-    use crate::service::console::WIDTH;
+    use crate::service::terminal::WIDTH;
 
     #[derive(Debug, PartialEq, serde::Deserialize)]
     #[serde(default)]

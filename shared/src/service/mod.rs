@@ -5,7 +5,7 @@
 //! | [`config`] | typed configuration from the environment |
 //! | [`http`] | the accept loop, with a limit on everything |
 //! | [`admin`] | `/livez` and `/readyz`, and the health check that calls them |
-//! | [`telemetry`], [`console`] | log lines; the output of commands |
+//! | [`telemetry`], [`console`], [`terminal`] | log lines; the output of commands; what a terminal can show |
 //! | [`shutdown`], [`tls`] | signals; the cryptography provider |
 //!
 //! Knows nothing of films.
@@ -16,4 +16,5 @@ pub mod console;
 pub mod http;
 pub mod shutdown;
 pub mod telemetry;
+pub mod terminal;
 pub mod tls;

@@ -21,7 +21,7 @@ use tracing_subscriber::fmt::time::ChronoUtc;
 pub use level::Level;
 use queue::Queue;
 
-use crate::service::console;
+use crate::service::terminal;
 
 /// How long a process waits at its end for its last lines to be written.
 const LAST_LINES: Duration = Duration::from_secs(1);
@@ -78,7 +78,7 @@ pub fn start(format: Format, level: &Level) -> Logging {
             .with_target(false)
             .fmt_fields(Plain)
             .with_timer(ChronoUtc::new("%H:%M:%S".into()))
-            .with_ansi(console::is_colourful(&io::stderr()))
+            .with_ansi(terminal::is_colourful(&io::stderr()))
             .init(),
     }
     std::panic::set_hook(Box::new(|panic| {

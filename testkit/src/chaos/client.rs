@@ -4,14 +4,14 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
+use super::answer::{generation, ids};
 use super::record::Record;
 use super::report::ANSWERED;
 use super::schedule::{READERS, Random};
 use super::stack::Stack;
-use crate::client::{CUT, Connection, Response};
+use crate::client::{CUT, Connection};
 use crate::edge::{ANSWER, Edge};
 
 /// How long one try may take.
@@ -138,19 +138,4 @@ async fn finish(record: &Record, path: &str, began: Instant, reason: &str) {
         }
     });
     sleep(THOUGHT).await;
-}
-
-/// The generation at the foot of the page.
-pub(super) fn generation(page: &Response) -> Option<u64> {
-    let text = page.text();
-    let (_, after) = text.rsplit_once(", generation ")?;
-    let end = after.find(|character: char| !character.is_ascii_digit())?;
-    after[..end].parse().ok()
-}
-
-/// The ids of a list of records.
-pub(super) fn ids(films: &Value) -> Vec<String> {
-    let films = films.as_array().map(Vec::as_slice).unwrap_or_default();
-    let id = |film: &Value| film["id"].as_str().unwrap_or_default().to_owned();
-    films.iter().map(id).collect()
 }

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::client::ids;
+use super::answer::ids;
 use super::stack::stored;
 use crate::client::{hammer, try_get};
 use crate::process::{Poller, RunningServer, Server};

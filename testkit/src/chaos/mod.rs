@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `schedule` | what can go wrong, and when; pure |
 //! | `stack`, `inflict`, `clock` | the processes, the cache, and the troubles that befall them |
-//! | `client` | clients that read all the time, from the readers and through the edge |
+//! | `client`, `answer` | clients that read all the time, from the readers and through the edge |
 //! | `model`, `share` | what must be true; pure |
 //! | `settle` | what must be true again soon after a round |
 //! | [`disk`] | a full disk, which needs a disk of its own |
@@ -15,6 +15,7 @@
 //! reader serves everything. The same seed plans the same troubles at the same times; how the
 //! processes react depends on the machine too.
 
+mod answer;
 mod client;
 mod clock;
 pub mod disk;
@@ -74,7 +75,7 @@ pub async fn run(
     time: Duration,
     progress: impl Fn(&str) + Send + Sync + 'static,
 ) -> Result<String, String> {
-    let baseline = client::ids(&crate::catalogue()["films"]);
+    let baseline = answer::ids(&crate::catalogue()["films"]);
     let record = Arc::new(Record::new(baseline, progress));
     let stack = Arc::new(Stack::new().await);
     stack.start(&record).await;

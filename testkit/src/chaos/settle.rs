@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
-use super::client::{generation, ids};
+use super::answer::{generation, ids};
 use super::record::Record;
 use super::report::RECOVERS;
 use super::stack::{Slot, Stack};

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
-use super::client::ids;
+use super::answer::ids;
 use super::clock::Clock;
 use super::model::Stored;
 use super::record::Record;

@@ -157,7 +157,7 @@ mod tests {
                     continue;
                 };
                 let (server, figure) = rest.split_once('.').expect("a server");
-                let is_server = |rival: &&super::super::rivals::Rival| rival.name() == server;
+                let is_server = |rival: &&super::super::cases::Rival| rival.name() == server;
                 let rival = case.rivals.iter().find(is_server).expect(server);
                 assert!(!figure.starts_with("steady") || case.steady.contains(rival));
             }

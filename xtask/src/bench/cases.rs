@@ -1,8 +1,7 @@
 //! What is asked, and which servers answer it.
 
-use super::rivals::Rival::{
-    self, Floor, JsonServer, Mirror, Nginx, NginxGzip, NginxGzipStatic, NginxProxy, Reference,
-    Varnish,
+use Rival::{
+    Floor, JsonServer, Mirror, Nginx, NginxGzip, NginxGzipStatic, NginxProxy, Reference, Varnish,
 };
 
 /// One request that all its rivals are asked, again and again.
@@ -49,6 +48,46 @@ pub(super) enum Place {
     Crowded,
     /// On all cores, with the load.
     AllCores,
+}
+
+/// A compared server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rival {
+    /// This project's server.
+    Mirror,
+    /// The mirror's answer, repeated by a bare loop.
+    Floor,
+    /// Files, kept open.
+    Nginx,
+    /// Files, compressed for each request.
+    NginxGzip,
+    /// Files, compressed beforehand at the best level.
+    NginxGzipStatic,
+    /// A cache in front of the mirror.
+    NginxProxy,
+    /// A cache in memory in front of the mirror.
+    Varnish,
+    /// The software that the upstream runs.
+    JsonServer,
+    /// What this project replaces: Flask and memcached.
+    Reference,
+}
+
+impl Rival {
+    /// Its name in tables and among the figures.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Mirror => "mirror",
+            Self::Floor => "floor",
+            Self::Nginx => "nginx",
+            Self::NginxGzip => "nginx-gzip",
+            Self::NginxGzipStatic => "nginx-gzip-static",
+            Self::NginxProxy => "nginx-proxy-cache",
+            Self::Varnish => "varnish",
+            Self::JsonServer => "json-server",
+            Self::Reference => "reference",
+        }
+    }
 }
 
 const PLAIN: Case = Case {

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::cases::{CASES, Case, Place};
+use super::cases::{CASES, Case, Place, Rival};
 use super::figures::{Figures, count, mebibytes, median};
 use super::measure::{self, Round, round};
-use super::rivals::{self, Rival, Running};
+use super::rivals::{self, Running};
 use super::stage::{self, Stage};
 use super::{Options, report};
 use crate::say;

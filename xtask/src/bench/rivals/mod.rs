@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-use super::cases::{Case, Place, What};
+use super::cases::{Case, Place, Rival, What};
 use super::program::{Launch, Program};
 use super::stage::{self, Stage, loopback};
 use crate::install::install;
@@ -26,29 +26,6 @@ pub(super) fn install_all() -> Result<()> {
         install(program, &[package], package, is_there)?;
     }
     Ok(())
-}
-
-/// A compared server.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Rival {
-    /// This project's server.
-    Mirror,
-    /// The mirror's answer, repeated by a bare loop.
-    Floor,
-    /// Files, kept open.
-    Nginx,
-    /// Files, compressed for each request.
-    NginxGzip,
-    /// Files, compressed beforehand at the best level.
-    NginxGzipStatic,
-    /// A cache in front of the mirror.
-    NginxProxy,
-    /// A cache in memory in front of the mirror.
-    Varnish,
-    /// The software that the upstream runs.
-    JsonServer,
-    /// What this project replaces: Flask and memcached.
-    Reference,
 }
 
 /// A started server.
@@ -74,21 +51,6 @@ impl Running {
 }
 
 impl Rival {
-    /// Its name in tables and among the figures.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Mirror => "mirror",
-            Self::Floor => "floor",
-            Self::Nginx => "nginx",
-            Self::NginxGzip => "nginx-gzip",
-            Self::NginxGzipStatic => "nginx-gzip-static",
-            Self::NginxProxy => "nginx-proxy-cache",
-            Self::Varnish => "varnish",
-            Self::JsonServer => "json-server",
-            Self::Reference => "reference",
-        }
-    }
-
     /// Starts it for a case, and waits until it answers.
     pub(super) async fn start(self, stage: &Stage, case: &Case) -> Result<Running> {
         let cores = match case.place {

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use anyhow::Result;
 use testkit::free_port;
 
-use super::{Rival, program_file};
+use super::program_file;
+use crate::bench::cases::Rival;
 use crate::bench::program::{Launch, Program};
 use crate::bench::stage::{Stage, loopback};
 
