@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::runtime::Runtime;
+use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// How long the threads that work on files may take to finish at the end. A thread that hangs on a
@@ -14,7 +14,7 @@ const LAST_WORK: Duration = Duration::from_secs(1);
 /// # Errors
 /// When the runtime cannot start.
 pub fn run<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    let runtime = Runtime::new()?;
+    let runtime = Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(work);
     runtime.shutdown_timeout(LAST_WORK);
     outcome
