@@ -53,10 +53,14 @@ pub struct Form {
 }
 
 impl Form {
-    fn new(bytes: impl Into<Bytes>) -> Self {
-        let bytes: Bytes = bytes.into();
+    fn new(bytes: Bytes) -> Self {
         let length = bytes.len().into();
         Self { bytes, length }
+    }
+
+    /// Without the room that a growing vector has at its end.
+    fn fitting(bytes: Vec<u8>) -> Self {
+        Self::new(bytes.into_boxed_slice().into())
     }
 }
 
@@ -108,7 +112,7 @@ impl Body {
         if bytes.len() < MIN_COMPRESSED || self.gzip.is_some() || self.brotli.is_some() {
             return self;
         }
-        let smaller = |form: Vec<u8>| (form.len() < bytes.len()).then(|| Form::new(form));
+        let smaller = |form: Vec<u8>| (form.len() < bytes.len()).then(|| Form::fitting(form));
         let gzip = smaller(gzip(bytes));
         let brotli = smaller(brotli(bytes));
         Self {
@@ -129,7 +133,7 @@ impl Body {
 
     /// A body that the server sends only once, or soon compresses.
     pub fn uncompressed(content_type: &'static str, text: impl Into<Bytes>) -> Self {
-        let identity = Form::new(text);
+        let identity = Form::new(text.into());
         let etag = etag(&identity.bytes);
         Self {
             content_type,

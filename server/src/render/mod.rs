@@ -230,7 +230,7 @@ fn body(value: &impl serde::Serialize, earlier: Option<&Body>) -> Body {
     let text = pretty(value);
     match earlier {
         Some(earlier) if earlier.identity.bytes == text => earlier.clone(),
-        _ => Body::uncompressed(JSON, text),
+        _ => Body::uncompressed(JSON, text.into_boxed_str().into_boxed_bytes()),
     }
 }
 
