@@ -43,6 +43,6 @@ url_for server 65533
 put users.acl <<EOF
 user default reset off ~* &* +@all
 user health reset on nopass +ping
-user poller reset on #$(hash_for poller) ~{ghibli}:* &{ghibli}:changed +ping +get +getrange +set +del +publish +evalsha +script|load
+user poller reset on #$(hash_for poller) ~{ghibli}:* ~{ghibli-drill}:* &{ghibli}:changed &{ghibli-drill}:changed +ping +get +getrange +set +del +lpush +ltrim +lrange +publish +subscribe +evalsha +script|load
 user server reset on #$(hash_for server) %R~{ghibli}:* &{ghibli}:changed +ping +get +subscribe
 EOF

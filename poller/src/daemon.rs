@@ -18,7 +18,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use crate::backoff::Backoff;
-use crate::commands::{self, AdminCommand};
+use crate::commands::orders;
+use crate::cycle::change::Change;
 use crate::cycle::step::Trust;
 use crate::cycle::{Cycle, Heard, RENEWAL, Syncer};
 use crate::due::{Due, Moment};
@@ -138,10 +139,10 @@ impl Daemon {
             let _ = self.sync(Trust::Suspicious).await;
             return;
         };
-        let done = match AdminCommand::of(&order) {
-            Some(AdminCommand::Accept) => self.sync(Trust::Accepting).await,
-            Some(AdminCommand::Prune) => self.prune().await,
-            None => Err("orders are /accept and /prune".to_owned()),
+        let done = match orders::Order::read(&order) {
+            Ok(orders::Order::Accept) => self.sync(Trust::Accepting).await,
+            Ok(orders::Order::Change(change)) => self.change(change).await,
+            Err(refusal) => Err(refusal),
         };
         // The client may have disconnected.
         let _ = order.reply.send(done);
@@ -241,12 +242,11 @@ impl Daemon {
         }
     }
 
-    async fn prune(&mut self) -> Reply {
-        match timeout(SYNC_TIME, self.syncer.prune()).await {
-            Ok(Ok(ids)) => {
-                let records: usize = ids.iter().map(|(_, ids)| ids.len()).sum();
-                tracing::info!(records, "withdrawn records removed by order");
-                Ok(commands::pruned(&ids))
+    async fn change(&mut self, change: Change) -> Reply {
+        match timeout(SYNC_TIME, self.syncer.change(change)).await {
+            Ok(Ok(changed)) => {
+                changed.log();
+                Ok(changed.to_string())
             }
             Ok(Err(error)) => Err(format!("{error:#}")),
             Err(_) => Err(format!("no end within {SYNC_TIME:?}")),

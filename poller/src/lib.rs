@@ -6,8 +6,9 @@
 //! | [`schedule`] | when to sync |
 //! | [`due`] | when the next sync is due, although people can set the clock |
 //! | [`backoff`] | how long to leave an upstream alone that does not answer |
-//! | [`commands`] | the operator's commands to a running poller: accept, prune |
-//! | [`cycle`] | one sync: lease, fetch, step, restore, commit, report |
+//! | [`commands`] | the operator's commands, and their orders to a running poller |
+//! | [`cycle`] | one sync: lease, fetch, step, restore, commit, report; changes by order |
+//! | [`difference`] | what differs between two snapshots |
 //! | [`upstream`] | HTTP to the Ghibli API, with a limit on everything |
 //! | [`proxies`] | refuses proxy variables that the HTTP client would ignore |
 //! | [`printable`] | makes text from outside safe to show |
@@ -22,6 +23,7 @@ pub mod commands;
 pub mod config;
 pub mod cycle;
 pub mod daemon;
+pub mod difference;
 pub mod due;
 pub mod printable;
 pub mod proxies;

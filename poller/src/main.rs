@@ -2,19 +2,17 @@
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use poller::commands::{self, AdminCommand};
+use poller::commands::orders::{self, Order};
+use poller::commands::{history, sync, syncer};
 use poller::config::{PollerConfig, VARIABLES};
+use poller::cycle::change::Change;
 use poller::cycle::step::Trust;
-use poller::cycle::{Cycle, Syncer};
 use poller::daemon;
-use poller::upstream::UpstreamClient;
-use shared::cache::write::Writer;
-use shared::service::{admin, config, console, http, shutdown, telemetry, tls};
+use shared::service::{admin, config, console, http, shutdown, telemetry};
 
 /// Syncs the Ghibli API into the cache, every minute, for ever.
 #[derive(Parser)]
@@ -35,6 +33,20 @@ enum Command {
     Accept,
     /// Remove the records that the upstream has withdrawn
     Prune,
+    /// List the last generations of the cache, the newest first, and what each changed
+    History {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Bring back an earlier generation as a new one: undoes a wrong accept, prune or import
+    ///
+    /// The release log stays, so no film is announced twice. The next sync asks the upstream for
+    /// everything: what it rejects as suspicious stays undone, any other change comes again.
+    Rollback {
+        /// The number of a generation, from `history`
+        generation: u64,
+    },
     /// Ask the poller at `ADMIN_ADDR` whether it is ready: exit 0 if so, 1 otherwise
     Health,
 }
@@ -58,7 +70,7 @@ fn main() -> ExitCode {
         }
     };
     let command = arguments.command.unwrap_or(Command::Run);
-    match shutdown::run(dispatch(&command, config)) {
+    match shutdown::run(Box::pin(dispatch(command, config))) {
         Ok(code) => code,
         Err(error) => {
             console::note(format_args!("ghibli-poller: {error:#}"));
@@ -67,13 +79,17 @@ fn main() -> ExitCode {
     }
 }
 
-async fn dispatch(command: &Command, config: PollerConfig) -> Result<ExitCode> {
+async fn dispatch(command: Command, config: PollerConfig) -> Result<ExitCode> {
     match command {
-        Command::Health => admin::check(config.admin_addr).map(|()| ExitCode::SUCCESS),
         Command::Run => Box::pin(run(config)).await.map(|()| ExitCode::SUCCESS),
-        Command::Sync => Box::pin(sync(config, Trust::Suspicious)).await,
-        Command::Accept => Box::pin(order(config, AdminCommand::Accept)).await,
-        Command::Prune => Box::pin(order(config, AdminCommand::Prune)).await,
+        Command::Sync => sync::run(config, Trust::Suspicious).await,
+        Command::Accept => orders::give(config, Order::Accept).await,
+        Command::Prune => orders::give(config, Order::Change(Change::Prune)).await,
+        Command::History { json } => history::run(config, json).await,
+        Command::Rollback { generation } => {
+            orders::give(config, Order::Change(Change::Rollback(generation))).await
+        }
+        Command::Health => admin::check(config.admin_addr).map(|()| ExitCode::SUCCESS),
     }
 }
 
@@ -90,68 +106,4 @@ async fn run(config: PollerConfig) -> Result<()> {
         "polling"
     );
     Box::pin(daemon::run(syncer, config.poll_schedule, admin, shutdown)).await
-}
-
-/// Sends an order to the running poller, or carries it out here if no poller runs.
-async fn order(config: PollerConfig, command: AdminCommand) -> Result<ExitCode> {
-    if admin::is_answering(config.admin_addr) {
-        let done = commands::ask(config.admin_addr, command)?;
-        return Ok(console::finish(done, ExitCode::SUCCESS));
-    }
-    if command == AdminCommand::Accept {
-        return Box::pin(sync(config, Trust::Accepting)).await;
-    }
-    let mut syncer = syncer(&config)?;
-    let pruned = syncer.prune().await;
-    syncer.release().await;
-    Ok(console::finish(
-        commands::pruned(&pruned?),
-        ExitCode::SUCCESS,
-    ))
-}
-
-async fn sync(config: PollerConfig, trust: Trust) -> Result<ExitCode> {
-    // The summary on standard output says everything; on a terminal, logs would only repeat it.
-    let _logging = if std::io::stderr().is_terminal() {
-        console::note(format_args!(
-            "syncing {} into {} …",
-            config.ghibli_api, config.cache_url
-        ));
-        None
-    } else {
-        Some(telemetry::start(config.log_format, &config.log_level))
-    };
-    let mut syncer = syncer(&config)?;
-    let cycle = syncer.sync_once(trust, |_| None).await?;
-    syncer.release().await;
-    Ok(match cycle {
-        Cycle::Standby { holder } => {
-            let nothing = format!("nothing done: {holder} is syncing this cache");
-            console::finish(nothing, ExitCode::FAILURE)
-        }
-        Cycle::Finished(report) => {
-            report.log();
-            let code = if report.outcome.is_success() {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            };
-            console::finish(&report, code)
-        }
-    })
-}
-
-fn syncer(config: &PollerConfig) -> Result<Syncer> {
-    tls::install_provider();
-    let upstream = UpstreamClient::new(config.ghibli_api.clone(), config.upstream_timeout)
-        .context(
-            "cannot set up HTTPS; SSL_CERT_FILE and SSL_CERT_DIR, if set, name whom to trust",
-        )?;
-    // Unique among all pollers that may ever use the same cache.
-    let started = chrono::Utc::now().timestamp_micros();
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let holder = format!("{}-{}-{started}", host.trim(), std::process::id());
-    let cache = config.cache_url.clone();
-    let writer = Writer::new(&cache.trusting(config.cache_ca_file.clone()), &holder)?;
-    Ok(Syncer::new(upstream, writer))
 }

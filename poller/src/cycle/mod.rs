@@ -1,8 +1,9 @@
 //! One cycle: take the lease, read the cache, fetch five collections, advance, commit.
 //!
 //! [`Syncer::sync_once`] does one and reports on it. The daemon decides when to do the next; `lease`
-//! decides which poller may do it.
+//! decides which poller may do it. `change` holds the commits that need no upstream.
 
+pub mod change;
 mod fetch;
 mod lease;
 pub mod report;
@@ -11,7 +12,7 @@ mod set_aside;
 pub mod step;
 pub mod verdict;
 
-use anyhow::{Context, Result as Anyhow, bail};
+use anyhow::{Context, Result as Anyhow};
 use chrono::{DateTime, SubsecRound, Utc};
 use shared::cache::CacheError;
 use shared::cache::write::{Commit, Lease, Writer};
@@ -68,41 +69,6 @@ impl Syncer {
     /// When the cache cannot be reached.
     pub async fn lead(&mut self) -> Result<Lease, CacheError> {
         self.cache.lead().await
-    }
-
-    /// Removes the withdrawn records and commits. Returns their ids, by collection.
-    ///
-    /// # Errors
-    /// When another poller has the lease, or the cache cannot be read or written.
-    pub async fn prune(&mut self) -> Anyhow<PerCollection<Vec<String>>> {
-        let lease = self.lead().await.context("cannot take the lease")?;
-        if let Lease::HeldBy(holder) = lease {
-            bail!("{holder} is syncing this cache");
-        }
-        let at = Utc::now().trunc_subsecs(3);
-        let found = self.look(at).await?;
-        let status = found
-            .status
-            .filter(|_| found.is_stored)
-            .context("nothing has been synced yet, so there is nothing to prune")?;
-        let Some((mut after, pruned)) = step::prune(&found.snapshot, at) else {
-            return Ok(PerCollection::default());
-        };
-        after
-            .lineage
-            .sign(self.cache.writer.holder(), after.generation);
-        let status = Status {
-            generation: after.generation,
-            ..status
-        };
-        let commit = Commit {
-            expected: found.snapshot.generation,
-            snapshot: Some(&after),
-            status: &status,
-        };
-        self.cache.commit(commit).await?;
-        self.cache.memory = Some(after);
-        Ok(pruned)
     }
 
     /// Gives the lease back, so that a standby can take over at once.

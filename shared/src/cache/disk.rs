@@ -104,12 +104,11 @@ pub(super) fn load(directory: &Path, name: &str) -> Result<Option<Vec<u8>>, Cach
 }
 
 /// Replaces a file so that a crash at any moment leaves the old one or the new one.
-pub(super) fn replace(directory: &Path, name: &str, content: &str) -> Result<(), CacheError> {
+pub(super) fn replace(directory: &Path, name: &str, content: &[u8]) -> Result<(), CacheError> {
     let new = directory.join(format!("{name}.new"));
     let wrong = |error: &io::Error| trouble("write", &new, error);
     let mut file = File::create(&new).map_err(|error| wrong(&error))?;
-    file.write_all(content.as_bytes())
-        .map_err(|error| wrong(&error))?;
+    file.write_all(content).map_err(|error| wrong(&error))?;
     confirm(Ok(file)).map_err(|error| wrong(&error))?;
     let path = directory.join(name);
     fs::rename(&new, &path).map_err(|error| trouble("replace", &path, &error))?;

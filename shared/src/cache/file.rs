@@ -1,9 +1,11 @@
-//! The file cache: `snapshot.json`, `status.json` and `lease` in one directory, for one machine.
+//! The file cache: `snapshot.json`, `status.json` and `lease` in one directory, for one machine; and
+//! the earlier generations in its directory `history`.
 //!
 //! Each file is replaced by write-new, fsync, rename, fsync of the directory: even after a crash it
 //! is the old file or the new one. The lease is a file lock, which ends with its process.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +14,9 @@ use std::time::Duration;
 
 use super::commit::{Commit, Lease};
 use super::disk::{Disk, load, lock, replace};
-use super::{CacheError, Stored, snapshot_from, snapshot_to, status_from};
+use super::history::{self, Past};
+use super::url::DRILL;
+use super::{CacheError, Stored, only_a_drill, snapshot_from, snapshot_to, status_from};
 use crate::catalogue::snapshot::Snapshot;
 use crate::catalogue::status::Status;
 
@@ -99,6 +103,8 @@ pub(super) struct Writer {
     disk: Disk,
     holder: String,
     lease: Option<Arc<File>>,
+    /// The history cannot be written, and the log already says so.
+    forgetful: bool,
 }
 
 impl Writer {
@@ -107,6 +113,7 @@ impl Writer {
             disk: Disk::new(directory),
             holder: holder.to_owned(),
             lease: None,
+            forgetful: false,
         }
     }
 
@@ -143,22 +150,53 @@ impl Writer {
     pub(super) async fn commit(&mut self, commit: Commit<'_>) -> Result<(), CacheError> {
         let snapshot = commit.snapshot.map(snapshot_to).transpose()?;
         let (status, expected) = (commit.status.to_json(), commit.expected);
-        let held = self.lease.clone();
+        let (held, next) = (self.lease.clone(), commit.status.generation);
         let replace_both = move |directory: &Path| {
             if !held.is_some_and(|held| is_the_lock(&held, directory)) {
                 return Err(CacheError::LeaseLost);
             }
             // Nobody else writes while this poller has the lock, so one check is enough.
-            let found = stored_snapshot(directory)?.map_or(0, |stored| stored.generation);
+            let stored = load(directory, SNAPSHOT)?;
+            let read = stored.as_deref().map(snapshot_from).transpose()?;
+            let found = read.map_or(0, |stored| stored.generation);
             if found != expected {
                 return Err(CacheError::Conflict { expected, found });
             }
+            let mut kept = Ok(());
             if let Some(snapshot) = snapshot {
-                replace(directory, SNAPSHOT, &snapshot)?;
+                if let Some(stored) = stored.filter(|_| found != next) {
+                    kept = history::keep(directory, found, &stored);
+                }
+                replace(directory, SNAPSHOT, snapshot.as_bytes())?;
             }
-            replace(directory, STATUS, &status)
+            replace(directory, STATUS, status.as_bytes())?;
+            Ok(kept)
         };
-        self.disk.run(replace_both).await
+        let kept = self.disk.run(replace_both).await?;
+        let reason = kept.err().map(|error| error.to_string());
+        history::report(&mut self.forgetful, reason.as_deref());
+        Ok(())
+    }
+
+    pub(super) async fn history(&mut self) -> Result<Vec<Past>, CacheError> {
+        self.disk.run(history::list).await
+    }
+
+    pub(super) async fn erase(&mut self) -> Result<(), CacheError> {
+        let remove = |directory: &Path| {
+            if !directory.ends_with(DRILL) {
+                return Err(only_a_drill());
+            }
+            match fs::remove_dir_all(directory) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    let path = directory.display();
+                    let text = format!("cannot remove {path}: {error}");
+                    Err(CacheError::Unreachable(text))
+                }
+                _ => Ok(()),
+            }
+        };
+        self.disk.run(remove).await
     }
 
     pub(super) async fn release(&mut self) -> Result<(), CacheError> {

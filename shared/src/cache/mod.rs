@@ -5,6 +5,7 @@
 //! | [`read`] | the readers' half: read, and wait for something new |
 //! | [`mod@write`] | the poller's half: the lease and the commit; the feature `write` |
 //! | `commit` | the lease and the content of a commit |
+//! | `history` | the earlier generations that are kept |
 //! | `redis`, `file` | the two kinds of cache, each with both halves |
 //! | `disk` | the file cache's operations on its file system |
 //! | `url` | the forms of `CACHE_URL` |
@@ -19,6 +20,15 @@
 mod commit;
 mod disk;
 mod file;
+#[cfg_attr(
+    not(feature = "write"),
+    expect(
+        dead_code,
+        unreachable_pub,
+        reason = "only builds with the feature write"
+    )
+)]
+mod history;
 pub mod read;
 mod redis;
 mod url;
@@ -96,6 +106,11 @@ fn snapshot_to(snapshot: &Snapshot) -> Result<String, CacheError> {
         return Err(CacheError::Refused(reason));
     }
     Ok(json)
+}
+
+/// The refusal to erase anything else than what a drill stored.
+fn only_a_drill() -> CacheError {
+    CacheError::Refused("only the cache of a drill may be erased".to_owned())
 }
 
 fn snapshot_from(json: &[u8]) -> Result<Snapshot, CacheError> {

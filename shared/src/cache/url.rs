@@ -34,6 +34,9 @@ const MOST_HOSTS: usize = 16;
 const MAX_PATH: usize = 4095;
 const MAX_HOST: usize = 253;
 
+/// The directory of a drill, within the one directory that the poller can surely write to.
+pub(super) const DRILL: &str = "drill";
+
 /// Held while a thread reads the file with the URL.
 static READING: Semaphore = Semaphore::const_new(1);
 
@@ -68,6 +71,8 @@ pub struct RedisUrl {
     pub(super) authorities: Option<Authorities>,
     /// The file that the URL came from. It is read again when the password changes.
     pub(super) file: Option<PathBuf>,
+    /// Whether to use the keys of a drill instead of the mirror's.
+    pub(super) is_drill: bool,
 }
 
 impl RedisUrl {
@@ -91,6 +96,7 @@ impl RedisUrl {
         let read = Self {
             authorities: self.authorities.clone(),
             file: self.file.clone(),
+            is_drill: self.is_drill,
             ..read
         };
         (read != *self).then_some(read)
@@ -113,6 +119,16 @@ impl CacheUrl {
                       CACHE_URL"
                 .into(),
         })
+    }
+
+    /// The place of a drill in this cache: keys, or a directory, that no reader follows.
+    #[must_use]
+    pub fn of_drill(mut self) -> Self {
+        match &mut self {
+            Self::File(directory) => directory.push(DRILL),
+            Self::Redis(url) => url.is_drill = true,
+        }
+        self
     }
 
     /// Adds the file to read the URL from again when Redis refuses its user or password.
@@ -264,6 +280,7 @@ fn redis(text: &str, sentinel: bool) -> Result<RedisUrl, &'static str> {
         tls: false,
         authorities: None,
         file: None,
+        is_drill: false,
     })
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::{CacheError, CacheUrl, Stored, file, redis};
 
 pub use super::commit::{Commit, Lease};
+pub use super::history::{MOST as MOST_KEPT, Past};
 
 /// A writer to one cache.
 #[derive(Debug)]
@@ -87,6 +88,29 @@ impl Writer {
         match &mut self.0 {
             Kind::File(writer) => writer.commit(commit).await,
             Kind::Redis(writer) => writer.commit(commit).await,
+        }
+    }
+
+    /// The generations before the current one that are kept, the newest first.
+    ///
+    /// # Errors
+    /// [`CacheError`] when the cache cannot be reached, or does not let this user read a list.
+    pub async fn history(&mut self) -> Result<Vec<Past>, CacheError> {
+        match &mut self.0 {
+            Kind::File(writer) => writer.history().await,
+            Kind::Redis(writer) => writer.history().await,
+        }
+    }
+
+    /// Removes everything that the cache holds, the lease included. For the cache of a drill alone
+    /// ([`CacheUrl::of_drill`]).
+    ///
+    /// # Errors
+    /// [`CacheError::Refused`] for any other cache; others when it cannot be reached.
+    pub async fn erase(&mut self) -> Result<(), CacheError> {
+        match &mut self.0 {
+            Kind::File(writer) => writer.erase().await,
+            Kind::Redis(writer) => writer.erase().await,
         }
     }
 

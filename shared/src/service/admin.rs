@@ -22,7 +22,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, X_CONTENT_TYPE_OPTIONS};
 use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use tokio::net::TcpListener;
@@ -48,6 +48,12 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the sender of an order waits for its result.
 const ORDER_TIMEOUT: Duration = Duration::from_mins(1);
 
+/// The largest document that an order may carry, in bytes: eighty times today's snapshot.
+pub const MAX_DOCUMENT: usize = 16 << 20;
+
+/// How long a document may take to arrive.
+const DOCUMENT_TIME: Duration = Duration::from_secs(10);
+
 /// Every order carries this header. A page in a browser cannot send it to another origin.
 const ORDER_HEADER: &str = "x-ghibli-order";
 
@@ -59,6 +65,10 @@ const FETCH_SITE: &str = "sec-fetch-site";
 pub struct Order {
     /// The path that it was sent to.
     pub path: String,
+    /// What follows the `?`, without it; often nothing.
+    pub query: String,
+    /// The document that comes with it, at most [`MAX_DOCUMENT`] bytes; often empty.
+    pub document: Bytes,
     /// Receives the result, as text for that person.
     pub reply: oneshot::Sender<Result<String, String>>,
 }
@@ -79,7 +89,7 @@ pub async fn run(
             }
             Ok(match (request.method(), orders) {
                 (&Method::GET | &Method::HEAD, _) => look(&request, &ready),
-                (&Method::POST, Some(orders)) => take(&request, &orders).await,
+                (&Method::POST, Some(orders)) => take(request, &orders).await,
                 _ => {
                     let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD");
                     response
@@ -104,21 +114,34 @@ fn look(request: &Request<Incoming>, ready: &impl Fn() -> Readiness) -> Response
     }
 }
 
-async fn take(request: &Request<Incoming>, orders: &mpsc::Sender<Order>) -> Response<Full<Bytes>> {
-    if let Some(reason) = reason_to_refuse(request) {
+async fn take(request: Request<Incoming>, orders: &mpsc::Sender<Order>) -> Response<Full<Bytes>> {
+    if let Some(reason) = reason_to_refuse(&request) {
         return problem(StatusCode::FORBIDDEN, reason);
     }
-    let (reply, outcome) = oneshot::channel();
-    let order = Order {
-        path: request.uri().path().to_owned(),
-        reply,
-    };
-    if orders.try_send(order).is_err() {
+    // Before the document is read, so that only one is in memory.
+    let Ok(place) = orders.try_reserve() else {
         return problem(
             StatusCode::SERVICE_UNAVAILABLE,
             "busy with an order already",
         );
-    }
+    };
+    let (head, body) = request.into_parts();
+    let body = Limited::new(body, MAX_DOCUMENT).collect();
+    let document = match tokio::time::timeout(DOCUMENT_TIME, body).await {
+        Ok(Ok(document)) => document.to_bytes(),
+        Ok(Err(_)) => {
+            let reason = format!("the document is incomplete, or larger than {MAX_DOCUMENT} bytes");
+            return problem(StatusCode::BAD_REQUEST, &reason);
+        }
+        Err(_) => return problem(StatusCode::REQUEST_TIMEOUT, "the document does not arrive"),
+    };
+    let (reply, outcome) = oneshot::channel();
+    place.send(Order {
+        path: head.uri.path().to_owned(),
+        query: head.uri.query().unwrap_or_default().to_owned(),
+        document,
+        reply,
+    });
     match tokio::time::timeout(ORDER_TIMEOUT, outcome).await {
         Ok(Ok(Ok(done))) => text(format!("{done}\n").into()),
         Ok(Ok(Err(refusal))) => problem(StatusCode::CONFLICT, &refusal),
@@ -170,27 +193,30 @@ fn is_local(authority: &Authority) -> bool {
 /// # Errors
 /// The answer, if it is not "ready", or the reason why there was none.
 pub fn check(address: SocketAddr) -> anyhow::Result<()> {
-    ask(address, "GET /readyz", CHECK_TIMEOUT).map(|_| ())
+    ask(address, "GET /readyz", &[], CHECK_TIMEOUT).map(|_| ())
 }
 
 /// Whether a process of this kind answers at the address, ready or not.
 pub fn is_answering(address: SocketAddr) -> bool {
-    ask(address, "GET /livez", CHECK_TIMEOUT).is_ok()
+    ask(address, "GET /livez", &[], CHECK_TIMEOUT).is_ok()
 }
 
-/// Sends an order to another process of this kind. Returns the result.
+/// Sends an order, with a document or an empty one, to another process of this kind. Returns the
+/// result. `target` is a path, perhaps with a query.
 ///
 /// # Errors
 /// The process's refusal, or the reason why it could not be reached.
-pub fn order(address: SocketAddr, path: &str) -> anyhow::Result<String> {
-    ask(
-        address,
-        &format!("POST {path}"),
-        ORDER_TIMEOUT + CHECK_TIMEOUT,
-    )
+pub fn order(address: SocketAddr, target: &str, document: &[u8]) -> anyhow::Result<String> {
+    let request = format!("POST {target}");
+    ask(address, &request, document, ORDER_TIMEOUT + CHECK_TIMEOUT)
 }
 
-fn ask(address: SocketAddr, request: &str, patience: Duration) -> anyhow::Result<String> {
+fn ask(
+    address: SocketAddr,
+    request: &str,
+    document: &[u8],
+    patience: Duration,
+) -> anyhow::Result<String> {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -200,13 +226,21 @@ fn ask(address: SocketAddr, request: &str, patience: Duration) -> anyhow::Result
     let mut stream = TcpStream::connect_timeout(&host, CHECK_TIMEOUT)
         .with_context(|| format!("nobody answers at {address}"))?;
     stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(DOCUMENT_TIME))?;
     write!(
         stream,
-        "{request} HTTP/1.1\r\nHost: {host}\r\n{ORDER_HEADER}: 1\r\nContent-Length: 0\r\n\
-         Connection: close\r\n\r\n"
+        "{request} HTTP/1.1\r\nHost: {host}\r\n{ORDER_HEADER}: 1\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n",
+        document.len()
     )?;
+    // The process may refuse the order before it has read the document. Its answer says why.
+    let sent = stream.write_all(document);
     let mut answer = String::new();
-    stream.take(1 << 20).read_to_string(&mut answer)?;
+    let answered = stream.take(1 << 20).read_to_string(&mut answer);
+    if answer.is_empty() {
+        sent?;
+        answered?;
+    }
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let problem: Option<serde_json::Value> = serde_json::from_str(body).ok();
     let detail = problem

@@ -178,7 +178,7 @@ async fn a_replica_notifies_readers_of_commits_and_refuses_writers() {
 async fn sentinels_lead_to_the_master() {
     let group = Failover::start().await;
     keeps_its_promises(group.url().parse().unwrap()).await;
-    assert_eq!(group.master().await.cli(&["DBSIZE"]).await, "3");
+    assert_eq!(group.master().await.cli(&["DBSIZE"]).await, "4");
 
     // Sentinels that are dead or silent only cost time; so does a sentinel that does not know this
     // master.
@@ -202,14 +202,14 @@ async fn sentinels_may_want_the_password_and_the_database_may_be_another() {
     let url: CacheUrl = url.parse().unwrap();
     keeps_its_promises(url).await;
     let master = group.master().await;
-    assert_eq!(group.ask(master, &["-n", "2", "DBSIZE"]).await, "3");
+    assert_eq!(group.ask(master, &["-n", "2", "DBSIZE"]).await, "4");
 }
 
 #[tokio::test]
 async fn a_cluster_keeps_the_promises_from_any_named_node() {
     let cluster = Cluster::start().await;
     let owner = cluster.owner("{ghibli}:snapshot").await;
-    for key in ["{ghibli}:status", "{ghibli}:lease"] {
+    for key in ["{ghibli}:status", "{ghibli}:lease", "{ghibli}:history"] {
         assert_eq!(cluster.owner(key).await, owner, "all keys share a slot");
     }
     let [owner, other, third] = [0, 1, 2].map(|offset| &cluster.nodes()[(owner + offset) % 3]);
@@ -269,7 +269,7 @@ async fn sentinels_with_tls_lead_to_a_master_with_tls() {
     let url: CacheUrl = url.parse().unwrap();
     let trusted = Authorities::read(&certificates.authority()).unwrap();
     keeps_its_promises(url.clone().trusting(Some(trusted))).await;
-    assert_eq!(redis.cli(&["DBSIZE"]).await, "3");
+    assert_eq!(redis.cli(&["DBSIZE"]).await, "4");
     let error = Reader::new(&url).unwrap().status().await.unwrap_err();
     assert!(error.to_string().contains("certificate"), "{error}");
 }

@@ -10,7 +10,8 @@ use testkit::{PATIENCE, catalogue, eventually};
 
 use super::{FILM, Mirror, times};
 
-const POLLER: &str = "~{ghibli}:* &{ghibli}:changed +ping +get +getrange +set +del +publish \
+const POLLER: &str = "~{ghibli}:* ~{ghibli-drill}:* &{ghibli}:changed &{ghibli-drill}:changed \
+                      +ping +get +getrange +set +del +lpush +ltrim +lrange +publish +subscribe \
                       +evalsha +script|load";
 const SERVER: &str = "%R~{ghibli}:* &{ghibli}:changed +ping +get +subscribe";
 

@@ -52,7 +52,7 @@ async fn a_cluster_carries_releases_from_any_named_node() {
     let cluster = Cluster::start().await;
     let slot = async |key| cluster.nodes()[0].cli(&["CLUSTER", "KEYSLOT", key]).await;
     let ours = slot("{ghibli}:snapshot").await;
-    for key in ["{ghibli}:status", "{ghibli}:lease"] {
+    for key in ["{ghibli}:status", "{ghibli}:lease", "{ghibli}:history"] {
         assert_eq!(slot(key).await, ours);
     }
     let owner = cluster.owner("{ghibli}:snapshot").await;
@@ -64,5 +64,5 @@ async fn a_cluster_carries_releases_from_any_named_node() {
     let mirror = Mirror::of(upstream, poller, &server, 2).await;
     mirror.upstream.release(FILM);
     mirror.shows(FILM).await;
-    assert_eq!(cluster.nodes()[owner].cli(&["DBSIZE"]).await, "3");
+    assert_eq!(cluster.nodes()[owner].cli(&["DBSIZE"]).await, "4");
 }

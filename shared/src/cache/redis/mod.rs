@@ -6,6 +6,9 @@
 //! | `{ghibli}:status` | the status, one JSON document |
 //! | `{ghibli}:lease` | the name of the poller that may sync; expires |
 //! | `{ghibli}:changed` | the channel on which each commit publishes its generation |
+//! | `{ghibli}:history` | the snapshots of earlier generations, a list, the newest first |
+//!
+//! A drill uses the same names with the tag `{ghibli-drill}`, which no reader follows.
 //!
 //! Every command has a time limit. After any failure the next command makes a new connection: this
 //! recovers from every kind of broken connection, even from one that is silent.
@@ -26,10 +29,30 @@ use target::{Redirect, Target};
 pub(super) use reader::Reader;
 pub(super) use writer::Writer;
 
-const SNAPSHOT: &str = "{ghibli}:snapshot";
-const STATUS: &str = "{ghibli}:status";
-const LEASE: &str = "{ghibli}:lease";
-const CHANGED: &str = "{ghibli}:changed";
+/// The names of the keys and of the channel.
+#[derive(Clone, Copy)]
+struct Keys {
+    snapshot: &'static str,
+    status: &'static str,
+    lease: &'static str,
+    changed: &'static str,
+    history: &'static str,
+}
+
+macro_rules! keys {
+    ($tag:literal) => {
+        Keys {
+            snapshot: concat!("{", $tag, "}:snapshot"),
+            status: concat!("{", $tag, "}:status"),
+            lease: concat!("{", $tag, "}:lease"),
+            changed: concat!("{", $tag, "}:changed"),
+            history: concat!("{", $tag, "}:history"),
+        }
+    };
+}
+
+const MIRROR: Keys = keys!("ghibli");
+const DRILL: Keys = keys!("ghibli-drill");
 
 /// How long connecting, name resolution and handshakes included, may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -41,6 +64,7 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(3);
 struct Link {
     target: Target,
     connection: Option<MultiplexedConnection>,
+    keys: Keys,
 }
 
 impl Link {
@@ -48,6 +72,7 @@ impl Link {
         Ok(Self {
             target: Target::new(url)?,
             connection: None,
+            keys: if url.is_drill { DRILL } else { MIRROR },
         })
     }
 

@@ -7,7 +7,7 @@ use ::redis::cmd;
 use futures_util::StreamExt;
 use tokio::time::{sleep, timeout};
 
-use super::{CHANGED, COMMAND_TIMEOUT, CONNECT_TIMEOUT, Link, SNAPSHOT, STATUS, within};
+use super::{COMMAND_TIMEOUT, CONNECT_TIMEOUT, Link, within};
 use crate::cache::{CacheError, RedisUrl, snapshot_from, status_from};
 use crate::catalogue::snapshot::Snapshot;
 use crate::catalogue::status::Status;
@@ -37,12 +37,14 @@ impl Reader {
     }
 
     pub(in crate::cache) async fn status(&mut self) -> Result<Option<Status>, CacheError> {
-        let json: Option<Vec<u8>> = self.link.ask(cmd("GET").arg(STATUS)).await?;
+        let status = self.link.keys.status;
+        let json: Option<Vec<u8>> = self.link.ask(cmd("GET").arg(status)).await?;
         json.map(|json| status_from(&json)).transpose()
     }
 
     pub(in crate::cache) async fn snapshot(&mut self) -> Result<Option<Snapshot>, CacheError> {
-        let json: Option<Vec<u8>> = self.link.ask(cmd("GET").arg(SNAPSHOT)).await?;
+        let snapshot = self.link.keys.snapshot;
+        let json: Option<Vec<u8>> = self.link.ask(cmd("GET").arg(snapshot)).await?;
         json.map(|json| snapshot_from(&json)).transpose()
     }
 
@@ -91,10 +93,11 @@ impl Reader {
 
     async fn subscribe(&mut self) -> Result<(PubSubSink, PubSubStream), CacheError> {
         // In a cluster any node will do: each node passes on what any other node publishes.
+        let changed = self.link.keys.changed;
         let client = self.link.target.locate().await?;
         let listening = async {
             let (mut sink, stream) = client.get_async_pubsub().await?.split();
-            sink.subscribe(CHANGED).await?;
+            sink.subscribe(changed).await?;
             Ok((sink, stream))
         };
         let listening = self.link.target.logging_in(listening);
