@@ -15,6 +15,7 @@ use std::time::Duration;
 use super::commit::{Commit, Lease};
 use super::disk::{Disk, load, lock, replace};
 use super::history::{self, Past};
+use super::last_read::LastRead;
 use super::url::DRILL;
 use super::{CacheError, Stored, only_a_drill, snapshot_from, snapshot_to, status_from};
 use crate::catalogue::snapshot::Snapshot;
@@ -103,6 +104,7 @@ pub(super) struct Writer {
     disk: Disk,
     holder: String,
     lease: Option<Arc<File>>,
+    last: LastRead,
     /// The history cannot be written, and the log already says so.
     forgetful: bool,
 }
@@ -113,6 +115,7 @@ impl Writer {
             disk: Disk::new(directory),
             holder: holder.to_owned(),
             lease: None,
+            last: LastRead::default(),
             forgetful: false,
         }
     }
@@ -137,10 +140,12 @@ impl Writer {
     }
 
     pub(super) async fn load(&mut self) -> Result<Stored, CacheError> {
-        let load_both = |directory: &Path| {
+        let last = self.last.clone();
+        let load_both = move |directory: &Path| {
             let status = load(directory, STATUS)?.map(|json| status_from(&json));
+            let snapshot = load(directory, SNAPSHOT)?.map(|json| last.read(&json));
             Ok(Stored {
-                snapshot: stored_snapshot(directory)?,
+                snapshot: snapshot.transpose()?,
                 status: status.transpose()?,
             })
         };
@@ -151,13 +156,14 @@ impl Writer {
         let snapshot = commit.snapshot.map(snapshot_to).transpose()?;
         let (status, expected) = (commit.status.to_json(), commit.expected);
         let (held, next) = (self.lease.clone(), commit.status.generation);
+        let last = self.last.clone();
         let replace_both = move |directory: &Path| {
             if !held.is_some_and(|held| is_the_lock(&held, directory)) {
                 return Err(CacheError::LeaseLost);
             }
             // Nobody else writes while this poller has the lock, so one check is enough.
             let stored = load(directory, SNAPSHOT)?;
-            let read = stored.as_deref().map(snapshot_from).transpose()?;
+            let read = stored.as_deref().map(|json| last.read(json)).transpose()?;
             let found = read.map_or(0, |stored| stored.generation);
             if found != expected {
                 return Err(CacheError::Conflict { expected, found });

@@ -6,6 +6,7 @@
 //! | [`mod@write`] | the poller's half: the lease and the commit; the feature `write` |
 //! | `commit` | the lease and the content of a commit |
 //! | `history` | the earlier generations that are kept |
+//! | `last_read` | what spares a poller the reading of the same snapshot every minute |
 //! | `redis`, `file` | the two kinds of cache, each with both halves |
 //! | `disk` | the file cache's operations on its file system |
 //! | `url` | the forms of `CACHE_URL` |
@@ -29,6 +30,7 @@ mod file;
     )
 )]
 mod history;
+mod last_read;
 pub mod read;
 mod redis;
 mod url;

@@ -7,7 +7,9 @@ use std::time::Duration;
 use super::{CacheError, CacheUrl, Stored, file, redis};
 
 pub use super::commit::{Commit, Lease};
-pub use super::history::{MOST as MOST_KEPT, Past};
+#[cfg(feature = "write")]
+pub use super::history::MOST as MOST_KEPT;
+pub use super::history::Past;
 
 /// A writer to one cache.
 #[derive(Debug)]

@@ -8,9 +8,8 @@ use ::redis::{FromRedisValue, Script, ScriptInvocation, cmd};
 use super::{DRILL, Link, Request};
 use crate::cache::commit::{Commit, Lease};
 use crate::cache::history::{self, MOST, MOST_BYTES, Past};
-use crate::cache::{
-    CacheError, RedisUrl, Stored, only_a_drill, snapshot_from, snapshot_to, status_from,
-};
+use crate::cache::last_read::LastRead;
+use crate::cache::{CacheError, RedisUrl, Stored, only_a_drill, snapshot_to, status_from};
 
 /// Takes the lease if it is free or ours. Returns the name of the poller that has it now.
 ///
@@ -78,6 +77,7 @@ static COMMIT: LazyLock<Script> = LazyLock::new(|| {
 pub(in crate::cache) struct Writer {
     link: Link,
     holder: String,
+    last: LastRead,
     /// The history cannot be written, and the log already says so.
     forgetful: bool,
 }
@@ -87,6 +87,7 @@ impl Writer {
         Ok(Self {
             link: Link::new(url)?,
             holder: holder.to_owned(),
+            last: LastRead::default(),
             forgetful: false,
         })
     }
@@ -126,7 +127,7 @@ impl Writer {
         let snapshot: Option<Vec<u8>> = self.link.ask(cmd("GET").arg(keys.snapshot)).await?;
         let status: Option<Vec<u8>> = self.link.ask(cmd("GET").arg(keys.status)).await?;
         Ok(Stored {
-            snapshot: snapshot.map(|json| snapshot_from(&json)).transpose()?,
+            snapshot: snapshot.map(|json| self.last.read(&json)).transpose()?,
             status: status.map(|json| status_from(&json)).transpose()?,
         })
     }
