@@ -2,12 +2,13 @@
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use poller::commands::orders::{self, Order};
-use poller::commands::{history, sync, syncer};
+use poller::commands::{history, status, sync, syncer, transfer, verify};
 use poller::config::{PollerConfig, VARIABLES};
 use poller::cycle::change::Change;
 use poller::cycle::step::Trust;
@@ -28,17 +29,19 @@ enum Command {
     Run,
     /// Sync once and exit: 0 when everything was confirmed, 1 otherwise
     Sync,
-    /// Take the upstream's answers as they are, however much they take away; see the log for
-    /// what was rejected as suspicious
-    Accept,
-    /// Remove the records that the upstream has withdrawn
-    Prune,
+    /// Show what the cache holds and how current it is: exit 0 when everything is confirmed and
+    /// recent, 1 otherwise
+    Status(Output),
+    /// Compare the upstream with the cache and change nothing: exit 0 when they have the same, 1
+    /// otherwise
+    Verify(Output),
+    /// Take the upstream's answers as they are, however much they take away; show what that does,
+    /// and ask first
+    Accept(Consent),
+    /// Remove the records that the upstream has withdrawn; show them, and ask first
+    Prune(Consent),
     /// List the last generations of the cache, the newest first, and what each changed
-    History {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    History(Output),
     /// Bring back an earlier generation as a new one: undoes a wrong accept, prune or import
     ///
     /// The release log stays, so no film is announced twice. The next sync asks the upstream for
@@ -47,8 +50,37 @@ enum Command {
         /// The number of a generation, from `history`
         generation: u64,
     },
+    /// Write the whole snapshot to a file
+    Export {
+        /// The file, or - for standard output
+        file: PathBuf,
+    },
+    /// Replace what the cache holds by an exported snapshot, as a new generation; checks it first
+    ///
+    /// What the cache held before goes to the history. The release log stays, and gets what the
+    /// file adds. The next sync asks the upstream for everything.
+    Import {
+        /// A file that `export` has written
+        file: PathBuf,
+    },
     /// Ask the poller at `ADMIN_ADDR` whether it is ready: exit 0 if so, 1 otherwise
     Health,
+}
+
+/// For commands that scripts read.
+#[derive(Args)]
+struct Output {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// For commands that ask first.
+#[derive(Args)]
+struct Consent {
+    /// Do not ask; for scripts
+    #[arg(long, short)]
+    yes: bool,
 }
 
 fn main() -> ExitCode {
@@ -83,12 +115,16 @@ async fn dispatch(command: Command, config: PollerConfig) -> Result<ExitCode> {
     match command {
         Command::Run => Box::pin(run(config)).await.map(|()| ExitCode::SUCCESS),
         Command::Sync => sync::run(config, Trust::Suspicious).await,
-        Command::Accept => orders::give(config, Order::Accept).await,
-        Command::Prune => orders::give(config, Order::Change(Change::Prune)).await,
-        Command::History { json } => history::run(config, json).await,
+        Command::Status(output) => status::run(config, output.json).await,
+        Command::Verify(output) => verify::run(config, output.json).await,
+        Command::Accept(consent) => orders::accept(config, consent.yes).await,
+        Command::Prune(consent) => orders::prune(config, consent.yes).await,
+        Command::History(output) => history::run(config, output.json).await,
         Command::Rollback { generation } => {
             orders::give(config, Order::Change(Change::Rollback(generation))).await
         }
+        Command::Export { file } => transfer::export(config, &file).await,
+        Command::Import { file } => transfer::import(config, &file).await,
         Command::Health => admin::check(config.admin_addr).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -38,12 +38,13 @@ impl Syncing {
 
     /// Runs a command, and returns its exit status and its output.
     async fn run(&self, command: &str) -> (Option<i32>, String) {
+        let arguments: Vec<_> = command.split(' ').collect();
         let environment = [
             ("GHIBLI_API", self.upstream.url()),
             ("CACHE_URL", self.cache()),
             ("ADMIN_ADDR", format!("127.0.0.1:{}", testkit::free_port())),
         ];
-        let mut process = Process::spawn(command, &binaries().poller, &[command], &environment);
+        let mut process = Process::spawn(command, &binaries().poller, &arguments, &environment);
         let code = process.wait().await.code();
         (code, process.stdout().join("\n"))
     }
@@ -260,7 +261,7 @@ async fn many_bad_records_are_suspicious_and_accept_keeps_their_good_forms() {
     assert_eq!(syncing.known()["records"], catalogue()["films"]);
     assert_eq!(syncing.set_aside(), 6);
 
-    let (code, output) = syncing.run("accept").await;
+    let (code, output) = syncing.run("accept --yes").await;
     assert_eq!(code, Some(0), "{output}");
     let mut expected = catalogue()["films"].clone();
     expected[7]["rt_score"] = json!("1");

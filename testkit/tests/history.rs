@@ -51,6 +51,7 @@ impl Years {
     }
 
     async fn run(&mut self, what_happened: &str, command: &str) {
+        let arguments: Vec<_> = command.split(' ').collect();
         let environment = [
             ("GHIBLI_API", self.upstream.url()),
             (
@@ -59,7 +60,7 @@ impl Years {
             ),
             ("ADMIN_ADDR", format!("127.0.0.1:{}", testkit::free_port())),
         ];
-        let mut poller = Process::spawn(command, &binaries().poller, &[command], &environment);
+        let mut poller = Process::spawn(command, &binaries().poller, &arguments, &environment);
         let code = poller.wait().await.code().unwrap();
         writeln!(self.transcript, "## {what_happened}: exit {code}").unwrap();
         for mut line in poller.logs() {
@@ -181,7 +182,7 @@ async fn years_of_changes_give_the_expected_catalogue_and_log() {
         film["id"] = json!(format!("new-{}", film["id"].as_str().unwrap()));
     });
     years.day("every id was replaced").await;
-    years.run("and a person accepted it", "accept").await;
+    years.run("and a person accepted it", "accept --yes").await;
     years.day("the day after").await;
 
     insta::assert_snapshot!(years.transcript);

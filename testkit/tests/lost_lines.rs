@@ -49,7 +49,9 @@ fn start(program: &Path, log: &OwnedFd, environment: &[(&str, &str)]) -> Child {
 /// Runs a command of the poller to its end.
 async fn run(command: &str, output: impl Into<Stdio>, environment: &[(&str, &str)]) -> ExitStatus {
     let mut process = Command::new(binaries().poller);
-    process.arg(command).envs(environment.iter().copied());
+    process
+        .args(command.split(' '))
+        .envs(environment.iter().copied());
     process.stdin(Stdio::null()).stdout(output);
     process.stderr(Stdio::null()).kill_on_drop(true);
     let ended = timeout(PATIENCE, process.status()).await;
@@ -96,7 +98,7 @@ async fn goes_on(name: &str, log: OwnedFd) {
     let syncs = async {
         for _ in 0..SYNCS {
             assert!(
-                run("accept", Stdio::null(), &poller).await.success(),
+                run("accept --yes", Stdio::null(), &poller).await.success(),
                 "{name}"
             );
         }
@@ -156,7 +158,7 @@ async fn commands_do_their_work_when_their_output_is_lost() {
         let ended = run("sync", output_of(), &environment).await;
         assert_eq!(ended.code(), Some(status), "sync into {name}");
         assert!(folder.path().join("snapshot.json").exists(), "{name}");
-        for command in ["accept", "prune"] {
+        for command in ["accept --yes", "prune --yes"] {
             let ended = run(command, output_of(), &environment).await;
             assert_eq!(ended.code(), Some(status), "{command} into {name}");
         }

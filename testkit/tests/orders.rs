@@ -15,7 +15,8 @@ const OLD: &str = r#""id": "2baf70d1-"#;
 
 /// Runs a command of the poller, and returns its exit status and its output.
 async fn order(command: &str, environment: &[(&str, String)]) -> (Option<i32>, String) {
-    let mut process = Process::spawn(command, &binaries().poller, &[command], environment);
+    let arguments: Vec<_> = command.split(' ').collect();
+    let mut process = Process::spawn(command, &binaries().poller, &arguments, environment);
     let code = process.wait().await.code();
     (
         code,
@@ -63,7 +64,7 @@ async fn rule_7_a_running_poller_accepts_on_command() {
         ("ADMIN_ADDR", poller.admin_address.clone()),
         ("CACHE_URL", cache.clone()),
     ];
-    let (code, output) = order("accept", &environment).await;
+    let (code, output) = order("accept --yes", &environment).await;
     assert_eq!(code, Some(0), "{output}");
     assert!(
         output.contains("films         22 records   baseline"),
@@ -108,7 +109,7 @@ async fn rule_6_a_running_poller_prunes_on_command() {
         ("ADMIN_ADDR", poller.admin_address.clone()),
         ("CACHE_URL", cache.clone()),
     ];
-    let (code, output) = order("prune", &environment).await;
+    let (code, output) = order("prune --yes", &environment).await;
     assert_eq!(code, Some(0), "{output}");
     assert_eq!(
         output,
@@ -133,11 +134,11 @@ async fn without_a_running_poller_the_commands_do_the_work_themselves() {
         ("CACHE_URL", cache),
         ("ADMIN_ADDR", format!("127.0.0.1:{}", testkit::free_port())),
     ];
-    let (code, output) = order("prune", &environment).await;
+    let (code, output) = order("prune --yes", &environment).await;
     assert_eq!(code, Some(1));
     assert!(output.contains("nothing has been synced yet"), "{output}");
     assert_eq!(order("sync", &environment).await.0, Some(0));
-    let (code, output) = order("prune", &environment).await;
+    let (code, output) = order("prune --yes", &environment).await;
     assert_eq!(
         (code, output.as_str()),
         (Some(0), "0 withdrawn records removed")
@@ -150,7 +151,7 @@ async fn without_a_running_poller_the_commands_do_the_work_themselves() {
         output.contains("rejected: suspicious: 22 of 22"),
         "{output}"
     );
-    let (code, output) = order("accept", &environment).await;
+    let (code, output) = order("accept --yes", &environment).await;
     assert_eq!(code, Some(0), "{output}");
     assert!(
         output.contains("films         22 records   baseline"),

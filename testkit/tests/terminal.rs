@@ -252,7 +252,10 @@ async fn commands_fit_the_terminal_and_end_in_order() {
     ];
     for (command, status, text) in [
         (&["sync"][..], 0, "committed: generation"),
-        (&["accept"], 0, "generation"),
+        (&["status"], 0, "all is well"),
+        (&["verify"], 0, "the cache has what the upstream has"),
+        (&["history"], 0, "the oldest that is kept"),
+        (&["accept", "--yes"], 0, "generation"),
         (&["prune"], 0, "0 withdrawn records removed"),
         (&["--help"], 0, "POLL_SCHEDULE"),
         (&["--version"], 0, "ghibli-poller"),

@@ -106,7 +106,7 @@ async fn a_wrong_accept_is_undone(cache: &str) {
     });
     log.wait_for_log("collection rejected", |_| true).await;
     assert!(served(&stage.reader).await == before, "rejected");
-    let (code, output) = run(&["accept"], &stage.environment).await;
+    let (code, output) = run(&["accept", "--yes"], &stage.environment).await;
     assert_eq!(code, Some(0), "{output}");
     stage.reader.shows("https://wrong.example").await;
 
@@ -181,7 +181,7 @@ async fn a_wrong_prune_is_undone_and_the_record_is_withdrawn_as_before() {
     let is_marked = async || get(&movies).await.text().contains("no longer listed");
     eventually("the mark", PATIENCE, is_marked).await;
     let before = served(&stage.reader).await;
-    let (code, output) = run(&["prune"], &stage.environment).await;
+    let (code, output) = run(&["prune", "--yes"], &stage.environment).await;
     assert_eq!(code, Some(0), "{output}");
     let has_gone = async || served(&stage.reader).await != before;
     eventually("the prune", PATIENCE, has_gone).await;

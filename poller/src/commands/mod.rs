@@ -4,6 +4,9 @@
 //! |---|---|
 //! | [`orders`] | what only a person decides: accept, prune, rollback, import; the question before |
 //! | [`sync`] | one sync |
+//! | [`status`] | what the cache holds, and how current it is |
+//! | [`verify`] | what the upstream has otherwise |
+//! | [`transfer`] | export and import |
 //! | [`history`] | the generations that are kept, and what each changed |
 //! | [`progress`] | what a person sees while a command works |
 //!
@@ -12,7 +15,10 @@
 pub mod history;
 pub mod orders;
 pub mod progress;
+pub mod status;
 pub mod sync;
+pub mod transfer;
+pub mod verify;
 
 use anyhow::{Context, Result};
 use shared::cache::CacheUrl;

@@ -5,14 +5,17 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use shared::catalogue::snapshot::Snapshot;
 use shared::service::{admin, console};
 
-use super::{sync, syncer};
+use super::progress::Progress;
+use super::{sync, syncer, upstream, writer};
 use crate::config::PollerConfig;
 use crate::cycle::change::Change;
-use crate::cycle::step::Trust;
+use crate::cycle::preview::Preview;
+use crate::cycle::step::{self, Trust};
+use crate::difference;
 
 /// Something that only a person may decide.
 #[derive(Debug)]
@@ -66,6 +69,70 @@ impl Order {
             _ => String::new(),
         }
     }
+}
+
+/// Accepts the upstream's answers. Without `yes`, shows what that would do, and asks first.
+///
+/// # Errors
+/// The reason why it was not carried out.
+pub async fn accept(config: PollerConfig, yes: bool) -> Result<ExitCode> {
+    if !yes {
+        ensure_person("accept")?;
+        let progress = Progress::start(format_args!("asking {}", config.ghibli_api));
+        let stored = writer(&config)?.load().await;
+        let stored = stored.context("cannot read the cache")?.snapshot;
+        let preview = Preview::ask(&upstream(&config)?, stored).await;
+        drop(progress);
+        let step = preview.step(Trust::Accepting);
+        for (collection, verdict) in step.verdicts.iter() {
+            if let Some(reason) = verdict.reason() {
+                console::note(format_args!("{collection} stay as they are: {reason}"));
+            }
+        }
+        let differences = difference::between(&preview.before, &step.snapshot);
+        console::note("accept would do this to the cache:");
+        console::note(difference::in_words(&differences));
+        if !console::ask("Accept the upstream's answers?") {
+            return Ok(nothing_done());
+        }
+    }
+    give(config, Order::Accept).await
+}
+
+/// Removes the withdrawn records. Without `yes`, shows which, and asks first.
+///
+/// # Errors
+/// The reason why it was not carried out.
+pub async fn prune(config: PollerConfig, yes: bool) -> Result<ExitCode> {
+    if !yes {
+        ensure_person("prune")?;
+        let stored = writer(&config)?.load().await;
+        let stored = stored.context("cannot read the cache")?.snapshot;
+        let pruned = stored.and_then(|before| {
+            let (after, _) = step::prune(&before, before.committed_at)?;
+            Some(difference::between(&before, &after))
+        });
+        if let Some(differences) = pruned {
+            console::note("prune would do this to the cache:");
+            console::note(difference::in_words(&differences));
+            if !console::ask("Remove the withdrawn records?") {
+                return Ok(nothing_done());
+            }
+        }
+    }
+    give(config, Order::Change(Change::Prune)).await
+}
+
+fn ensure_person(command: &str) -> Result<()> {
+    ensure!(
+        console::can_ask(),
+        "{command} shows what it would do and asks, and there is no terminal to ask on;          `ghibli-poller {command} --yes` does not ask"
+    );
+    Ok(())
+}
+
+fn nothing_done() -> ExitCode {
+    console::finish("nothing done", ExitCode::FAILURE)
 }
 
 /// Sends an order to the running poller, or carries it out here if no poller runs.

@@ -6,6 +6,7 @@
 pub mod change;
 mod fetch;
 mod lease;
+pub mod preview;
 pub mod report;
 pub mod restore;
 mod set_aside;

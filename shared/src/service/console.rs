@@ -3,7 +3,7 @@
 //! Printing never panics: a pipe may close, a disk may be full, a terminal may close.
 
 use std::fmt::Display;
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, BufRead, ErrorKind, IsTerminal, Read, Write};
 use std::process::ExitCode;
 
 use crate::service::telemetry;
@@ -14,6 +14,9 @@ const BROKEN_PIPE: u8 = 128 + 13;
 
 /// The exit status for invalid arguments, as in clap.
 const BAD_ARGUMENTS: u8 = 2;
+
+/// How many bytes of an answer to read.
+const LONGEST_ANSWER: u64 = 100;
 
 /// Prints a result on standard output and ends with `code`.
 ///
@@ -41,6 +44,24 @@ fn print(result: &str, code: ExitCode) -> ExitCode {
 pub fn note(line: impl Display) {
     let line = fitting(&io::stderr(), &line.to_string());
     telemetry::note(&format!("{line}\n"));
+}
+
+/// Whether there is a person to ask: standard input and standard error are terminals.
+pub fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Asks a question on standard error. Whether the answer is `y` or `yes`; everything else, also the
+/// end of the input, is a no.
+pub fn ask(question: impl Display) -> bool {
+    telemetry::note(&format!("{question} [y/N] "));
+    let mut answer = String::new();
+    let read = io::stdin()
+        .lock()
+        .take(LONGEST_ANSWER)
+        .read_line(&mut answer);
+    let answer = answer.trim().to_ascii_lowercase();
+    read.is_ok() && matches!(answer.as_str(), "y" | "yes")
 }
 
 /// Prints the argument parser's output: the help, the version, or a mistake.
