@@ -6,6 +6,7 @@
 //! | [`publish`] | what the server serves now: rendered off the request path, replaced atomically |
 //! | [`render`] | a snapshot as bytes: every JSON body of a generation |
 //! | [`pages`] | the HTML for people |
+//! | [`feeds`] | news for machines: Atom, JSON Feed, `/changes` |
 //! | [`mod@reference`] | the OpenAPI document, and the same as a page |
 //! | [`query`] | the upstream's query language: parses query strings, selects records |
 //! | [`http`] | paths, handlers, and what every answer has in common |
@@ -18,6 +19,7 @@
 
 pub mod config;
 pub mod fallback;
+pub mod feeds;
 pub mod follow;
 pub mod http;
 pub mod pages;

@@ -105,9 +105,8 @@ async fn run(config: &ServerConfig) -> Result<()> {
     };
     let health = tokio::spawn(admin::run(admin, ready, None, until_stop()));
     let base = config.base(address);
-    let prefix = server::config::prefix(&base).to_owned();
     let setup = Setup {
-        base,
+        base: base.clone(),
         cache_control: config.cache_control.0.clone(),
         server_timing: config.server_timing,
     };
@@ -127,7 +126,7 @@ async fn run(config: &ServerConfig) -> Result<()> {
         outcome = tokio::spawn(follow::run(reader, known)) => {
             outcome.context("following the cache failed")
         }
-        outcome = tokio::spawn(publish::run(watched, links, prefix, published)) => {
+        outcome = tokio::spawn(publish::run(watched, links, base, published)) => {
             outcome.context("rendering failed").flatten()
         }
     };

@@ -9,6 +9,8 @@ use shared::catalogue::snapshot::Snapshot;
 use shared::catalogue::status::Status;
 use tokio::sync::{oneshot, watch};
 
+use crate::config::prefix;
+use crate::feeds::News;
 use crate::follow::Known;
 use crate::http::heads::Freshness;
 use crate::pages;
@@ -30,6 +32,8 @@ pub struct View {
     pub catalogue: Arc<RenderedCatalogue>,
     /// `/movies`.
     pub movies: Body,
+    /// The feeds and the release log.
+    pub news: Arc<News>,
     /// How current they are.
     pub freshness: Freshness,
 }
@@ -46,7 +50,7 @@ impl View {
 pub type Published = Arc<ArcSwapOption<View>>;
 
 /// Publishes a new generation as soon as it is rendered, once more when it is compressed, and a new
-/// status at once. Paths in pages begin with `prefix`.
+/// status at once. Clients know the mirror under `base`.
 ///
 /// # Errors
 /// When rendering panics, or when the task that follows the cache has ended. The process should
@@ -54,10 +58,10 @@ pub type Published = Arc<ArcSwapOption<View>>;
 pub async fn run(
     mut known: watch::Receiver<Known>,
     links: Links,
-    prefix: String,
+    base: String,
     published: Published,
 ) -> anyhow::Result<()> {
-    let (links, prefix): (Arc<Links>, Arc<str>) = (links.into(), prefix.into());
+    let (links, base): (Arc<Links>, Arc<str>) = (links.into(), base.into());
     loop {
         known
             .changed()
@@ -66,10 +70,10 @@ pub async fn run(
         let known = known.borrow_and_update().clone();
         let status = known.status.clone();
         if let Some(snapshot) = known.take_snapshot() {
-            let (links, prefix) = (links.clone(), prefix.clone());
+            let (links, base) = (links.clone(), base.clone());
             let published = published.clone();
             behind_requests(move || {
-                publish(snapshot, status.as_ref(), &links, &prefix, &published);
+                publish(snapshot, status.as_ref(), &links, &base, &published);
             })
             .await
             .context("rendering failed")?;
@@ -77,6 +81,7 @@ pub async fn run(
             published.store(Some(Arc::new(View {
                 catalogue: view.catalogue.clone(),
                 movies: view.movies.clone(),
+                news: view.news.clone(),
                 freshness: Freshness::of(status.as_ref()),
             })));
         }
@@ -89,17 +94,19 @@ fn publish(
     snapshot: Arc<Snapshot>,
     status: Option<&Status>,
     links: &Links,
-    prefix: &str,
+    base: &str,
     published: &Published,
 ) {
     let freshness = || Freshness::of(status);
     let earlier = published.load_full().map(|view| view.catalogue.clone());
     let catalogue = RenderedCatalogue::render(&snapshot, links, earlier.as_deref());
-    let movies = Body::uncompressed(HTML, pages::movies(&snapshot, &catalogue, prefix));
+    let movies = Body::uncompressed(HTML, pages::movies(&snapshot, &catalogue, prefix(base)));
+    let news = Arc::new(News::render(&snapshot, base));
     drop((snapshot, earlier));
     let view = Arc::new(View {
         catalogue: Arc::new(catalogue),
         movies,
+        news,
         freshness: freshness(),
     });
     published.store(Some(view.clone()));
@@ -107,6 +114,7 @@ fn publish(
     published.store(Some(Arc::new(View {
         catalogue: Arc::new(view.catalogue.compressed()),
         movies: view.movies.clone().compressed(),
+        news: Arc::new(view.news.compressed()),
         freshness: freshness(),
     })));
 }

@@ -62,6 +62,31 @@ impl Context<'_> {
         self.answer(|view, heads| Ok(self.whole(&view.movies, heads)))
     }
 
+    /// `/feed.atom`.
+    pub(crate) fn atom(&self) -> Response<Bytes> {
+        self.answer(|view, heads| Ok(self.whole(&view.news.atom, heads)))
+    }
+
+    /// `/feed.json`.
+    pub(crate) fn json_feed(&self) -> Response<Bytes> {
+        self.answer(|view, heads| Ok(self.whole(&view.news.json_feed, heads)))
+    }
+
+    /// `/changes`.
+    pub(crate) fn changes(&self) -> Response<Bytes> {
+        let mut pairs = form_urlencoded::parse(self.query.as_bytes());
+        let since = pairs.find(|(name, _)| name == "since");
+        match since.map_or(Ok(0), |(_, number)| number.parse()) {
+            Ok(since) => {
+                self.answer(|view, heads| Ok(self.whole(&view.news.changes(since), heads)))
+            }
+            Err(_) => problems::bad_parameter(
+                "since",
+                "`since` must be a whole number: the `next` of the answer before, or 0",
+            ),
+        }
+    }
+
     /// `/docs`, which needs no catalogue.
     pub(crate) fn docs(&self, reference: &Reference) -> Response<Bytes> {
         self.whole(&reference.page, &PLAIN)

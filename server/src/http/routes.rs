@@ -8,6 +8,7 @@
 //! | `/{collection}/{id}` | a record |
 //! | `/{collection}/{id}/{collection}` | the records that belong to it |
 //! | `/db` | all five collections |
+//! | `/feed.atom`, `/feed.json`, `/changes` | the releases |
 //! | `/docs`, `/openapi.json` | the reference, for people and as an OpenAPI document |
 //! | `/style.css`, `/icon.svg` | what the pages need |
 //! | anything else | 404 `{}` |
@@ -185,6 +186,14 @@ fn table(mirror: &Arc<Mirror>) -> Vec<Route> {
         move |asked| mirror.answer(&asked, |it| it.movies())
     });
 
+    let news = |path: &'static str, answer: fn(Context<'_>) -> Response<Bytes>| {
+        let mirror = mirror();
+        let asked = warp::path(path).and(end()).and(asked());
+        asked
+            .map(move |asked| mirror.answer(&asked, answer))
+            .boxed()
+    };
+
     let base = &mirror().setup.base;
     let prefix = prefix(base);
     let movies_page = HeaderValue::try_from(format!("{prefix}/movies")).expect("is part of a URL");
@@ -206,6 +215,9 @@ fn table(mirror: &Arc<Mirror>) -> Vec<Route> {
 
     vec![
         ("/movies", movies.boxed()),
+        ("/feed.atom", news("feed.atom", |it| it.atom())),
+        ("/feed.json", news("feed.json", |it| it.json_feed())),
+        ("/changes", news("changes", |it| it.changes())),
         ("/{collection}/{id}/{related}", related.boxed()),
         ("/", root.boxed()),
         ("/docs", docs.boxed()),

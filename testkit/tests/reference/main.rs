@@ -34,6 +34,11 @@ async fn ids(server: &RunningServer) -> Vec<(String, String)> {
 #[tokio::test]
 async fn every_path_and_example_answers_as_the_reference_says() {
     let mirror = Mirror::of(catalogue()).await;
+    // Feeds are compressed once they list a few films.
+    for number in 1..5 {
+        mirror.upstream.release(&format!("Film {number}"));
+    }
+    mirror.sync().await;
     let server = mirror.server(&[("SERVER_TIMING", "true")]).await;
     let document = document(&server).await;
     assert_eq!(document["servers"][0]["url"], server.url());
@@ -70,7 +75,7 @@ async fn every_path_and_example_answers_as_the_reference_says() {
                 .find(|name| path.contains(name));
             let url = match status.as_str() {
                 "404" => path.replace(name.unwrap(), "unknown"),
-                "400" => format!("{path}?fields=id&fields=title"),
+                "400" => format!("{path}?fields=id&fields=title&since=x"),
                 _ => continue,
             };
             let url = url
