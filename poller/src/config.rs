@@ -13,6 +13,7 @@ use shared::service::telemetry::{Format, Level};
 use shared::service::tls::Authorities;
 
 use crate::cycle::FETCH_TIME;
+use crate::heartbeat::HeartbeatUrl;
 use crate::proxies;
 use crate::schedule::Schedule;
 
@@ -38,6 +39,8 @@ pub struct PollerConfig {
     /// The address of the health endpoints.
     #[serde(deserialize_with = "config::address")]
     pub admin_addr: SocketAddr,
+    /// What to request after each fully successful sync.
+    pub heartbeat_url: Option<HeartbeatUrl>,
     /// The format of log lines.
     pub log_format: Format,
     /// Which log lines to write.
@@ -53,6 +56,7 @@ impl Default for PollerConfig {
             poll_schedule: Schedule::default(),
             upstream_timeout: Duration::from_secs(10),
             admin_addr: ([127, 0, 0, 1], 9091).into(),
+            heartbeat_url: None,
             log_format: Format::default(),
             log_level: Level::default(),
         }
@@ -71,7 +75,11 @@ impl PollerConfig {
         let file = config::secret_file("CACHE_URL", environment.clone());
         let config: Self = config::load(VARIABLES, environment.clone(), |config: &Self| {
             let unused = config.cache_url.unused(config.cache_ca_file.as_ref());
-            let ignored = proxies::ignored(config.ghibli_api.url(), environment);
+            let ignored = proxies::ignored(config.ghibli_api.url(), environment.clone());
+            let ignored = ignored.or_else(|| {
+                let heartbeat = config.heartbeat_url.as_ref()?;
+                proxies::ignored(heartbeat.url(), environment)
+            });
             unused.into_iter().chain(ignored).collect()
         })?;
         let cache_url = config.cache_url.clone().from_file(file);
@@ -150,6 +158,13 @@ pub const VARIABLES: &[Variable] = &[
         secret: false,
     },
     Variable {
+        name: "HEARTBEAT_URL",
+        default: "none",
+        help: "What to request after each fully successful sync, and only then, for a monitor \
+               that raises an alarm when the requests stop: a URL",
+        secret: true,
+    },
+    Variable {
         name: "LOG_FORMAT",
         default: "json",
         help: Format::HELP,
@@ -185,7 +200,7 @@ mod tests {
     fn the_table_tells_every_variable_with_its_real_default() {
         let defaults = VARIABLES
             .iter()
-            .filter(|variable| variable.name != "CACHE_CA_FILE")
+            .filter(|variable| !["CACHE_CA_FILE", "HEARTBEAT_URL"].contains(&variable.name))
             .map(|variable| (variable.name.into(), variable.default.into()));
         let spelt_out = PollerConfig::load(defaults).unwrap();
         assert_eq!(

@@ -23,6 +23,7 @@ use crate::cycle::change::Change;
 use crate::cycle::step::Trust;
 use crate::cycle::{Cycle, Heard, RENEWAL, Syncer};
 use crate::due::{Due, Moment};
+use crate::heartbeat::Heartbeat;
 use crate::schedule::Schedule;
 
 /// The time limit for a whole sync; fetching ends long before.
@@ -41,6 +42,7 @@ const DRAIN_TIME: Duration = Duration::from_secs(8);
 pub async fn run(
     syncer: Syncer,
     schedule: Schedule,
+    heartbeat: Heartbeat,
     admin: TcpListener,
     shutdown: impl Future<Output = &'static str>,
 ) -> Result<()> {
@@ -48,7 +50,7 @@ pub async fn run(
         .start()
         .await
         .context("cannot start the schedule")?;
-    let mut daemon = Daemon::new(syncer, schedule);
+    let mut daemon = Daemon::new(syncer, schedule, heartbeat);
     let (stop, mut stopped) = watch::channel(false);
     let (send_orders, mut orders) = mpsc::channel(1);
     let health = tokio::spawn(admin::run(
@@ -89,6 +91,7 @@ pub async fn run(
 struct Daemon {
     syncer: Syncer,
     schedule: Schedule,
+    heartbeat: Heartbeat,
     backoff: Backoff,
     /// The daemon ignores triggers before this time.
     due: Due,
@@ -109,10 +112,11 @@ enum Work {
 }
 
 impl Daemon {
-    fn new(syncer: Syncer, schedule: Schedule) -> Self {
+    fn new(syncer: Syncer, schedule: Schedule, heartbeat: Heartbeat) -> Self {
         Self {
             syncer,
             schedule,
+            heartbeat,
             backoff: Backoff::default(),
             due: Due::at_once(Moment::now()),
             retry: None,
@@ -228,6 +232,7 @@ impl Daemon {
         match cycle {
             Cycle::Finished(report) => {
                 report.log();
+                self.heartbeat.after(&report);
                 self.fails(report.reason().as_deref());
                 self.standby = false;
                 Ok(report.to_string())

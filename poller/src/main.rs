@@ -13,6 +13,7 @@ use poller::config::{PollerConfig, VARIABLES};
 use poller::cycle::change::Change;
 use poller::cycle::step::Trust;
 use poller::daemon;
+use poller::heartbeat::Heartbeat;
 use shared::service::{admin, config, console, http, shutdown, telemetry};
 
 /// Syncs the Ghibli API into the cache, every minute, for ever.
@@ -133,6 +134,7 @@ async fn run(config: PollerConfig) -> Result<()> {
     let _logging = telemetry::start(config.log_format, &config.log_level);
     let shutdown = shutdown::requested()?;
     let syncer = syncer(&config)?;
+    let heartbeat = Heartbeat::new(config.heartbeat_url)?;
     let admin = http::listen(config.admin_addr, "ADMIN_ADDR")?;
     tracing::info!(
         upstream = %config.ghibli_api,
@@ -141,5 +143,6 @@ async fn run(config: PollerConfig) -> Result<()> {
         admin_address = %admin.local_addr()?,
         "polling"
     );
-    Box::pin(daemon::run(syncer, config.poll_schedule, admin, shutdown)).await
+    let schedule = config.poll_schedule;
+    Box::pin(daemon::run(syncer, schedule, heartbeat, admin, shutdown)).await
 }

@@ -11,6 +11,7 @@ use super::syncer;
 use crate::config::PollerConfig;
 use crate::cycle::Cycle;
 use crate::cycle::step::Trust;
+use crate::heartbeat::Heartbeat;
 
 /// Syncs once, and prints a table. Succeeds when everything was confirmed.
 ///
@@ -26,6 +27,7 @@ pub async fn run(config: PollerConfig, trust: Trust) -> Result<ExitCode> {
         Progress::start("waiting for the upstream")
     });
     let mut syncer = syncer(&config)?;
+    let heartbeat = Heartbeat::new(config.heartbeat_url)?;
     let cycle = syncer.sync_once(trust, |_| None).await?;
     syncer.release().await;
     drop(progress);
@@ -37,6 +39,7 @@ pub async fn run(config: PollerConfig, trust: Trust) -> Result<ExitCode> {
         Cycle::Finished(report) => {
             report.log();
             let code = if report.outcome.is_success() {
+                heartbeat.send().await;
                 ExitCode::SUCCESS
             } else {
                 ExitCode::FAILURE

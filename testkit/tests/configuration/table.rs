@@ -215,6 +215,22 @@ const TABLE: &[Row] = &[
         expected: "`true` or `false`",
     },
     Row {
+        programs: &[Poller],
+        name: "HEARTBEAT_URL",
+        good: "https://hc.example/ping/one",
+        same: &[("HTTP://hc.example:80/a", "http://hc.example/a")],
+        refused: &[
+            "0",
+            "7",
+            "true",
+            "hc.example/ping",
+            "ftp://host",
+            "https://",
+            "http:host",
+        ],
+        expected: "expected a whole URL: http://HOST[:PORT]/PATH or https://",
+    },
+    Row {
         programs: BOTH,
         name: "LOG_FORMAT",
         good: "text",
