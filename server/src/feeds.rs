@@ -7,12 +7,11 @@ use std::borrow::Cow;
 
 use askama::Template;
 use chrono::{DateTime, SecondsFormat, Utc};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use shared::catalogue::Collection;
 use shared::catalogue::snapshot::{Release, Snapshot};
 
-use crate::render::{Body, JSON, pretty};
+use crate::render::{Body, JSON, pretty, segment};
 
 /// The content type of Atom.
 pub const ATOM: &str = "application/atom+xml; charset=utf-8";
@@ -25,13 +24,6 @@ const MOST_LISTED: usize = 50;
 
 /// How many releases one answer of `/changes` lists.
 const MOST_CHANGES: usize = 1000;
-
-/// What may stand in a path segment as it is (RFC 3986, section 2.3).
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
 
 /// The news of one generation.
 #[derive(Debug)]
@@ -157,7 +149,7 @@ fn change(release: &Release, base: &str) -> Value {
 }
 
 fn url(release: &Release, base: &str) -> String {
-    format!("{base}/films/{}", utf8_percent_encode(&release.id, SEGMENT))
+    format!("{base}/movies/{}", segment(&release.id))
 }
 
 fn rfc3339(moment: DateTime<Utc>) -> String {

@@ -3,13 +3,17 @@
 //! Pure. The template engine does all escaping. The template isolates titles and names (`bdi`), so
 //! that right-to-left text does not change the order of the text after it.
 
+mod film;
+
 use askama::Template;
-use chrono::SecondsFormat;
-use serde_json::Value;
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Map, Value};
 use shared::catalogue::snapshot::{Snapshot, Source};
 use shared::catalogue::{Collection, Record};
 
-use crate::render::RenderedCatalogue;
+use crate::render::{RenderedCatalogue, segment};
+
+pub use film::FilmPages;
 
 /// The only stylesheet.
 pub const STYLE: &str = include_str!("../templates/style.css");
@@ -37,6 +41,8 @@ struct Movies<'a> {
 }
 
 struct Film<'a> {
+    /// The id, as a segment of a path.
+    segment: String,
     title: &'a str,
     original_title: Option<&'a str>,
     year: Option<String>,
@@ -65,8 +71,8 @@ pub fn movies(snapshot: &Snapshot, rendered: &RenderedCatalogue, prefix: &str) -
         built_in: snapshot.source() == Source::BuiltIn,
         upstream: &snapshot.upstream,
         generation: snapshot.generation,
-        committed_at: committed_at.to_rfc3339_opts(SecondsFormat::Secs, true),
-        committed_on: committed_at.format("%Y-%m-%d %H:%M:%S UTC").to_string(),
+        committed_at: machine_time(committed_at),
+        committed_on: reading_time(committed_at),
         script: SCRIPT,
     };
     page.render().expect("templates write to memory")
@@ -81,15 +87,16 @@ fn films_newest_first<'a>(snapshot: &'a Snapshot, rendered: &RenderedCatalogue) 
         .collect();
     // A film without a year is new in the catalogue and not released yet.
     films.sort_by_key(|(position, film)| (year(film).unwrap_or(u32::MAX), *position));
-    let film = |film| Film {
-        title: Record::title(film),
+    let film = |film: &'a Record| Film {
+        segment: segment(film.id()),
+        title: film.title(),
         original_title: film
             .text("original_title")
             .filter(|title| *title != film.title()),
-        year: known(film, "release_date"),
-        score: known(film, "rt_score"),
-        producer: known(film, "producer"),
-        director: known(film, "director"),
+        year: known(film.fields(), "release_date"),
+        score: known(film.fields(), "rt_score"),
+        producer: known(film.fields(), "producer"),
+        director: known(film.fields(), "director"),
         people: people_of(snapshot, rendered, film.id()),
         withdrawn: withdrawn.contains_key(film.id()),
     };
@@ -112,13 +119,23 @@ fn people_of<'a>(
         .collect()
 }
 
+/// A moment for machines (RFC 3339).
+fn machine_time(moment: DateTime<Utc>) -> String {
+    moment.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// A moment for people.
+fn reading_time(moment: DateTime<Utc>) -> String {
+    moment.format("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
 fn year(film: &Record) -> Option<u32> {
-    known(film, "release_date")?.get(..4)?.parse().ok()
+    known(film.fields(), "release_date")?.get(..4)?.parse().ok()
 }
 
 /// `Pazu (age 13) with Black eyes, Brown hair`; unknown parts are left out.
 fn person(person: &Record) -> Person<'_> {
-    let age = known(person, "age").map(|age| {
+    let age = known(person.fields(), "age").map(|age| {
         let age = age.strip_prefix("Unspecified/").unwrap_or(&age);
         let is_number = age.starts_with(|first: char| first.is_ascii_digit());
         if is_number {
@@ -129,10 +146,12 @@ fn person(person: &Record) -> Person<'_> {
     });
     let features = [("eye_color", "eyes"), ("hair_color", "hair")]
         .into_iter()
-        .filter_map(|(field, feature)| match known(person, field)?.as_str() {
-            "None" => Some(format!("no {feature}")),
-            color => Some(format!("{color} {feature}")),
-        });
+        .filter_map(
+            |(field, feature)| match known(person.fields(), field)?.as_str() {
+                "None" => Some(format!("no {feature}")),
+                color => Some(format!("{color} {feature}")),
+            },
+        );
     let features = features.collect::<Vec<_>>().join(", ");
     let with = if features.is_empty() { "" } else { " with " };
     Person {
@@ -142,9 +161,9 @@ fn person(person: &Record) -> Person<'_> {
 }
 
 /// A field as text, unless its value means "unknown".
-fn known(record: &Record, field: &str) -> Option<String> {
+fn known(fields: &Map<String, Value>, field: &str) -> Option<String> {
     const UNKNOWN: [&str; 7] = ["", "NA", "N/A", "TBA", "TODO", "Unknown", "Unspecified"];
-    let text = match record.fields().get(field)? {
+    let text = match fields.get(field)? {
         Value::String(text) => text.trim().to_owned(),
         Value::Number(number) => number.to_string(),
         Value::Array(items) => items

@@ -13,7 +13,7 @@ use crate::config::prefix;
 use crate::feeds::News;
 use crate::follow::Known;
 use crate::http::heads::Freshness;
-use crate::pages;
+use crate::pages::{self, FilmPages};
 use crate::render::{Body, HTML, Links, RenderedCatalogue};
 
 /// The largest small catalogue, in bytes of JSON; three times the upstream's.
@@ -32,6 +32,8 @@ pub struct View {
     pub catalogue: Arc<RenderedCatalogue>,
     /// `/movies`.
     pub movies: Body,
+    /// `/movies/{id}`.
+    pub films: Arc<FilmPages>,
     /// The feeds and the release log.
     pub news: Arc<News>,
     /// How current they are.
@@ -81,6 +83,7 @@ pub async fn run(
             published.store(Some(Arc::new(View {
                 catalogue: view.catalogue.clone(),
                 movies: view.movies.clone(),
+                films: view.films.clone(),
                 news: view.news.clone(),
                 freshness: Freshness::of(status.as_ref()),
             })));
@@ -94,18 +97,20 @@ fn publish(
     snapshot: Arc<Snapshot>,
     status: Option<&Status>,
     links: &Links,
-    base: &str,
+    base: &Arc<str>,
     published: &Published,
 ) {
     let freshness = || Freshness::of(status);
     let earlier = published.load_full().map(|view| view.catalogue.clone());
     let catalogue = RenderedCatalogue::render(&snapshot, links, earlier.as_deref());
     let movies = Body::uncompressed(HTML, pages::movies(&snapshot, &catalogue, prefix(base)));
+    let films = Arc::new(FilmPages::new(&snapshot, &catalogue, base));
     let news = Arc::new(News::render(&snapshot, base));
     drop((snapshot, earlier));
     let view = Arc::new(View {
         catalogue: Arc::new(catalogue),
         movies,
+        films,
         news,
         freshness: freshness(),
     });
@@ -114,6 +119,7 @@ fn publish(
     published.store(Some(Arc::new(View {
         catalogue: Arc::new(view.catalogue.compressed()),
         movies: view.movies.clone().compressed(),
+        films: view.films.clone(),
         news: Arc::new(view.news.compressed()),
         freshness: freshness(),
     })));

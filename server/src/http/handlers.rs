@@ -62,6 +62,14 @@ impl Context<'_> {
         self.answer(|view, heads| Ok(self.whole(&view.movies, heads)))
     }
 
+    /// `/movies/{id}`.
+    pub(crate) fn film(&self, id: &str) -> Response<Bytes> {
+        self.with_item(Collection::Films, id, |view, heads, film| {
+            let page = view.films.page(&film.id, &view.catalogue);
+            Ok(page.map_or_else(|| self.nothing(), |page| self.whole(page, heads)))
+        })
+    }
+
     /// `/feed.atom`.
     pub(crate) fn atom(&self) -> Response<Bytes> {
         self.answer(|view, heads| Ok(self.whole(&view.news.atom, heads)))

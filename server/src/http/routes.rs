@@ -3,7 +3,7 @@
 //! | path | answers |
 //! |---|---|
 //! | `/` | leads to `/movies` |
-//! | `/movies` | HTML for people |
+//! | `/movies`, `/movies/{id}` | HTML for people |
 //! | `/films`, `/people`, `/locations`, `/species`, `/vehicles` | a collection, or what a query selects of it |
 //! | `/{collection}/{id}` | a record |
 //! | `/{collection}/{id}/{collection}` | the records that belong to it |
@@ -186,6 +186,11 @@ fn table(mirror: &Arc<Mirror>) -> Vec<Route> {
         move |asked| mirror.answer(&asked, |it| it.movies())
     });
 
+    let film = warp::path("movies").and(param()).and(end()).and(asked());
+    let film = film.map({
+        let mirror = mirror();
+        move |id: String, asked| mirror.answer(&asked, |it| it.film(&id))
+    });
     let news = |path: &'static str, answer: fn(Context<'_>) -> Response<Bytes>| {
         let mirror = mirror();
         let asked = warp::path(path).and(end()).and(asked());
@@ -215,6 +220,7 @@ fn table(mirror: &Arc<Mirror>) -> Vec<Route> {
 
     vec![
         ("/movies", movies.boxed()),
+        ("/movies/{id}", film.boxed()),
         ("/feed.atom", news("feed.atom", |it| it.atom())),
         ("/feed.json", news("feed.json", |it| it.json_feed())),
         ("/changes", news("changes", |it| it.changes())),

@@ -12,6 +12,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use memchr::memchr_iter;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 use shared::catalogue::snapshot::Snapshot;
 use shared::catalogue::{Collection, PerCollection};
@@ -232,6 +233,18 @@ fn body(value: &impl serde::Serialize, earlier: Option<&Body>) -> Body {
         Some(earlier) if earlier.identity.bytes == text => earlier.clone(),
         _ => Body::uncompressed(JSON, text.into_boxed_str().into_boxed_bytes()),
     }
+}
+
+/// What may stand in a path segment as it is (RFC 3986, section 2.3).
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// An id as a segment of a path.
+pub fn segment(id: &str) -> String {
+    utf8_percent_encode(id, UNRESERVED).to_string()
 }
 
 /// Formats JSON as the upstream does.

@@ -48,7 +48,12 @@ const MARKUP: &str = "const name = one => [one.localName,
 
 /// Every address to which the page links.
 const ADDRESSES: &str = "return [...document.querySelectorAll('[href], [src]')]
-    .map(one => one.getAttribute('href') ?? one.getAttribute('src'));";
+    .map(one => one.getAttribute('href') ?? one.getAttribute('src'))
+    .filter(one => !one.startsWith('/movies/'));";
+
+/// Where the titles of films lead.
+const FILMS: &str =
+    "return [...document.querySelectorAll('th[scope=row] a')].map(one => one.href);";
 
 /// The traps are real: as markup, without policies, the same texts trigger them.
 #[tokio::test(flavor = "multi_thread")]
@@ -140,6 +145,34 @@ async fn the_page_shows_hostile_text_as_it_is_and_as_nothing_else() {
         browser.resize(width, 800).await;
         assert_eq!(browser.ask(OVERHANG).await, 0, "at {width}");
     }
+}
+
+/// The longest address of a film's page that the test opens.
+const LONGEST_ADDRESS: usize = 4000;
+
+/// A film's own page, whatever the film's texts and its id are.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_of_a_film_with_hostile_text_runs_nothing() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    let browser = &stage.browser;
+    browser
+        .open(&format!("{}/movies", stage.server.url()))
+        .await;
+    let films = browser.ask(FILMS).await;
+    let films = films.as_array().unwrap();
+    assert_eq!(films.len(), 2 * stage.texts.len() + 1);
+    // The server refuses heads that are longer than any real address.
+    let films = films.iter().map(|film| film.as_str().unwrap());
+    for film in films.filter(|film| film.len() < LONGEST_ADDRESS) {
+        browser.open(film).await;
+        let parts = "return ['h1', 'footer', 'script']
+            .map(part => document.querySelectorAll(part).length);";
+        assert_eq!(browser.ask(parts).await, json!([1, 1, 1]), "{film}");
+        assert_eq!(browser.complaints().await, [""; 0], "{film}");
+    }
+    stage.assert_nothing_ran("/movies/{id}").await;
 }
 
 /// The writing direction of a text must not affect other text on its line.
