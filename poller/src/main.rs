@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use poller::commands::orders::{self, Order};
-use poller::commands::{history, status, sync, syncer, transfer, verify};
+use poller::commands::{drill, history, status, sync, syncer, transfer, verify};
 use poller::config::{PollerConfig, VARIABLES};
 use poller::cycle::change::Change;
 use poller::cycle::step::Trust;
@@ -63,6 +63,18 @@ enum Command {
     Import {
         /// A file that `export` has written
         file: PathBuf,
+    },
+    /// Rehearse a release, from a stand-in upstream to readers of this cache, apart from the mirror;
+    /// print what happened when, and leave nothing behind
+    ///
+    /// Uses keys, or a directory, of its own in the cache of `CACHE_URL`, which no server follows.
+    /// Runs beside a poller. Exits with 0 when the film was announced once and every reader has it.
+    Drill {
+        /// How many readers follow
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=64))]
+        readers: u8,
+        #[command(flatten)]
+        output: Output,
     },
     /// Ask the poller at `ADMIN_ADDR` whether it is ready: exit 0 if so, 1 otherwise
     Health,
@@ -126,6 +138,7 @@ async fn dispatch(command: Command, config: PollerConfig) -> Result<ExitCode> {
         }
         Command::Export { file } => transfer::export(config, &file).await,
         Command::Import { file } => transfer::import(config, &file).await,
+        Command::Drill { readers, output } => drill::run(config, readers.into(), output.json).await,
         Command::Health => admin::check(config.admin_addr).map(|()| ExitCode::SUCCESS),
     }
 }

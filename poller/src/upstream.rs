@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, ETAG, HeaderMap, IF_NONE_MATCH, RETRY_AFTER};
-use reqwest::{Client, Response, StatusCode, redirect};
+use reqwest::{Client, ClientBuilder, Response, StatusCode, redirect};
 use shared::catalogue::{Collection, Listing};
 use shared::service::config::BaseUrl;
 use tokio::time::timeout;
@@ -79,6 +79,18 @@ impl UpstreamClient {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new(base: BaseUrl, timeout: Duration) -> reqwest::Result<Self> {
+        Self::with(Client::builder(), base, timeout)
+    }
+
+    /// Creates a client that uses no proxy, for an upstream on this machine.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn direct(base: BaseUrl, timeout: Duration) -> reqwest::Result<Self> {
+        Self::with(Client::builder().no_proxy(), base, timeout)
+    }
+
+    fn with(client: ClientBuilder, base: BaseUrl, timeout: Duration) -> reqwest::Result<Self> {
         let origin = base.url().origin();
         let within_origin = redirect::Policy::custom(move |attempt| {
             let followed = attempt.previous().len() <= MAX_REDIRECTS;
@@ -94,7 +106,7 @@ impl UpstreamClient {
                 attempt.error(not_followed)
             }
         });
-        let client = Client::builder()
+        let client = client
             .user_agent(concat!("ghibli-mirror/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT.min(timeout))
             .timeout(timeout)

@@ -7,11 +7,13 @@
 //! | [`status`] | what the cache holds, and how current it is |
 //! | [`verify`] | what the upstream has otherwise |
 //! | [`transfer`] | export and import |
+//! | [`drill`] | a fake release, end to end, apart from the mirror |
 //! | [`history`] | the generations that are kept, and what each changed |
 //! | [`progress`] | what a person sees while a command works |
 //!
 //! Results go to standard output; questions, progress and log lines to standard error.
 
+pub mod drill;
 pub mod history;
 pub mod orders;
 pub mod progress;

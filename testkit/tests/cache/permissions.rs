@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use testkit::client::raw;
-use testkit::process::{Poller, Server};
+use testkit::process::{Poller, Process, Server, binaries};
 use testkit::redis::Redis;
 use testkit::upstream::Upstream;
 use testkit::{PATIENCE, catalogue, eventually};
@@ -50,6 +50,17 @@ async fn these_permissions_are_enough_and_no_command_is_refused() {
     let mut mirror = Mirror::of(upstream, poller, &server, 2).await;
     mirror.upstream.release(FILM);
     mirror.shows(FILM).await;
+    // What people do with the same user.
+    let environment = [
+        ("CACHE_URL", of("://poller:s3cret@")),
+        ("ADMIN_ADDR", mirror.poller.admin_address.clone()),
+    ];
+    for command in [&["history"][..], &["drill"], &["export", "-"]] {
+        let mut run = Process::spawn("command", &binaries().poller, command, &environment);
+        let code = run.wait().await.code();
+        assert_eq!(code, Some(0), "{command:?}: {:?}", run.stderr());
+    }
+    assert_eq!(redis.cli(&["LLEN", "{ghibli}:history"]).await, "1");
     // At its end, the poller releases the lease.
     let poller = &mut mirror.poller.process;
     poller.signal(testkit::process::Signal::Term);
