@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
+
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap_complete::Shell;
 use poller::commands::orders::{self, Order};
-use poller::commands::{drill, history, status, sync, syncer, transfer, verify};
+use poller::commands::{completions, drill, history, status, sync, syncer, transfer, verify};
 use poller::config::{PollerConfig, VARIABLES};
 use poller::cycle::change::Change;
 use poller::cycle::step::Trust;
@@ -78,6 +80,11 @@ enum Command {
     },
     /// Ask the poller at `ADMIN_ADDR` whether it is ready: exit 0 if so, 1 otherwise
     Health,
+    /// Print a script that completes these commands in a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
 }
 
 /// For commands that scripts read.
@@ -105,6 +112,10 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(message) => return console::explain(&message),
     };
+    // Needs no configuration, as --help does not.
+    if let Some(Command::Completions { shell }) = arguments.command {
+        return completions::run(shell, Arguments::command());
+    }
     let config = match PollerConfig::load(std::env::vars_os()) {
         Ok(config) => config,
         Err(mistakes) => {
@@ -139,6 +150,7 @@ async fn dispatch(command: Command, config: PollerConfig) -> Result<ExitCode> {
         Command::Export { file } => transfer::export(config, &file).await,
         Command::Import { file } => transfer::import(config, &file).await,
         Command::Drill { readers, output } => drill::run(config, readers.into(), output.json).await,
+        Command::Completions { shell } => Ok(completions::run(shell, Arguments::command())),
         Command::Health => admin::check(config.admin_addr).map(|()| ExitCode::SUCCESS),
     }
 }

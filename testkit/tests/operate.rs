@@ -311,3 +311,38 @@ async fn accept_and_prune_show_what_they_would_do_and_heed_the_answer() {
     let (code, output, _) = stage.run(&["prune", "--yes"]).await;
     assert_eq!((code, output.as_str()), (0, "0 withdrawn records removed"));
 }
+
+/// Also in an environment that no daemon could run with.
+#[tokio::test]
+async fn completions_name_every_command() {
+    let wrong = [("LOG_FORMAT", "xml".to_owned())];
+    for shell in ["bash", "zsh", "fish"] {
+        let (code, script, errors) = run(&["completions", shell], &wrong).await;
+        assert_eq!(code, 0, "{errors}");
+        for command in [
+            "run",
+            "sync",
+            "status",
+            "verify",
+            "accept",
+            "prune",
+            "history",
+            "rollback",
+            "export",
+            "import",
+            "drill",
+            "health",
+            "completions",
+        ] {
+            assert!(script.contains(command), "{command} in {shell}");
+        }
+    }
+    let check = "source <(\"$0\" completions bash) && complete -p ghibli-poller";
+    let mut bash = Process::spawn(
+        "bash",
+        "bash",
+        &["-c", check, binaries().poller.to_str().unwrap()],
+        &[],
+    );
+    assert_eq!(bash.wait().await.code(), Some(0), "{:?}", bash.stderr());
+}

@@ -9,10 +9,12 @@
 //! | [`transfer`] | export and import |
 //! | [`drill`] | a fake release, end to end, apart from the mirror |
 //! | [`history`] | the generations that are kept, and what each changed |
+//! | [`completions`] | scripts that complete commands in a shell |
 //! | [`progress`] | what a person sees while a command works |
 //!
 //! Results go to standard output; questions, progress and log lines to standard error.
 
+pub mod completions;
 pub mod drill;
 pub mod history;
 pub mod orders;
