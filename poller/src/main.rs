@@ -18,7 +18,7 @@ use shared::service::{admin, config, console, http, shutdown, telemetry, tls};
 
 /// Syncs the Ghibli API into the cache, every minute, for ever.
 #[derive(Parser)]
-#[command(name = "ghibli-poller", version)]
+#[command(name = "ghibli-poller", version = poller::VERSION)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -83,6 +83,7 @@ async fn run(config: PollerConfig) -> Result<()> {
     let syncer = syncer(&config)?;
     let admin = http::listen(config.admin_addr, "ADMIN_ADDR")?;
     tracing::info!(
+        version = poller::VERSION,
         upstream = %config.ghibli_api,
         cache = %config.cache_url,
         schedule = %config.poll_schedule,

@@ -13,6 +13,7 @@ use crate::follow::Known;
 use crate::http::heads::Freshness;
 use crate::pages;
 use crate::render::{Body, HTML, Links, RenderedCatalogue};
+use crate::status::Facts;
 
 /// The largest small catalogue, in bytes of JSON; three times the upstream's.
 const MOST_SMALL: usize = 256 << 10;
@@ -30,6 +31,8 @@ pub struct View {
     pub catalogue: Arc<RenderedCatalogue>,
     /// `/movies`.
     pub movies: Body,
+    /// What `/status` shows of the snapshot.
+    pub facts: Arc<Facts>,
     /// How current they are.
     pub freshness: Freshness,
 }
@@ -77,6 +80,7 @@ pub async fn run(
             published.store(Some(Arc::new(View {
                 catalogue: view.catalogue.clone(),
                 movies: view.movies.clone(),
+                facts: view.facts.clone(),
                 freshness: Freshness::of(status.as_ref()),
             })));
         }
@@ -96,10 +100,12 @@ fn publish(
     let earlier = published.load_full().map(|view| view.catalogue.clone());
     let catalogue = RenderedCatalogue::render(&snapshot, links, earlier.as_deref());
     let movies = Body::uncompressed(HTML, pages::movies(&snapshot, &catalogue, prefix));
+    let facts = Arc::new(Facts::of(&snapshot));
     drop((snapshot, earlier));
     let view = Arc::new(View {
         catalogue: Arc::new(catalogue),
         movies,
+        facts,
         freshness: freshness(),
     });
     published.store(Some(view.clone()));
@@ -107,6 +113,7 @@ fn publish(
     published.store(Some(Arc::new(View {
         catalogue: Arc::new(view.catalogue.compressed()),
         movies: view.movies.clone().compressed(),
+        facts: view.facts.clone(),
         freshness: freshness(),
     })));
 }

@@ -262,6 +262,7 @@ fn status(
             Confirmation {
                 confirmed_at,
                 failure,
+                rejected: matches!(step.verdicts[collection], verdict::Verdict::Rejected(_)),
                 set_aside: set_aside[collection],
             }
         }),

@@ -8,6 +8,7 @@
 //! | `/{collection}/{id}` | a record |
 //! | `/{collection}/{id}/{collection}` | the records that belong to it |
 //! | `/db` | all five collections |
+//! | `/status`, `/status.json` | how the mirror is, computed for each request |
 //! | `/docs`, `/openapi.json` | the reference, for people and as an OpenAPI document |
 //! | `/style.css`, `/icon.svg` | what the pages need |
 //! | anything else | 404 `{}` |
@@ -38,6 +39,7 @@ use crate::query::Plan;
 use crate::query::pool::{Busy, QueryPool};
 use crate::reference::Reference;
 use crate::render::Body;
+use crate::status::Form;
 
 /// What an answer depends on beside the route.
 struct Asked {
@@ -199,6 +201,11 @@ fn table(mirror: &Arc<Mirror>) -> Vec<Route> {
         let mirror = mirror();
         move |asked| mirror.answer(&asked, |it| it.openapi(&reference))
     });
+    let status = |name: &'static str, form: Form| {
+        let mirror = mirror();
+        let answer = move |asked| mirror.answer(&asked, |it| it.status(form));
+        warp::path(name).and(end()).and(asked()).map(answer).boxed()
+    };
     let db = param().and(end()).and(asked()).map({
         let mirror = mirror();
         move |name: String, asked| mirror.answer(&asked, |it| it.db(&name))
@@ -208,6 +215,8 @@ fn table(mirror: &Arc<Mirror>) -> Vec<Route> {
         ("/movies", movies.boxed()),
         ("/{collection}/{id}/{related}", related.boxed()),
         ("/", root.boxed()),
+        ("/status", status("status", Form::Page)),
+        ("/status.json", status("status.json", Form::Json)),
         ("/docs", docs.boxed()),
         ("/openapi.json", openapi.boxed()),
         (
@@ -239,7 +248,11 @@ fn asset(
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::watch;
+
     use super::*;
+    use crate::follow::Known;
+    use crate::status::Watched;
 
     /// The parts of pages; clients do not request them on their own.
     const UNDOCUMENTED: [&str; 2] = ["/style.css", "/icon.svg"];
@@ -255,6 +268,7 @@ mod tests {
                 base: "http://mirror.example".into(),
                 cache_control: HeaderValue::from_static("no-cache"),
                 server_timing: false,
+                watched: Watched::new(watch::channel(Known::default()).1),
             },
             pool: QueryPool::new(),
         });
