@@ -11,6 +11,8 @@ FROM gcr.io/distroless/cc-debian12:nonroot AS runtime
 FROM toolchain AS build
 WORKDIR /build
 COPY . .
+# The commit that `--version` shows; the builder gets no history that could tell.
+ARG GHIBLI_COMMIT=
 # Crates and compiled dependencies stay in the builder's cache between builds. Cargo detects changed
 # files by their time, and a checkout may have older times than the cache. So the build touches our
 # own files, and always compiles them.

@@ -85,6 +85,9 @@ done
 
 if [ "$build" = yes ]; then
     say "building"
+    # The commit that `--version` shows, where this is a checkout.
+    : "${GHIBLI_COMMIT=$(git rev-parse --short=7 HEAD 2>/dev/null || true)}"
+    export GHIBLI_COMMIT
     compose build poller server || fail "the images do not build; nothing was changed"
 fi
 

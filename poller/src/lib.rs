@@ -31,3 +31,6 @@ pub mod printable;
 pub mod proxies;
 pub mod schedule;
 pub mod upstream;
+
+/// This program's version and commit: `0.1.0 (abc1234)`.
+pub const VERSION: &str = env!("GHIBLI_VERSION");

@@ -20,7 +20,7 @@ use shared::service::{admin, config, console, http, shutdown, telemetry};
 
 /// Syncs the Ghibli API into the cache, every minute, for ever.
 #[derive(Parser)]
-#[command(name = "ghibli-poller", version)]
+#[command(name = "ghibli-poller", version = poller::VERSION)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -162,6 +162,7 @@ async fn run(config: PollerConfig) -> Result<()> {
     let heartbeat = Heartbeat::new(config.heartbeat_url)?;
     let admin = http::listen(config.admin_addr, "ADMIN_ADDR")?;
     tracing::info!(
+        version = poller::VERSION,
         upstream = %config.ghibli_api,
         cache = %config.cache_url,
         schedule = %config.poll_schedule,

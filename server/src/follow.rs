@@ -5,6 +5,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use chrono::{DateTime, Utc};
 use shared::cache::CacheError;
 use shared::cache::read::Reader;
 use shared::catalogue::snapshot::Snapshot;
@@ -22,6 +23,8 @@ pub struct Known {
     pub status: Option<Status>,
     /// Why the last attempt to read the cache failed.
     pub trouble: Option<String>,
+    /// Since when it fails, if it does.
+    pub trouble_since: Option<DateTime<Utc>>,
 }
 
 impl Known {
@@ -75,6 +78,7 @@ async fn look(
 fn learn(known: &watch::Sender<Known>, snapshot: Option<Snapshot>, status: Option<Status>) {
     known.send_if_modified(|known| {
         let mut modified = false;
+        known.trouble_since = None;
         if known.trouble.take().is_some() {
             tracing::info!("cache reachable again");
             modified = true;
@@ -110,6 +114,7 @@ fn complain(known: &watch::Sender<Known>, error: &CacheError) {
             tracing::debug!(reason, "cache still unreadable");
         }
         known.trouble = Some(reason);
+        known.trouble_since.get_or_insert_with(Utc::now);
         is_news
     });
 }

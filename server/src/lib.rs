@@ -7,6 +7,7 @@
 //! | [`render`] | a snapshot as bytes: every JSON body of a generation |
 //! | [`pages`] | the HTML for people |
 //! | [`feeds`] | news for machines: Atom, JSON Feed, `/changes` |
+//! | [`status`] | how the mirror is, in words |
 //! | [`mod@reference`] | the OpenAPI document, and the same as a page |
 //! | [`query`] | the upstream's query language: parses query strings, selects records |
 //! | [`http`] | paths, handlers, and what every answer has in common |
@@ -27,3 +28,7 @@ pub mod publish;
 pub mod query;
 pub mod reference;
 pub mod render;
+pub mod status;
+
+/// This program's version and commit: `0.1.0 (abc1234)`.
+pub const VERSION: &str = env!("GHIBLI_VERSION");

@@ -13,6 +13,7 @@ use server::follow::{self, Known};
 use server::http::guard;
 use server::http::handlers::Setup;
 use server::publish::{self, Published};
+use server::status::Watched;
 use shared::cache::read::Reader;
 use shared::service::http::Limits;
 use shared::service::{admin, config, console, http, shutdown, telemetry, tls};
@@ -20,7 +21,7 @@ use tokio::sync::watch;
 
 /// Serves the films and people of the Ghibli API from the cache, and nothing else.
 #[derive(Parser)]
-#[command(name = "ghibli-server", version)]
+#[command(name = "ghibli-server", version = server::VERSION)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -79,6 +80,7 @@ async fn run(config: &ServerConfig) -> Result<()> {
     let address: SocketAddr = listener.local_addr()?;
     let links = config.link_policy(address);
     tracing::info!(
+        version = server::VERSION,
         %address,
         admin_address = %admin.local_addr()?,
         cache = %config.cache_url,
@@ -109,6 +111,7 @@ async fn run(config: &ServerConfig) -> Result<()> {
         base: base.clone(),
         cache_control: config.cache_control.0.clone(),
         server_timing: config.server_timing,
+        watched: Watched::new(watched.clone()),
     };
     let service = guard::service(published.clone(), setup);
     let public = tokio::spawn(http::serve_on_each_core(
@@ -143,6 +146,7 @@ async fn fall_back(config: &ServerConfig) -> Result<()> {
     let listener = http::listen(config.listen_addr, "LISTEN_ADDR")?;
     let admin = http::listen(config.admin_addr, "ADMIN_ADDR")?;
     tracing::info!(
+        version = server::VERSION,
         address = %listener.local_addr()?,
         admin_address = %admin.local_addr()?,
         "standing in for readers"

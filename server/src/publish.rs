@@ -15,6 +15,7 @@ use crate::follow::Known;
 use crate::http::heads::Freshness;
 use crate::pages::{self, FilmPages};
 use crate::render::{Body, HTML, Links, RenderedCatalogue};
+use crate::status::Facts;
 
 /// The largest small catalogue, in bytes of JSON; three times the upstream's.
 const MOST_SMALL: usize = 256 << 10;
@@ -36,6 +37,8 @@ pub struct View {
     pub films: Arc<FilmPages>,
     /// The feeds and the release log.
     pub news: Arc<News>,
+    /// What `/status` shows of the snapshot.
+    pub facts: Arc<Facts>,
     /// How current they are.
     pub freshness: Freshness,
 }
@@ -85,6 +88,7 @@ pub async fn run(
                 movies: view.movies.clone(),
                 films: view.films.clone(),
                 news: view.news.clone(),
+                facts: view.facts.clone(),
                 freshness: Freshness::of(status.as_ref()),
             })));
         }
@@ -106,12 +110,14 @@ fn publish(
     let movies = Body::uncompressed(HTML, pages::movies(&snapshot, &catalogue, prefix(base)));
     let films = Arc::new(FilmPages::new(&snapshot, &catalogue, base));
     let news = Arc::new(News::render(&snapshot, base));
+    let facts = Arc::new(Facts::of(&snapshot));
     drop((snapshot, earlier));
     let view = Arc::new(View {
         catalogue: Arc::new(catalogue),
         movies,
         films,
         news,
+        facts,
         freshness: freshness(),
     });
     published.store(Some(view.clone()));
@@ -121,6 +127,7 @@ fn publish(
         movies: view.movies.clone().compressed(),
         films: view.films.clone(),
         news: Arc::new(view.news.compressed()),
+        facts: view.facts.clone(),
         freshness: freshness(),
     })));
 }

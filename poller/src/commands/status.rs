@@ -202,6 +202,7 @@ mod tests {
         let at = DateTime::from_timestamp(1_800_000_000, 0).expect("a time");
         let mut snapshot = step::built_in("https://ghibli.example", at);
         let confirmation = Confirmation {
+            rejected: false,
             confirmed_at: Some(at),
             failure: None,
             set_aside: 0,

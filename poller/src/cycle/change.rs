@@ -220,6 +220,7 @@ fn status_after(
             status.collections[collection] = Confirmation {
                 confirmed_at: (held.source == Source::Upstream).then_some(held.as_of),
                 failure: None,
+                rejected: false,
                 set_aside: 0,
             };
         }

@@ -229,6 +229,7 @@ fn status(
             Confirmation {
                 confirmed_at,
                 failure,
+                rejected: matches!(step.verdicts[collection], verdict::Verdict::Rejected(_)),
                 set_aside: set_aside[collection],
             }
         }),

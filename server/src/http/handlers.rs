@@ -12,6 +12,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 use shared::catalogue::Collection;
 
+use crate::config::prefix;
 use crate::http::heads::{Heads, PLAIN};
 use crate::http::problems;
 use crate::http::respond::{self, NOTHING};
@@ -19,6 +20,7 @@ use crate::publish::View;
 use crate::query::{BadQuery, Pages, Plan, Selection};
 use crate::reference::Reference;
 use crate::render::{Body, JSON, RenderedRecord, pretty};
+use crate::status::{self, Watched};
 
 /// The content type of JSONP (`?callback=`), as the upstream sends it.
 const JSONP: &str = "text/javascript; charset=utf-8";
@@ -34,6 +36,8 @@ pub struct Setup {
     pub cache_control: HeaderValue,
     /// Whether answers show how long the server took.
     pub server_timing: bool,
+    /// What the status shows beside the view.
+    pub watched: Watched,
 }
 
 /// What a client wrote as its target, if that has a query.
@@ -93,6 +97,12 @@ impl Context<'_> {
                 "`since` must be a whole number: the `next` of the answer before, or 0",
             ),
         }
+    }
+
+    /// `/status` and `/status.json`, which need no catalogue either.
+    pub(crate) fn status(&self, form: status::Form) -> Response<Bytes> {
+        let report = self.setup.watched.report(self.view, Utc::now());
+        respond::for_now(&form.body(&report, prefix(&self.setup.base)))
     }
 
     /// `/docs`, which needs no catalogue.

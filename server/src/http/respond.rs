@@ -6,7 +6,8 @@ use bytes::Bytes;
 use chrono::Utc;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE, ALLOW,
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LAST_MODIFIED, LOCATION,
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LAST_MODIFIED, LOCATION,
+    VARY,
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
@@ -53,6 +54,16 @@ pub fn with_body(
         headers.remove(LAST_MODIFIED);
     }
     security_headers::protect(headers, body.content_type);
+    response
+}
+
+/// Answers with a body that is out of date a second later, so that nobody may keep it.
+pub fn for_now(body: &Body) -> Response<Bytes> {
+    let mut response = with_body(StatusCode::OK, body, &HeaderMap::new(), &PLAIN);
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.remove(ETAG);
+    headers.remove(VARY);
     response
 }
 

@@ -9,6 +9,7 @@
 //! | `/{collection}/{id}/{collection}` | the records that belong to it |
 //! | `/db` | all five collections |
 //! | `/feed.atom`, `/feed.json`, `/changes` | the releases |
+//! | `/status`, `/status.json` | how the mirror is, computed for each request |
 //! | `/docs`, `/openapi.json` | the reference, for people and as an OpenAPI document |
 //! | `/style.css`, `/icon.svg` | what the pages need |
 //! | anything else | 404 `{}` |
@@ -39,6 +40,7 @@ use crate::query::Plan;
 use crate::query::pool::{Busy, QueryPool};
 use crate::reference::Reference;
 use crate::render::Body;
+use crate::status::Form;
 
 /// What an answer depends on beside the route.
 struct Asked {
@@ -213,6 +215,11 @@ fn table(mirror: &Arc<Mirror>) -> Vec<Route> {
         let mirror = mirror();
         move |asked| mirror.answer(&asked, |it| it.openapi(&reference))
     });
+    let status = |name: &'static str, form: Form| {
+        let mirror = mirror();
+        let answer = move |asked| mirror.answer(&asked, |it| it.status(form));
+        warp::path(name).and(end()).and(asked()).map(answer).boxed()
+    };
     let db = param().and(end()).and(asked()).map({
         let mirror = mirror();
         move |name: String, asked| mirror.answer(&asked, |it| it.db(&name))
@@ -226,6 +233,8 @@ fn table(mirror: &Arc<Mirror>) -> Vec<Route> {
         ("/changes", news("changes", |it| it.changes())),
         ("/{collection}/{id}/{related}", related.boxed()),
         ("/", root.boxed()),
+        ("/status", status("status", Form::Page)),
+        ("/status.json", status("status.json", Form::Json)),
         ("/docs", docs.boxed()),
         ("/openapi.json", openapi.boxed()),
         (
@@ -257,7 +266,11 @@ fn asset(
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::watch;
+
     use super::*;
+    use crate::follow::Known;
+    use crate::status::Watched;
 
     /// The parts of pages; clients do not request them on their own.
     const UNDOCUMENTED: [&str; 2] = ["/style.css", "/icon.svg"];
@@ -273,6 +286,7 @@ mod tests {
                 base: "http://mirror.example".into(),
                 cache_control: HeaderValue::from_static("no-cache"),
                 server_timing: false,
+                watched: Watched::new(watch::channel(Known::default()).1),
             },
             pool: QueryPool::new(),
         });

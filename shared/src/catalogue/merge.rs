@@ -47,6 +47,13 @@ pub struct Suspicion {
     pub set_aside: usize,
 }
 
+impl Suspicion {
+    /// Whether the reason of a rejection is a suspicion; only then can `accept` help.
+    pub fn is_in(reason: &str) -> bool {
+        reason.starts_with("suspicious: ")
+    }
+}
+
 fn in_words(set_aside: usize) -> String {
     match set_aside {
         0 => String::new(),

@@ -39,6 +39,9 @@ pub struct Confirmation {
     /// Why the last sync could not confirm it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+    /// Whether there was a whole answer, and the poller rejected it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rejected: bool,
     /// How many records of its last answer cannot be used (sync rule 3). The mirror serves their
     /// last good forms, if there are any.
     #[serde(default, skip_serializing_if = "is_zero")]

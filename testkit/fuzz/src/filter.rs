@@ -22,6 +22,7 @@ use server::http::guard;
 use server::http::handlers::Setup;
 use server::publish::{self, Published};
 use server::render::Links;
+use server::status::Watched;
 use shared::catalogue::{Listing, PerCollection};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
@@ -45,6 +46,7 @@ static MIRROR: LazyLock<Mirror> = LazyLock::new(|| {
         base: "https://mirror.example".into(),
         cache_control: HeaderValue::from_static("no-cache"),
         server_timing: false,
+        watched: Watched::new(watch::channel(Known::default()).1),
     };
     let service = guard::service(published, setup);
     Mirror {

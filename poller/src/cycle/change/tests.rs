@@ -74,6 +74,7 @@ fn an_import_adds_what_the_release_log_lacks() {
 fn what_came_back_is_no_younger_than_it_is() {
     let (before, after) = (snapshot(9, &["c"], &[]), snapshot(10, &["a"], &[]));
     let confirmed = Confirmation {
+        rejected: false,
         confirmed_at: Some(at(50)),
         failure: Some("rejected".to_owned()),
         set_aside: 1,
