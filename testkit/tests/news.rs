@@ -33,7 +33,10 @@ async fn a_release_is_in_both_feeds_and_in_the_changes() {
     assert_eq!(items.as_array().unwrap().len(), 1);
     let link = items[0]["url"].as_str().unwrap();
     let page = get(link).await.text();
-    assert!(page.contains("<bdi>Rain &#38; &#60;wind&#62;</bdi>"), "{page}");
+    assert!(
+        page.contains("<bdi>Rain &#38; &#60;wind&#62;</bdi>"),
+        "{page}"
+    );
 
     let atom = ask("/feed.atom").await;
     assert_eq!(

@@ -44,7 +44,9 @@ pub(crate) fn visits(document: &Value, ids: &[(String, String)]) -> Vec<Visit> {
         };
         let example = with_examples(path, &parameters);
         visits.push(plain(example.clone()));
-        for (collection, id) in ids {
+        // The page of a record exists for films alone.
+        let has_page = |collection: &str| !path.starts_with("/movies/") || collection == "films";
+        for (collection, id) in ids.iter().filter(|(name, _)| has_page(name)) {
             let url = path.replace("{collection}", collection).replace("{id}", id);
             for (related, _) in ids {
                 visits.push(plain(url.replace("{related}", related)));
