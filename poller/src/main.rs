@@ -14,7 +14,7 @@ use poller::cycle::{Cycle, Syncer};
 use poller::daemon;
 use poller::upstream::UpstreamClient;
 use shared::cache::write::Writer;
-use shared::service::{admin, config, console, http, shutdown, telemetry, tls};
+use shared::service::{admin, config, console, http, shutdown, supervisor, telemetry, tls};
 
 /// Syncs the Ghibli API into the cache, every minute, for ever.
 #[derive(Parser)]
@@ -90,6 +90,7 @@ async fn run(config: PollerConfig) -> Result<()> {
         admin_address = %admin.local_addr()?,
         "polling"
     );
+    supervisor::ready();
     Box::pin(daemon::run(syncer, config.poll_schedule, admin, shutdown)).await
 }
 
