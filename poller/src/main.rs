@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use poller::commands::orders::{self, Order};
@@ -16,7 +15,7 @@ use poller::cycle::change::Change;
 use poller::cycle::step::Trust;
 use poller::daemon;
 use poller::heartbeat::Heartbeat;
-use shared::service::{admin, config, console, http, shutdown, telemetry};
+use shared::service::{admin, config, console, http, shutdown, supervisor, telemetry};
 
 /// Syncs the Ghibli API into the cache, every minute, for ever.
 #[derive(Parser)]
@@ -169,6 +168,7 @@ async fn run(config: PollerConfig) -> Result<()> {
         admin_address = %admin.local_addr()?,
         "polling"
     );
+    supervisor::ready();
     let schedule = config.poll_schedule;
     Box::pin(daemon::run(syncer, schedule, heartbeat, admin, shutdown)).await
 }

@@ -16,7 +16,7 @@ use server::publish::{self, Published};
 use server::status::Watched;
 use shared::cache::read::Reader;
 use shared::service::http::Limits;
-use shared::service::{admin, config, console, http, shutdown, telemetry, tls};
+use shared::service::{admin, config, console, http, shutdown, supervisor, telemetry, tls};
 use tokio::sync::watch;
 
 /// Serves the films and people of the Ghibli API from the cache, and nothing else.
@@ -120,6 +120,7 @@ async fn run(config: &ServerConfig) -> Result<()> {
         Limits::default().within_open_files(),
         until_stop(),
     ));
+    supervisor::ready();
 
     let outcome = tokio::select! {
         signal = shutdown => {
@@ -164,6 +165,7 @@ async fn fall_back(config: &ServerConfig) -> Result<()> {
         limits,
         until_stop(),
     ));
+    supervisor::ready();
     let signal = shutdown.await;
     tracing::info!(signal, "stopping");
     drop(stop);

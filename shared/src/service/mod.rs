@@ -6,7 +6,7 @@
 //! | [`http`] | the accept loop, with a limit on everything |
 //! | [`admin`] | `/livez` and `/readyz`, and the health check that calls them |
 //! | [`telemetry`], [`console`], [`terminal`] | log lines; the output of commands; what a terminal can show |
-//! | [`shutdown`], [`tls`] | signals; the cryptography provider |
+//! | [`shutdown`], [`supervisor`], [`tls`] | signals; what systemd learns; the cryptography provider |
 //!
 //! Knows nothing of films.
 
@@ -15,6 +15,7 @@ pub mod config;
 pub mod console;
 pub mod http;
 pub mod shutdown;
+pub mod supervisor;
 pub mod telemetry;
 pub mod terminal;
 pub mod tls;

@@ -5,6 +5,8 @@ use std::time::Duration;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::service::supervisor;
+
 /// How long the threads that work on files may take to finish at the end. A thread that hangs on a
 /// dead network file system would never finish.
 const LAST_WORK: Duration = Duration::from_secs(1);
@@ -20,7 +22,7 @@ pub fn run<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T
     outcome
 }
 
-/// Resolves with the signal's name when the process is asked to stop.
+/// Resolves with the signal's name when the process is asked to stop, and notifies the supervisor.
 ///
 /// # Errors
 /// When the process cannot listen for signals; then it should not start.
@@ -28,9 +30,11 @@ pub fn requested() -> std::io::Result<impl Future<Output = &'static str> + Send 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
-        tokio::select! {
+        let signal = tokio::select! {
             _ = terminate.recv() => "SIGTERM",
             _ = interrupt.recv() => "SIGINT",
-        }
+        };
+        supervisor::stopping();
+        signal
     })
 }
