@@ -6,6 +6,7 @@
 //! | [`schedule`] | when to sync |
 //! | [`due`] | when the next sync is due, although people can set the clock |
 //! | [`backoff`] | how long to leave an upstream alone that does not answer |
+//! | [`trouble`] | logs what lasts for more than one cycle |
 //! | [`commands`] | the operator's commands to a running poller: accept, prune |
 //! | [`cycle`] | one sync: lease, fetch, step, restore, commit, report |
 //! | [`upstream`] | HTTP to the Ghibli API, with a limit on everything |
@@ -26,4 +27,5 @@ pub mod due;
 pub mod printable;
 pub mod proxies;
 pub mod schedule;
+pub mod trouble;
 pub mod upstream;

@@ -6,15 +6,21 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use chrono::Utc;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use poller::commands::{self, AdminCommand};
 use poller::config::{PollerConfig, VARIABLES};
 use poller::cycle::step::Trust;
 use poller::cycle::{Cycle, Syncer};
 use poller::daemon;
+use poller::trouble::Troubles;
 use poller::upstream::UpstreamClient;
 use shared::cache::write::Writer;
+use shared::log;
+use shared::service::telemetry::events;
 use shared::service::{admin, config, console, http, shutdown, telemetry, tls};
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Syncs the Ghibli API into the cache, every minute, for ever.
 #[derive(Parser)]
@@ -82,12 +88,17 @@ async fn run(config: PollerConfig) -> Result<()> {
     let shutdown = shutdown::requested()?;
     let syncer = syncer(&config)?;
     let admin = http::listen(config.admin_addr, "ADMIN_ADDR")?;
-    tracing::info!(
+    log!(
+        events::POLLER_STARTED,
+        version = VERSION,
         upstream = %config.ghibli_api,
         cache = %config.cache_url,
         schedule = %config.poll_schedule,
         admin_address = %admin.local_addr()?,
-        "polling"
+        "ghibli-poller {VERSION} started: syncs {} into {}, at {}",
+        config.ghibli_api,
+        config.cache_url,
+        config.poll_schedule
     );
     Box::pin(daemon::run(syncer, config.poll_schedule, admin, shutdown)).await
 }
@@ -130,6 +141,7 @@ async fn sync(config: PollerConfig, trust: Trust) -> Result<ExitCode> {
             console::finish(nothing, ExitCode::FAILURE)
         }
         Cycle::Finished(report) => {
+            Troubles::default().after(&report, Utc::now());
             report.log();
             let code = if report.outcome.is_success() {
                 ExitCode::SUCCESS
@@ -148,7 +160,7 @@ fn syncer(config: &PollerConfig) -> Result<Syncer> {
             "cannot set up HTTPS; SSL_CERT_FILE and SSL_CERT_DIR, if set, name whom to trust",
         )?;
     // Unique among all pollers that may ever use the same cache.
-    let started = chrono::Utc::now().timestamp_micros();
+    let started = Utc::now().timestamp_micros();
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let holder = format!("{}-{}-{started}", host.trim(), std::process::id());
     let cache = config.cache_url.clone();

@@ -14,9 +14,13 @@ use server::http::guard;
 use server::http::handlers::Setup;
 use server::publish::{self, Published};
 use shared::cache::read::Reader;
+use shared::log;
 use shared::service::http::Limits;
+use shared::service::telemetry::events;
 use shared::service::{admin, config, console, http, shutdown, telemetry, tls};
 use tokio::sync::watch;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Serves the films and people of the Ghibli API from the cache, and nothing else.
 #[derive(Parser)]
@@ -78,12 +82,15 @@ async fn run(config: &ServerConfig) -> Result<()> {
     let admin = http::listen(config.admin_addr, "ADMIN_ADDR")?;
     let address: SocketAddr = listener.local_addr()?;
     let links = config.link_policy(address);
-    tracing::info!(
+    log!(
+        events::SERVER_STARTED,
+        version = VERSION,
         %address,
         admin_address = %admin.local_addr()?,
         cache = %config.cache_url,
         ?links,
-        "serving"
+        "ghibli-server {VERSION} started: listens at {address}, reads {}",
+        config.cache_url
     );
 
     let published = Published::default();
@@ -121,7 +128,7 @@ async fn run(config: &ServerConfig) -> Result<()> {
 
     let outcome = tokio::select! {
         signal = shutdown => {
-            tracing::info!(signal, "stopping");
+            drains(signal);
             Ok(())
         }
         outcome = tokio::spawn(follow::run(reader, known)) => {
@@ -134,6 +141,7 @@ async fn run(config: &ServerConfig) -> Result<()> {
     drop(stop);
     public.await?.context("the listener failed")?;
     health.await.context("the admin listener failed")?;
+    log!(events::STOPPED, "stopped");
     outcome
 }
 
@@ -143,10 +151,13 @@ async fn fall_back(config: &ServerConfig) -> Result<()> {
     let shutdown = shutdown::requested()?;
     let listener = http::listen(config.listen_addr, "LISTEN_ADDR")?;
     let admin = http::listen(config.admin_addr, "ADMIN_ADDR")?;
-    tracing::info!(
-        address = %listener.local_addr()?,
+    let address = listener.local_addr()?;
+    log!(
+        events::FALLBACK_STARTED,
+        version = VERSION,
+        %address,
         admin_address = %admin.local_addr()?,
-        "standing in for readers"
+        "ghibli-server {VERSION} stands in for readers: listens at {address}, answers 503"
     );
     let (stop, stopped) = watch::channel(());
     let until_stop = || {
@@ -162,8 +173,18 @@ async fn fall_back(config: &ServerConfig) -> Result<()> {
         until_stop(),
     ));
     let signal = shutdown.await;
-    tracing::info!(signal, "stopping");
+    drains(signal);
     drop(stop);
     public.await?.context("the listener failed")?;
-    health.await.context("the admin listener failed")
+    health.await.context("the admin listener failed")?;
+    log!(events::STOPPED, "stopped");
+    Ok(())
+}
+
+fn drains(signal: &str) {
+    log!(
+        events::DRAINING,
+        signal,
+        "stopping on {signal}: open requests may finish"
+    );
 }
