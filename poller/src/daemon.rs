@@ -1,7 +1,7 @@
 //! Runs for ever: a sync at start, then one per trigger, never two at once. Between syncs it
 //! carries out the operator's orders.
 //!
-//! Renews the lease between syncs, and logs when something begins or stops failing.
+//! Renews the lease between syncs. `trouble` logs when something begins or stops failing.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -10,9 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::FutureExt;
+use shared::cache::CacheError;
 use shared::cache::write::Lease;
+use shared::log;
 use shared::service::admin::{self, Order};
+use shared::service::telemetry::events;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
@@ -20,11 +24,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use crate::backoff::Backoff;
 use crate::commands::orders;
 use crate::cycle::change::Change;
+use crate::cycle::log::log_failure;
 use crate::cycle::step::Trust;
 use crate::cycle::{Cycle, Heard, RENEWAL, Syncer};
 use crate::due::{Due, Moment};
 use crate::heartbeat::Heartbeat;
 use crate::schedule::Schedule;
+use crate::trouble::Troubles;
 
 /// The time limit for a whole sync; fetching ends long before.
 const SYNC_TIME: Duration = Duration::from_secs(40);
@@ -81,11 +87,12 @@ pub async fn run(
             signal = &mut shutdown => break signal,
         }
     };
-    tracing::info!(signal, "stopping");
     let _ = timeout(DRAIN_TIME, daemon.syncer.release()).await;
     let _ = stop.send(true);
     let _ = scheduler.shutdown().await;
-    health.await.context("the admin listener failed")
+    health.await.context("the admin listener failed")?;
+    log!(events::POLLER_STOPPED, signal, "stopped on {signal}");
+    Ok(())
 }
 
 struct Daemon {
@@ -98,7 +105,7 @@ struct Daemon {
     /// When to try again even if no trigger is due.
     retry: Option<Instant>,
     cache_failures: u32,
-    failing: bool,
+    troubles: Troubles,
     standby: bool,
     ready: Arc<AtomicBool>,
 }
@@ -121,7 +128,7 @@ impl Daemon {
             due: Due::at_once(Moment::now()),
             retry: None,
             cache_failures: 0,
-            failing: false,
+            troubles: Troubles::default(),
             standby: false,
             ready: Arc::default(),
         }
@@ -192,6 +199,7 @@ impl Daemon {
             schedule,
             backoff,
             due,
+            troubles,
             ..
         } = self;
         let begun = Moment::now();
@@ -203,6 +211,7 @@ impl Daemon {
             let now = Moment::now();
             let attempt = backoff.next_attempt(schedule, now.wall, answered, asked_for);
             due.attempt(now, attempt);
+            troubles.backoff(attempt.at, schedule.next_after(now.wall));
             Some(attempt.at)
         });
         // A panic in one sync would be our bug; later syncs must still run.
@@ -218,29 +227,32 @@ impl Daemon {
                 let wait = retry_after_cache_trouble(self.cache_failures, last_heard);
                 self.retry = wait.map(|wait| self.due.not_before_quiet(Instant::now() + wait));
                 self.cache_failures = self.cache_failures.saturating_add(1);
-                format!("{error:#}")
+                let failure = format!("{error:#}");
+                // `lease_fenced` reports a lost lease.
+                if !matches!(error.downcast_ref(), Some(CacheError::LeaseLost)) {
+                    self.troubles.cache(Some(&failure), Utc::now());
+                }
+                failure
             }
-            Ok(Err(_)) => "the sync panicked".to_owned(),
-            Err(_) => format!("no end within {SYNC_TIME:?}"),
+            Ok(Err(_)) => self.aborted("the sync panicked".to_owned()),
+            Err(_) => self.aborted(format!("no end within {SYNC_TIME:?}")),
         };
-        tracing::warn!(reason = failure, "sync failed");
-        self.fails(Some(&failure));
+        let next = self.next_attempt(Moment::now());
+        log_failure(&failure, begun.steady.elapsed(), next);
         Err(failure)
     }
 
     fn reply(&mut self, cycle: Cycle) -> Reply {
         match cycle {
             Cycle::Finished(report) => {
+                self.troubles.after(&report, Utc::now());
                 report.log();
                 self.heartbeat.after(&report);
-                self.fails(report.reason().as_deref());
                 self.standby = false;
                 Ok(report.to_string())
             }
             Cycle::Standby { holder } => {
-                if !self.standby {
-                    tracing::info!(holder, "standing by, another poller syncs");
-                }
+                self.troubles.cache(None, Utc::now());
                 self.standby = true;
                 Err(format!("{holder} is syncing this cache; ask it there"))
             }
@@ -258,16 +270,18 @@ impl Daemon {
         }
     }
 
-    /// Logs when syncs begin to fail and when they succeed again.
-    fn fails(&mut self, reason: Option<&str>) {
-        match (self.failing, reason) {
-            (false, Some(reason)) => {
-                tracing::warn!(reason, "syncs began to fail, the last data stays");
-            }
-            (true, None) => tracing::info!("syncs succeed again"),
-            _ => {}
-        }
-        self.failing = reason.is_some();
+    fn aborted(&mut self, failure: String) -> String {
+        self.troubles.aborted(Some(&failure), Utc::now());
+        failure
+    }
+
+    /// When the next sync is due, after one that failed.
+    fn next_attempt(&self, now: Moment) -> Option<DateTime<Utc>> {
+        let Some(retry) = self.retry else {
+            return Some(self.due.at());
+        };
+        let wait = TimeDelta::from_std(retry.saturating_duration_since(now.steady)).ok()?;
+        Some(self.due.at().min(now.wall + wait))
     }
 }
 

@@ -63,6 +63,11 @@ impl Due {
         }
     }
 
+    /// The trigger.
+    pub const fn at(&self) -> DateTime<Utc> {
+        self.at
+    }
+
     /// Due at the schedule's next trigger. Does not change how long the upstream is left alone.
     pub fn plan(&mut self, now: Moment, at: DateTime<Utc>) {
         self.at = at;

@@ -13,6 +13,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use reqwest::{Client, redirect};
 use serde::{Deserialize, Deserializer, de};
+use shared::log;
+use shared::service::telemetry::events;
 use shared::service::tls;
 use tokio::sync::Semaphore;
 use url::Url;
@@ -135,9 +137,15 @@ impl Heartbeat {
         let was_failing = sender.is_failing.swap(failure.is_some(), Ordering::Relaxed);
         match failure {
             Some(reason) if !was_failing => {
-                tracing::warn!(reason, "heartbeats began to fail, syncs go on");
+                log!(
+                    events::HEARTBEAT_FAILING,
+                    reason,
+                    "heartbeats do not arrive, syncs go on: {reason}"
+                );
             }
-            None if was_failing => tracing::info!("heartbeats arrive again"),
+            None if was_failing => {
+                log!(events::HEARTBEAT_BACK, "heartbeats arrive again");
+            }
             _ => {}
         }
     }

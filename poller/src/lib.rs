@@ -6,6 +6,7 @@
 //! | [`schedule`] | when to sync |
 //! | [`due`] | when the next sync is due, although people can set the clock |
 //! | [`backoff`] | how long to leave an upstream alone that does not answer |
+//! | [`trouble`] | logs what lasts for more than one cycle |
 //! | [`commands`] | the operator's commands, and their orders to a running poller |
 //! | [`cycle`] | one sync: lease, fetch, step, restore, commit, report; changes by order |
 //! | [`difference`] | what differs between two snapshots |
@@ -30,6 +31,7 @@ pub mod heartbeat;
 pub mod printable;
 pub mod proxies;
 pub mod schedule;
+pub mod trouble;
 pub mod upstream;
 
 /// This program's version and commit: `0.1.0 (abc1234)`.

@@ -15,6 +15,8 @@ use poller::cycle::change::Change;
 use poller::cycle::step::Trust;
 use poller::daemon;
 use poller::heartbeat::Heartbeat;
+use shared::log;
+use shared::service::telemetry::events;
 use shared::service::{admin, config, console, http, shutdown, supervisor, telemetry};
 
 /// Syncs the Ghibli API into the cache, every minute, for ever.
@@ -160,13 +162,18 @@ async fn run(config: PollerConfig) -> Result<()> {
     let syncer = syncer(&config)?;
     let heartbeat = Heartbeat::new(config.heartbeat_url)?;
     let admin = http::listen(config.admin_addr, "ADMIN_ADDR")?;
-    tracing::info!(
+    log!(
+        events::POLLER_STARTED,
         version = poller::VERSION,
         upstream = %config.ghibli_api,
         cache = %config.cache_url,
         schedule = %config.poll_schedule,
         admin_address = %admin.local_addr()?,
-        "polling"
+        "ghibli-poller {} started: syncs {} into {}, at {}",
+        poller::VERSION,
+        config.ghibli_api,
+        config.cache_url,
+        config.poll_schedule
     );
     supervisor::ready();
     let schedule = config.poll_schedule;

@@ -10,6 +10,8 @@ use shared::cache::CacheError;
 use shared::cache::read::Reader;
 use shared::catalogue::snapshot::Snapshot;
 use shared::catalogue::status::Status;
+use shared::log;
+use shared::service::telemetry::{Lasting, clock, events};
 use tokio::sync::watch;
 
 /// What this reader knows.
@@ -25,6 +27,7 @@ pub struct Known {
     pub trouble: Option<String>,
     /// Since when it fails, if it does.
     pub trouble_since: Option<DateTime<Utc>>,
+    outage: Lasting,
 }
 
 impl Known {
@@ -80,12 +83,29 @@ fn learn(known: &watch::Sender<Known>, snapshot: Option<Snapshot>, status: Optio
         let mut modified = false;
         known.trouble_since = None;
         if known.trouble.take().is_some() {
-            tracing::info!("cache reachable again");
+            let now = Utc::now();
+            if let Some((_, since)) = known.outage.note(false, now, now) {
+                let duration_s = (now - since).num_seconds();
+                log!(
+                    events::CACHE_BACK,
+                    since = since.to_rfc3339(),
+                    duration_s,
+                    "the cache can be read again, after {duration_s} s"
+                );
+            }
             modified = true;
         }
         if let Some(snapshot) = snapshot.filter(|new| known.generation < Some(new.generation)) {
+            let generation = snapshot.generation;
             let films = snapshot.collections.films.records.len();
-            tracing::info!(generation = snapshot.generation, films, "loaded a snapshot");
+            let people = snapshot.collections.people.records.len();
+            log!(
+                events::SNAPSHOT_LOADED,
+                generation,
+                films,
+                people,
+                "loaded generation {generation}: {films} films, {people} people"
+            );
             known.put(snapshot);
             modified = true;
         }
@@ -97,21 +117,30 @@ fn learn(known: &watch::Sender<Known>, snapshot: Option<Snapshot>, status: Optio
     });
 }
 
-/// Logs that the cache is unreadable: as a warning when the trouble begins, and then only for people
-/// who look closely.
+/// Logs that the cache is unreadable, when the trouble begins and each hour.
 fn complain(known: &watch::Sender<Known>, error: &CacheError) {
     known.send_if_modified(|known| {
         let reason = error.to_string();
-        let is_news = known.trouble.is_none();
-        if is_news {
+        let (is_news, now) = (known.trouble.is_none(), Utc::now());
+        if let Some((_, since)) = known.outage.note(true, now, now) {
             let generation = known.generation;
-            tracing::warn!(
+            let serving = generation.map_or("nothing to serve yet".to_owned(), |generation| {
+                format!("serving generation {generation} from memory")
+            });
+            log!(
+                events::CACHE_UNREACHABLE,
                 reason,
                 generation,
-                "cache unreadable, serving what is in memory"
+                since = since.to_rfc3339(),
+                "cannot read the cache since {}, {serving}: {reason}",
+                clock(since)
             );
         } else {
-            tracing::debug!(reason, "cache still unreadable");
+            log!(
+                events::CACHE_STILL_UNREACHABLE,
+                reason,
+                "still cannot read the cache: {reason}"
+            );
         }
         known.trouble = Some(reason);
         known.trouble_since.get_or_insert_with(Utc::now);

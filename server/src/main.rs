@@ -15,7 +15,9 @@ use server::http::handlers::Setup;
 use server::publish::{self, Published};
 use server::status::Watched;
 use shared::cache::read::Reader;
+use shared::log;
 use shared::service::http::Limits;
+use shared::service::telemetry::events;
 use shared::service::{admin, config, console, http, shutdown, supervisor, telemetry, tls};
 use tokio::sync::watch;
 
@@ -79,13 +81,16 @@ async fn run(config: &ServerConfig) -> Result<()> {
     let admin = http::listen(config.admin_addr, "ADMIN_ADDR")?;
     let address: SocketAddr = listener.local_addr()?;
     let links = config.link_policy(address);
-    tracing::info!(
+    log!(
+        events::SERVER_STARTED,
         version = server::VERSION,
         %address,
         admin_address = %admin.local_addr()?,
         cache = %config.cache_url,
         ?links,
-        "serving"
+        "ghibli-server {} started: listens at {address}, reads {}",
+        server::VERSION,
+        config.cache_url
     );
 
     let published = Published::default();
@@ -124,7 +129,7 @@ async fn run(config: &ServerConfig) -> Result<()> {
 
     let outcome = tokio::select! {
         signal = shutdown => {
-            tracing::info!(signal, "stopping");
+            drains(signal);
             Ok(())
         }
         outcome = tokio::spawn(follow::run(reader, known)) => {
@@ -137,6 +142,7 @@ async fn run(config: &ServerConfig) -> Result<()> {
     drop(stop);
     public.await?.context("the listener failed")?;
     health.await.context("the admin listener failed")?;
+    log!(events::STOPPED, "stopped");
     outcome
 }
 
@@ -146,11 +152,14 @@ async fn fall_back(config: &ServerConfig) -> Result<()> {
     let shutdown = shutdown::requested()?;
     let listener = http::listen(config.listen_addr, "LISTEN_ADDR")?;
     let admin = http::listen(config.admin_addr, "ADMIN_ADDR")?;
-    tracing::info!(
+    let address = listener.local_addr()?;
+    log!(
+        events::FALLBACK_STARTED,
         version = server::VERSION,
-        address = %listener.local_addr()?,
+        %address,
         admin_address = %admin.local_addr()?,
-        "standing in for readers"
+        "ghibli-server {} stands in for readers: listens at {address}, answers 503",
+        server::VERSION
     );
     let (stop, stopped) = watch::channel(());
     let until_stop = || {
@@ -167,8 +176,18 @@ async fn fall_back(config: &ServerConfig) -> Result<()> {
     ));
     supervisor::ready();
     let signal = shutdown.await;
-    tracing::info!(signal, "stopping");
+    drains(signal);
     drop(stop);
     public.await?.context("the listener failed")?;
-    health.await.context("the admin listener failed")
+    health.await.context("the admin listener failed")?;
+    log!(events::STOPPED, "stopped");
+    Ok(())
+}
+
+fn drains(signal: &str) {
+    log!(
+        events::DRAINING,
+        signal,
+        "stopping on {signal}: open requests may finish"
+    );
 }

@@ -7,6 +7,8 @@ use anyhow::Context;
 use arc_swap::ArcSwapOption;
 use shared::catalogue::snapshot::Snapshot;
 use shared::catalogue::status::Status;
+use shared::log;
+use shared::service::telemetry::events;
 use tokio::sync::{oneshot, watch};
 
 use crate::config::prefix;
@@ -67,6 +69,7 @@ pub async fn run(
     published: Published,
 ) -> anyhow::Result<()> {
     let (links, base): (Arc<Links>, Arc<str>) = (links.into(), base.into());
+    let mut is_ready = false;
     loop {
         known
             .changed()
@@ -82,6 +85,14 @@ pub async fn run(
             })
             .await
             .context("rendering failed")?;
+            if !is_ready && let Some(generation) = known.generation {
+                is_ready = true;
+                log!(
+                    events::SERVER_READY,
+                    generation,
+                    "ready: generation {generation} is served"
+                );
+            }
         } else if let Some(view) = published.load_full() {
             published.store(Some(Arc::new(View {
                 catalogue: view.catalogue.clone(),

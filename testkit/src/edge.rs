@@ -67,9 +67,7 @@ impl Edge {
         ];
         let program = binaries().server;
         let fallback = Process::spawn("the fallback", program, &["fallback"], &environment);
-        fallback
-            .wait_for_log("standing in for readers", |_| true)
-            .await;
+        fallback.wait_for_log("fallback_started", |_| true).await;
 
         let mut routing = replaced(ROUTING, "fallback:8080", &fallback_address);
         routing = replaced(&routing, "mirror@docker", "mirror@file");

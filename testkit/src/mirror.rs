@@ -54,7 +54,10 @@ impl Mirror {
         mirror.upstream.go_down();
         let poller = Poller::new(&mirror.upstream.url(), &mirror.cache_url());
         let mut poller = poller.start().await;
-        poller.process.wait_for_log("sync finished", |_| true).await;
+        poller
+            .process
+            .wait_for_log("sync_completed", |_| true)
+            .await;
         poller.process.kill().await;
         mirror
     }

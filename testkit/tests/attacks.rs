@@ -107,9 +107,7 @@ async fn few_files_are_few_connections_and_no_trouble() {
     ];
     let process = Process::spawn("the server", "/bin/sh", &["-c", &script], &environment);
     let server = RunningServer::ready(process).await;
-    let warning = server
-        .process
-        .wait_for_log("few files may be open", |_| true);
+    let warning = server.process.wait_for_log("files_limited", |_| true);
     assert_eq!(warning.await["connections"], 72);
     let mark = server.process.mark();
 

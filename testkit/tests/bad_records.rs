@@ -9,7 +9,7 @@ use testkit::catalogue;
 use testkit::process::{Poller, Process, RunningPoller, binaries};
 use testkit::upstream::{Fault, Upstream};
 
-const SET_ASIDE: &str = "record set aside, the others go on";
+const SET_ASIDE: &str = "record_set_aside";
 
 /// A poller that syncs every second into a directory, and what it has stored there.
 struct Syncing {
@@ -76,7 +76,7 @@ fn with_half_an_emoji(films: &Value, place: usize) -> String {
 
 fn reports(process: &Process) -> Vec<Value> {
     let mut logs = process.logs();
-    logs.retain(|line| line["message"] == SET_ASIDE);
+    logs.retain(|line| line["event"] == SET_ASIDE && line["records"].is_null());
     logs
 }
 
@@ -86,7 +86,7 @@ async fn a_bad_record_is_reported_once_and_the_others_are_synced() {
     let mut poller = syncing.poller().await;
     let committed = |line: &Value| line["outcome"] == "committed";
     let log = &poller.process;
-    log.wait_for_log("sync finished", committed).await;
+    log.wait_for_log("sync_completed", committed).await;
     assert_eq!(syncing.set_aside(), Value::Null);
 
     // One film is broken, one changes and one is new.
@@ -107,7 +107,7 @@ async fn a_bad_record_is_reported_once_and_the_others_are_synced() {
         "{reason}"
     );
     let released = |line: &Value| line["title"] == "The Red Turtle";
-    log.wait_for_log("film released", released).await;
+    log.wait_for_log("release_appended", released).await;
     let line = poller.next_sync().await;
     assert_eq!(line["films.count"], 23, "{line}");
     let known = syncing.known();
@@ -139,7 +139,7 @@ async fn a_bad_record_is_reported_once_and_the_others_are_synced() {
     let mark = poller.process.mark();
     poller
         .process
-        .wait_for_log_since(mark, "record updated", updated)
+        .wait_for_log_since(mark, "record_changed", updated)
         .await;
     poller.next_sync().await;
     assert_eq!(reports(&poller.process).len(), 2);
@@ -166,7 +166,7 @@ async fn a_bad_record_is_reported_once_and_the_others_are_synced() {
     let updated = |line: &Value| line["id"] == films[3]["id"];
     poller
         .process
-        .wait_for_log_since(mark, "record updated", updated)
+        .wait_for_log_since(mark, "record_changed", updated)
         .await;
     let line = poller.next_sync().await;
     assert_eq!(line.get("films.set_aside"), None, "{line}");
@@ -318,8 +318,5 @@ async fn many_bad_records_are_logged_in_few_lines() {
     assert_eq!(line["films.set_aside"], 5_000, "{line}");
     assert_eq!(reports(&poller.process).len(), 10);
     let more = |line: &Value| line["records"] == 4_990;
-    poller
-        .process
-        .wait_for_log("more records set aside", more)
-        .await;
+    poller.process.wait_for_log("record_set_aside", more).await;
 }

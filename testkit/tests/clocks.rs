@@ -25,7 +25,10 @@ async fn start(upstream: &Upstream, schedule: &str, clock: &Clock) -> (RunningPo
     let environment = clock.environment().into_iter();
     let poller = environment.fold(poller, |poller, (name, value)| poller.env(name, value));
     let poller = poller.start().await;
-    poller.process.wait_for_log("sync finished", |_| true).await;
+    poller
+        .process
+        .wait_for_log("sync_completed", |_| true)
+        .await;
     (poller, cache)
 }
 
@@ -39,7 +42,7 @@ async fn sync_after_step(poller: &RunningPoller, clock: &Clock, hours: i64) {
     };
     poller
         .process
-        .wait_for_log_since(mark, "sync finished", is_then)
+        .wait_for_log_since(mark, "sync_completed", is_then)
         .await;
 }
 

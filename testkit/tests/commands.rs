@@ -145,11 +145,14 @@ async fn credentials_in_urls_are_never_logged() {
         .env("LOG_LEVEL", "trace")
         .start()
         .await;
-    poller.process.wait_for_log("sync failed", |_| true).await;
+    poller
+        .process
+        .wait_for_log("cache_unreachable", |_| true)
+        .await;
     let server = Server::new(cache).env("LOG_LEVEL", "trace").start().await;
     server
         .process
-        .wait_for_log("cache unreadable, serving what is in memory", |_| true)
+        .wait_for_log("cache_unreachable", |_| true)
         .await;
     for process in [&poller.process, &server.process] {
         let lines = process.stderr().concat();
@@ -188,7 +191,10 @@ async fn a_server_without_data_says_so_and_is_not_ready() {
     assert_eq!(health(&server.admin_address).wait().await.code(), Some(1));
 
     let poller = Poller::new("http://127.0.0.1:1", &cache).start().await;
-    poller.process.wait_for_log("sync finished", |_| true).await;
+    poller
+        .process
+        .wait_for_log("sync_completed", |_| true)
+        .await;
     server.loaded().await;
     assert_eq!(health(&server.admin_address).wait().await.code(), Some(0));
 
@@ -230,7 +236,10 @@ async fn both_stop_when_asked() {
     for signal in [Signal::Term, Signal::Int] {
         let mut poller = Poller::new(&upstream.url(), &cache).start().await;
         let mut server = Server::new(&cache).start().await;
-        poller.process.wait_for_log("sync finished", |_| true).await;
+        poller
+            .process
+            .wait_for_log("sync_completed", |_| true)
+            .await;
         for process in [&mut poller.process, &mut server.process] {
             process.signal(signal);
             assert!(process.wait().await.success());

@@ -10,7 +10,7 @@ use testkit::mirror::Mirror;
 use testkit::process::RunningServer;
 use testkit::{PATIENCE, eventually, sample};
 
-const WARNING: &str = "cache unreadable, serving what is in memory";
+const WARNING: &str = "cache_unreachable";
 
 fn file(mirror: &Mirror, name: &str) -> PathBuf {
     PathBuf::from(mirror.cache_url().strip_prefix("file:").unwrap()).join(name)
@@ -25,7 +25,7 @@ fn put(path: &Path, contents: &[u8]) {
 
 fn warnings(server: &RunningServer) -> Vec<Value> {
     let mut logs = server.process.logs();
-    logs.retain(|line| line["message"] == WARNING);
+    logs.retain(|line| line["event"] == WARNING);
     logs
 }
 
@@ -93,7 +93,7 @@ async fn damaged_documents_are_refused_with_a_reason_and_the_last_good_ones_kept
 
             // The server reads the document again, and does not warn again.
             put(&path, &damage);
-            let again = "cache still unreadable";
+            let again = "cache_still_unreachable";
             process.wait_for_log_since(mark, again, |_| true).await;
             assert_eq!(
                 warnings(&server).len(),
@@ -109,7 +109,7 @@ async fn damaged_documents_are_refused_with_a_reason_and_the_last_good_ones_kept
             if document == "snapshot" {
                 fs::rename(file(&mirror, "away"), file(&mirror, "status.json")).unwrap();
             }
-            let again = "cache reachable again";
+            let again = "cache_back";
             process.wait_for_log_since(mark, again, |_| true).await;
         }
     }

@@ -53,12 +53,9 @@ async fn a_commit_succeeds_on_a_file_system_without_fsync() {
         poller.next_sync().await;
         // The poller logs this once, not at every commit.
         let logs = poller.process.logs();
-        let said = |line: &&serde_json::Value| {
-            let message = line["message"].as_str().unwrap();
-            message.contains("does not confirm what it has written")
-        };
+        let said = |line: &&serde_json::Value| line["event"] == "cache_not_durable";
         assert_eq!(logs.iter().filter(said).count(), 1, "{variable}={errno}");
-        let failed = logs.iter().any(|line| line["message"] == "sync failed");
+        let failed = logs.iter().any(|line| line["event"] == "cache_unreachable");
         assert!(!failed, "{variable}={errno}: {logs:?}");
     }
 }
@@ -76,7 +73,10 @@ async fn a_disk_that_really_fails_fails_the_commit_with_its_path() {
         let reason = line["reason"].as_str().unwrap();
         reason.contains(path.to_str().unwrap()) && reason.contains("Input/output error")
     };
-    poller.process.wait_for_log("sync failed", names_it).await;
+    poller
+        .process
+        .wait_for_log("cache_unreachable", names_it)
+        .await;
 }
 
 #[tokio::test]
@@ -104,7 +104,10 @@ async fn the_error_for_an_unusable_directory_names_it_and_a_way_out() {
             let reason = line["reason"].as_str().unwrap();
             reason.contains(advice) && reason.contains(directory.to_str().unwrap())
         };
-        poller.process.wait_for_log("sync failed", helps).await;
+        poller
+            .process
+            .wait_for_log("cache_unreachable", helps)
+            .await;
     }
 }
 
@@ -135,7 +138,7 @@ async fn a_file_system_that_hangs_stops_neither_requests_nor_the_end() {
     .await;
 
     std::fs::write(&switch, "").unwrap();
-    let message = "cache unreadable, serving what is in memory";
+    let message = "cache_unreachable";
     server.process.wait_for_log(message, |_| true).await;
     let tally = hammer(std::slice::from_ref(&films), 1000, 4).await;
     assert!(tally.all_ok(), "{tally:?}");

@@ -6,8 +6,8 @@ use testkit::process::{Poller, Process, RunningPoller, binaries};
 use testkit::upstream::{Fault, Upstream};
 
 const EVERY_SECOND: &str = "* * * * * *";
-const FAILS: &str = "heartbeats began to fail, syncs go on";
-const ARRIVES: &str = "heartbeats arrive again";
+const FAILS: &str = "heartbeat_failing";
+const ARRIVES: &str = "heartbeat_back";
 
 /// The path that nobody may see.
 const PATH: &str = "films?token=s3cret";
@@ -18,9 +18,7 @@ fn url(monitor: &Upstream) -> String {
 
 fn times(poller: &RunningPoller, message: &str) -> usize {
     let logs = poller.process.logs();
-    logs.iter()
-        .filter(|line| line["message"] == message)
-        .count()
+    logs.iter().filter(|line| line["event"] == message).count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,7 +50,7 @@ async fn a_heartbeat_follows_each_full_success_and_nothing_else() {
         .await;
     let successes = poller.process.logs();
     let is_success = |line: &&Value| {
-        line["message"] == "sync finished"
+        line["event"] == "sync_completed"
             && ["committed", "unchanged"].contains(&line["outcome"].as_str().unwrap())
     };
     let successes = successes.iter().filter(is_success).count();

@@ -64,10 +64,13 @@ impl Years {
         let code = poller.wait().await.code().unwrap();
         writeln!(self.transcript, "## {what_happened}: exit {code}").unwrap();
         for mut line in poller.logs() {
-            if line["message"] == "sync finished" {
+            if line["event"] == "lease_taken" {
+                continue;
+            }
+            if line["event"] == "sync_completed" {
                 line = json!({"outcome": line["outcome"], "reason": line["reason"]});
             }
-            for noise in ["timestamp", "level", "target"] {
+            for noise in ["timestamp", "level", "target", "message", "since"] {
                 line.as_object_mut().unwrap().remove(noise);
             }
             writeln!(self.transcript, "{line}").unwrap();

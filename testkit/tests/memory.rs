@@ -43,9 +43,7 @@ async fn rule_12_with_two_pollers_a_flushed_cache_keeps_its_release_log() {
     let reader = Server::new(&redis.url()).start().await;
     reader.shows("Totoro").await;
     let two = poller(&upstream, &redis).await;
-    two.process
-        .wait_for_log("standing by, another poller syncs", |_| true)
-        .await;
+    two.process.wait_for_log("standby", |_| true).await;
 
     let mut expected = Vec::new();
     for round in 1..=8 {
@@ -71,9 +69,7 @@ async fn rule_12_a_standby_restores_what_a_dead_poller_committed() {
     let two = poller(&upstream, &redis).await;
     upstream.release("The Boy and the Heron");
     two.process
-        .wait_for_log("remembered what another poller committed", |line| {
-            line["films.count"] == 23
-        })
+        .wait_for_log("snapshot_remembered", |line| line["films.count"] == 23)
         .await;
 
     one.process.kill().await;
@@ -119,16 +115,16 @@ async fn rule_12_a_poller_that_remembers_takes_the_lease_from_one_that_started_e
     let reader = Server::new(&redis.url()).start().await;
     reader.shows("Totoro").await;
     upstream.release("Known to the old");
-    old.process.wait_for_log("film released", |_| true).await;
+    old.process.wait_for_log("release_appended", |_| true).await;
 
     old.process.signal(Signal::Stop);
     redis.cli(&["FLUSHALL"]).await;
     upstream.release("Taken for old");
     let new = poller(&upstream, &redis).await;
     let begins = |line: &Value| line["films.result"] == "baseline";
-    new.process.wait_for_log("sync finished", begins).await;
+    new.process.wait_for_log("sync_completed", begins).await;
     upstream.release("Known to the new");
-    new.process.wait_for_log("film released", |_| true).await;
+    new.process.wait_for_log("release_appended", |_| true).await;
     assert_eq!(
         release_log(&redis).await,
         [(1, "Known to the new".to_owned())]
@@ -140,12 +136,12 @@ async fn rule_12_a_poller_that_remembers_takes_the_lease_from_one_that_started_e
     let restored = async || release_log(&redis).await == expected;
     eventually("the release log", PATIENCE, restored).await;
     let is_last = |line: &Value| line["title"] == "Taken for old";
-    old.process.wait_for_log("film released", is_last).await;
-    let standing_by = "standing by, another poller syncs";
+    old.process.wait_for_log("release_appended", is_last).await;
+    let standing_by = "standby";
     new.process.wait_for_log(standing_by, |_| true).await;
     let announced = |poller: &RunningPoller| {
         let mut lines = poller.process.logs();
-        lines.retain(|line| line["message"] == "film released");
+        lines.retain(|line| line["event"] == "release_appended");
         let title = |line: &Value| line["title"].as_str().unwrap().to_owned();
         lines.iter().map(title).collect::<Vec<_>>()
     };

@@ -102,7 +102,10 @@ async fn mirrors(cache: &str) {
         "released, and on all three readers {:?} later; a cycle is 1 s",
         released.elapsed()
     );
-    let line = poller.process.wait_for_log("film released", |_| true).await;
+    let line = poller
+        .process
+        .wait_for_log("release_appended", |_| true)
+        .await;
     assert_eq!(
         (&line["sequence"], &line["title"]),
         (&1.into(), &"The Boy and the Heron".into())
@@ -118,7 +121,7 @@ async fn mirrors(cache: &str) {
     }
     let line = poller
         .process
-        .wait_for_log("record updated", |_| true)
+        .wait_for_log("record_changed", |_| true)
         .await;
     assert_eq!(
         (&line["id"], &line["fields"]),
@@ -283,7 +286,7 @@ async fn an_upstream_that_withdraws_and_misbehaves_takes_nothing_away() {
 
     let totoro = films(&reader).await[2]["id"].as_str().unwrap().to_owned();
     upstream.withdraw("films", &totoro);
-    let withdrawn = "record withdrawn by the upstream, and kept";
+    let withdrawn = "record_withdrawn";
     log.wait_for_log(withdrawn, |line| line["id"] == totoro)
         .await;
     assert_eq!(films(&reader).await.len(), 22);
@@ -296,7 +299,7 @@ async fn an_upstream_that_withdraws_and_misbehaves_takes_nothing_away() {
         let id = films(&reader).await[0]["id"].as_str().unwrap().to_owned();
         upstream.change("films", &id, "rt_score", format!("{fault:?}"));
         let line = log
-            .wait_for_log_since(mark, "sync finished", |line| {
+            .wait_for_log_since(mark, "sync_completed", |line| {
                 line["reason"]
                     .as_str()
                     .is_some_and(|text| text.contains(reason))
@@ -312,15 +315,17 @@ async fn an_upstream_that_withdraws_and_misbehaves_takes_nothing_away() {
             "{fault:?}"
         );
         if line["films.result"] == "rejected" {
-            let rejected = |line: &Value| line["collection"] == "films" && line["level"] == "WARN";
-            log.wait_for_log_since(mark, "collection rejected", rejected)
+            let rejected = |line: &Value| line["collections"] == "films" && line["level"] == "WARN";
+            log.wait_for_log_since(mark, "answer_rejected", rejected)
                 .await;
         }
         assert_eq!(films(&reader).await.len(), 22, "{fault:?}");
         upstream.behave();
+        // The first sync without a fault takes the change; then the next fault is news.
+        let confirmed = |line: &Value| line["reason"].is_null();
+        log.wait_for_log_since(log.mark(), "sync_completed", confirmed)
+            .await;
     }
-    // The first sync without a fault takes the last change.
-    poller.next_sync().await;
     let line = poller.next_sync().await;
     assert_eq!(line["outcome"], "unchanged", "{line}");
 
@@ -332,7 +337,7 @@ async fn an_upstream_that_withdraws_and_misbehaves_takes_nothing_away() {
         "age",
         "13",
     );
-    let duplicate = "duplicate id, the first record of it wins";
+    let duplicate = "duplicate_id";
     log.wait_for_log_since(mark, duplicate, |line| line["collection"] == "people")
         .await;
     let people = async || get(&format!("{}/people", reader.url())).await.json();

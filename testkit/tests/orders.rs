@@ -54,10 +54,17 @@ async fn rule_7_a_running_poller_accepts_on_command() {
             .as_str()
             .is_some_and(|reason| reason.contains("22 of 22 known records are gone"))
     };
-    log.wait_for_log("collection rejected", suspicious).await;
-    // The poller logs this in every cycle.
-    log.wait_for_log_since(log.mark(), "collection rejected", suspicious)
-        .await;
+    log.wait_for_log("answer_rejected", suspicious).await;
+    // Each cycle gives the reason; the warning comes once.
+    for _ in 0..2 {
+        log.wait_for_log_since(log.mark(), "sync_completed", suspicious)
+            .await;
+    }
+    let logs = log.logs();
+    let warnings = logs
+        .iter()
+        .filter(|line| line["event"] == "answer_rejected");
+    assert_eq!(warnings.count(), 1, "{logs:?}");
     assert!(!films().await.contains("new-0"));
 
     let environment = [
@@ -75,11 +82,11 @@ async fn rule_7_a_running_poller_accepts_on_command() {
         films.contains("new-21") && !films.contains(OLD)
     })
     .await;
-    log.wait_for_log("syncs succeed again", |_| true).await;
+    log.wait_for_log("answer_accepted", |_| true).await;
     let released = log
         .logs()
         .iter()
-        .filter(|line| line["message"] == "film released")
+        .filter(|line| line["event"] == "release_appended")
         .count();
     assert_eq!(
         released, 0,
@@ -99,7 +106,7 @@ async fn rule_6_a_running_poller_prunes_on_command() {
     poller.synced("committed").await;
     let id = catalogue()["films"][0]["id"].as_str().unwrap().to_owned();
     upstream.withdraw("films", &id);
-    let withdrawn = "record withdrawn by the upstream, and kept";
+    let withdrawn = "record_withdrawn";
     poller
         .process
         .wait_for_log(withdrawn, |line| line["id"] == id)

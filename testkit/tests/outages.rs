@@ -60,7 +60,7 @@ async fn with_the_upstream_dead_no_request_fails() {
     let again = async || {
         let logs = poller.process.logs();
         logs.iter()
-            .any(|line| line["message"] == "syncs succeed again")
+            .any(|line| line["event"] == "upstream_recovered")
     };
     eventually("a sync that succeeds", Duration::from_mins(6), again).await;
 }
@@ -82,7 +82,7 @@ async fn with_redis_dead_no_request_fails_and_afterwards_releases_arrive() {
 
     let mark = one.process.mark();
     redis.kill().await;
-    let unreadable = "cache unreadable, serving what is in memory";
+    let unreadable = "cache_unreachable";
     one.process
         .wait_for_log_since(mark, unreadable, |_| true)
         .await;

@@ -19,9 +19,9 @@ fn is_alive(pid: u32) -> bool {
 #[tokio::test]
 async fn log_lines_are_found_past_and_future() {
     let process = shell(
-        r#"trap "echo '{\"message\":\"synced\",\"films\":2}' >&2" TERM
+        r#"trap "echo '{\"event\":\"synced\",\"films\":2}' >&2" TERM
         echo 'not json' >&2
-        echo '{"message":"synced","films":1}' >&2
+        echo '{"event":"synced","films":1}' >&2
         while :; do sleep 0.05; done"#,
     );
     let first = process.wait_for_log("synced", |_| true).await;
@@ -46,9 +46,8 @@ async fn an_exit_is_noticed_while_waiting_for_a_log_line() {
 
 #[tokio::test]
 async fn signals_arrive() {
-    let mut process = shell(
-        r#"trap 'exit 7' TERM; echo '{"message":"ready"}' >&2; while :; do sleep 0.05; done"#,
-    );
+    let mut process =
+        shell(r#"trap 'exit 7' TERM; echo '{"event":"ready"}' >&2; while :; do sleep 0.05; done"#);
     process.wait_for_log("ready", |_| true).await;
     process.signal(Signal::Stop);
     process.signal(Signal::Term);

@@ -58,7 +58,10 @@ async fn it_says_that_all_is_well_with_every_count() {
     let version = status["reader"]["version"].as_str().unwrap();
     assert!(version.starts_with(env!("CARGO_PKG_VERSION")), "{version}");
     assert!(page.contains(version), "{page}");
-    let serving = server.process.wait_for_log("serving", |_| true).await;
+    let serving = server
+        .process
+        .wait_for_log("server_started", |_| true)
+        .await;
     assert_eq!(serving["version"], version);
     let printed = Command::new(&binaries().server).arg("--version").output();
     let printed = String::from_utf8(printed.unwrap().stdout).unwrap();

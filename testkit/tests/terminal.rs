@@ -81,7 +81,7 @@ async fn up_offline_releases_what_is_typed_and_ends_with_ctrl_c() {
     up.types(b"\n\xff\xfe\n").await;
     up.types("千と千尋の神隠し 2\n".as_bytes()).await;
     up.shows("released upstream: 千と千尋の神隠し 2").await;
-    up.shows("film released").await;
+    up.shows("release 1: ").await;
     up.resize(120);
     let url = format!("http://127.0.0.1:{port}/films?title=千と千尋の神隠し 2&fields=title");
     let url = url.replace('千', "%E5%8D%83").replace('と', "%E3%81%A8");
@@ -224,7 +224,7 @@ async fn log_lines_have_colours_in_a_terminal_that_wants_them_and_nowhere_else()
     let shown = async |more: &[(&str, &str)]| {
         let environment = [&text[..], more].concat();
         let terminal = Terminal::run(&command(&binaries().server, &[], &environment));
-        terminal.shows("serving").await.contains(ESCAPE)
+        terminal.shows("listens at").await.contains(ESCAPE)
     };
     assert!(shown(&[]).await, "a terminal has colours");
     assert!(!shown(&[("NO_COLOR", "1")]).await, "NO_COLOR");
@@ -234,7 +234,12 @@ async fn log_lines_have_colours_in_a_terminal_that_wants_them_and_nowhere_else()
         .map(|(name, value)| (*name, (*value).to_owned()))
         .collect();
     let server = Process::spawn("server", binaries().server, &[""; 0], &piped);
-    let serving = async || server.stderr().iter().any(|line| line.contains("serving"));
+    let serving = async || {
+        server
+            .stderr()
+            .iter()
+            .any(|line| line.contains("listens at"))
+    };
     eventually("the server", PATIENCE, serving).await;
     assert!(!server.stderr().concat().contains(ESCAPE), "a pipe");
 }

@@ -82,7 +82,7 @@ impl Stage {
 
     fn releases(&self) -> Vec<Value> {
         let logs = self.poller.process.logs().into_iter();
-        logs.filter(|line| line["message"] == "film released")
+        logs.filter(|line| line["event"] == "release_appended")
             .collect()
     }
 }
@@ -146,7 +146,7 @@ async fn a_wrong_accept_is_undone(cache: &str) {
     // The upstream recovers. The log goes on, and announces nothing twice.
     upstream.edit(|all| *all = good);
     let recovered = |line: &Value| line["outcome"] == "unchanged" || line["outcome"] == "committed";
-    log.wait_for_log_since(log.mark(), "sync finished", recovered)
+    log.wait_for_log_since(log.mark(), "sync_completed", recovered)
         .await;
     assert!(is_back().await, "the upstream confirms what came back");
     upstream.release("Earwig and the Witch");

@@ -10,6 +10,8 @@ use shared::cache::write::{Commit, Lease};
 use shared::catalogue::snapshot::{FORMAT, Held, Release, Snapshot, Source};
 use shared::catalogue::status::{self, Confirmation, Status};
 use shared::catalogue::{Collection, PerCollection, Record};
+use shared::log;
+use shared::service::telemetry::events;
 
 use super::restore::without_validators;
 use super::{Found, Syncer, step};
@@ -234,17 +236,31 @@ impl Changed {
         match self {
             Self::Pruned(ids) => {
                 let records: usize = ids.iter().map(|(_, ids)| ids.len()).sum();
-                tracing::info!(records, "withdrawn records removed by order");
+                log!(
+                    events::RECORDS_PRUNED,
+                    records,
+                    "removed {records} withdrawn records, by order"
+                );
             }
             Self::Replaced {
                 from,
                 is_import: false,
                 generation,
                 ..
-            } => tracing::info!(generation, from, "earlier generation brought back by order"),
+            } => log!(
+                events::GENERATION_RESTORED,
+                generation,
+                from,
+                "brought generation {from} back as {generation}, by order"
+            ),
             Self::Replaced {
                 from, generation, ..
-            } => tracing::info!(generation, from, "snapshot imported by order"),
+            } => log!(
+                events::SNAPSHOT_IMPORTED,
+                generation,
+                from,
+                "imported generation {from} of a file as {generation}, by order"
+            ),
         }
     }
 }

@@ -4,10 +4,13 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use chrono::Utc;
 use shared::cache::write::{Commit, Lease, Writer};
 use shared::cache::{CacheError, Stored};
 use shared::catalogue::Collection;
 use shared::catalogue::snapshot::Snapshot;
+use shared::log;
+use shared::service::telemetry::{Lasting, clock, events};
 use tokio::time::{Instant, sleep};
 
 use crate::cycle::restore::knows;
@@ -26,6 +29,16 @@ pub(super) struct Candidate {
     pub(super) memory: Option<Snapshot>,
     /// The last poller that had the lease while the cache was complete, and when that was seen.
     leader: Option<(String, Instant)>,
+    role: Role,
+    standby: Lasting,
+}
+
+/// What the log says about this poller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Unknown,
+    Leads,
+    StandsBy,
 }
 
 impl Candidate {
@@ -34,6 +47,8 @@ impl Candidate {
             writer,
             memory: None,
             leader: None,
+            role: Role::Unknown,
+            standby: Lasting::HOURLY,
         }
     }
 
@@ -46,6 +61,12 @@ impl Candidate {
     /// # Errors
     /// When the cache cannot be reached.
     pub(super) async fn lead(&mut self) -> Result<Lease, CacheError> {
+        let lease = self.compete().await?;
+        self.learn(&lease);
+        Ok(lease)
+    }
+
+    async fn compete(&mut self) -> Result<Lease, CacheError> {
         let recent = self.leader.clone();
         let recent = recent.filter(|(_, seen)| seen.elapsed() < LEASE_TIME);
         let leader = recent.map(|(leader, _)| leader);
@@ -72,10 +93,14 @@ impl Candidate {
     async fn claim(&mut self, holder: String) -> Result<Lease, CacheError> {
         let lease = self.writer.claim(LEASE_TIME).await?;
         if lease == Lease::Held {
-            tracing::warn!(
-                holder,
-                "took the lease, its holder does not know what was lost"
+            let own = self.writer.holder();
+            log!(
+                events::LEASE_TAKEN,
+                holder = own,
+                from = holder,
+                "took the lease as {own}, from {holder}, which does not know what was lost"
             );
+            self.role = Role::Leads;
             self.leader = None;
         }
         Ok(lease)
@@ -101,10 +126,12 @@ impl Candidate {
         if let Some(snapshot) = stored.snapshot
             && Some(snapshot.generation) != remembered
         {
-            tracing::debug!(
-                generation = snapshot.generation,
+            let generation = snapshot.generation;
+            log!(
+                events::SNAPSHOT_REMEMBERED,
+                generation,
                 films.count = snapshot.records(Collection::Films).len(),
-                "remembered what another poller committed"
+                "remembered generation {generation}, which {leader} committed"
             );
             self.memory = Some(snapshot);
         }
@@ -115,7 +142,49 @@ impl Candidate {
     /// # Errors
     /// When the cache refuses the commit or cannot be reached.
     pub(super) async fn commit(&mut self, commit: Commit<'_>) -> anyhow::Result<()> {
-        self.writer.commit(commit).await.context("cannot commit")
+        let outcome = self.writer.commit(commit).await;
+        if let Err(error @ CacheError::LeaseLost) = &outcome {
+            self.role = Role::Unknown;
+            log!(
+                events::LEASE_FENCED,
+                reason = %error,
+                "the cache refused the commit: {error}; the next sync takes it again or stands by"
+            );
+        }
+        outcome.context("cannot commit")
+    }
+
+    /// Logs what a lease changes about this poller's role.
+    fn learn(&mut self, lease: &Lease) {
+        let now = Utc::now();
+        let Lease::HeldBy(holder) = lease else {
+            self.standby = Lasting::HOURLY;
+            if std::mem::replace(&mut self.role, Role::Leads) != Role::Leads {
+                let holder = self.writer.holder();
+                log!(
+                    events::LEASE_TAKEN,
+                    holder,
+                    "took the lease as {holder}: this poller syncs"
+                );
+            }
+            return;
+        };
+        if std::mem::replace(&mut self.role, Role::StandsBy) == Role::Leads {
+            log!(
+                events::LEASE_LOST,
+                holder,
+                "lost the lease to {holder}, which syncs now"
+            );
+        }
+        if let Some((_, since)) = self.standby.note(true, now, now) {
+            log!(
+                events::STANDBY,
+                holder,
+                since = since.to_rfc3339(),
+                "standing by since {}: {holder} syncs",
+                clock(since)
+            );
+        }
     }
 
     /// Renews the lease until another poller has it. Returns the name of that poller.
@@ -123,7 +192,9 @@ impl Candidate {
         loop {
             sleep(RENEWAL).await;
             // A cache that fails now may be back for the commit, which checks the lease itself.
-            if let Ok(Lease::HeldBy(holder)) = self.writer.lease(LEASE_TIME).await {
+            let lease = self.writer.lease(LEASE_TIME).await;
+            if let Ok(Lease::HeldBy(holder)) = lease {
+                self.learn(&Lease::HeldBy(holder.clone()));
                 return holder;
             }
         }

@@ -6,10 +6,12 @@
 pub mod change;
 mod fetch;
 mod lease;
+pub mod log;
 pub mod preview;
 pub mod report;
 pub mod restore;
 mod set_aside;
+pub mod shape;
 pub mod step;
 pub mod verdict;
 
@@ -20,6 +22,8 @@ use shared::cache::write::{Commit, Lease, Writer};
 use shared::catalogue::PerCollection;
 use shared::catalogue::snapshot::{Release, Snapshot};
 use shared::catalogue::status::{Confirmation, FORMAT, Status};
+use shared::log;
+use shared::service::telemetry::events;
 use tokio::time::Instant;
 
 pub use fetch::{FETCH_TIME, Heard};
@@ -40,6 +44,10 @@ pub struct Syncer {
     upstream: UpstreamClient,
     cache: Candidate,
     set_aside: Reported,
+    /// The ids that each collection's last answer with duplicates listed more than once.
+    duplicates: PerCollection<Vec<String>>,
+    /// Whether the cache lacks what this poller remembers, and that is logged.
+    is_lost: bool,
 }
 
 /// The result of a cycle.
@@ -61,6 +69,8 @@ impl Syncer {
             upstream,
             cache: Candidate::new(writer),
             set_aside: Reported::default(),
+            duplicates: PerCollection::default(),
+            is_lost: false,
         }
     }
 
@@ -121,14 +131,36 @@ impl Syncer {
             status: &status,
         };
         self.cache.commit(commit).await?;
+        if std::mem::take(&mut self.is_lost) {
+            let generation = step.snapshot.generation;
+            log!(
+                events::CACHE_REBUILT,
+                generation,
+                "rebuilt the cache from memory, as generation {generation}"
+            );
+        }
+        let drift = PerCollection::from_fn(|one| {
+            if !step.verdicts[one].is_new_content() {
+                return Vec::new();
+            }
+            shape::drift(&before.collections[one], &step.snapshot.collections[one])
+        });
         let report = Report {
+            drift,
             outcome,
             status,
             source: step.snapshot.source(),
             duration: started.elapsed(),
             verdicts: step.verdicts,
             counts: PerCollection::from_fn(|one| step.snapshot.records(one).len()),
-            duplicates: step.duplicates,
+            duplicates: PerCollection::from_fn(|one| {
+                let now = std::mem::take(&mut step.duplicates[one]);
+                if now.is_empty() {
+                    return now;
+                }
+                let known = std::mem::replace(&mut self.duplicates[one], now.clone());
+                now.into_iter().filter(|id| !known.contains(id)).collect()
+            }),
             newly_set_aside: self.set_aside.note(&step.set_aside),
             released: [found.unannounced, step.released].concat(),
         };
@@ -151,11 +183,16 @@ impl Syncer {
         let lost = self.cache.memory.as_ref();
         let lost = lost.filter(|memory| !knows(stored_snapshot, Some(memory)));
         let (mut snapshot, is_stored) = if let Some(memory) = lost {
-            tracing::warn!(
-                stored_generation = generation,
-                generation = memory.generation,
-                "cache lost, restoring it from memory"
-            );
+            if !std::mem::replace(&mut self.is_lost, true) {
+                log!(
+                    events::CACHE_LOST,
+                    stored_generation = generation,
+                    generation = memory.generation,
+                    "the cache is lost: it holds generation {generation}, this poller remembers \
+                     generation {} and restores it",
+                    memory.generation
+                );
+            }
             let restored = restore(memory, stored_snapshot, at);
             unannounced = restored.unannounced;
             (restored.snapshot, false)

@@ -1,17 +1,18 @@
-//! The report of a cycle: the log lines for operators, and the summary for people.
+//! The report of a cycle, and the summary for people. `log` writes the log lines.
 
 use std::fmt;
 use std::time::Duration;
 
 use shared::catalogue::snapshot::{Release, Source};
 use shared::catalogue::status::Status;
-use shared::catalogue::{Changes, Collection, PerCollection, SetAside};
+use shared::catalogue::{Collection, PerCollection, SetAside};
 
+use crate::cycle::shape::Drift;
 use crate::cycle::verdict::{CycleOutcome, Verdict};
 use crate::printable::printable;
 
-/// How many unusable records the log names, per collection and cycle.
-const MOST_NAMED: usize = 10;
+/// How many records of a kind the log names, per collection and cycle.
+pub(super) const MOST_NAMED: usize = 10;
 
 /// How many characters to show of an id, a title or a list of fields.
 const LONGEST: usize = 200;
@@ -31,126 +32,55 @@ pub struct Report {
     pub verdicts: PerCollection<Verdict>,
     /// How many records each collection has now.
     pub counts: PerCollection<usize>,
-    /// Ids that the upstream listed more than once.
+    /// Ids that the upstream listed more than once, unless reported before.
     pub duplicates: PerCollection<Vec<String>>,
     /// The unusable records that were not reported before.
     pub newly_set_aside: PerCollection<Vec<SetAside>>,
+    /// How the shape of new content differs from before.
+    pub drift: PerCollection<Vec<Drift>>,
     /// The announced films.
     pub released: Vec<Release>,
 }
 
 impl Report {
-    /// Writes the cycle's log lines: one for every release, change and rejection, then one that
-    /// sums up the whole cycle.
-    pub fn log(&self) {
-        for collection in Collection::ALL {
-            self.log_details(collection);
-            self.log_set_aside(collection);
-        }
-        for Release {
-            sequence,
-            id,
-            title,
-            ..
-        } in &self.released
-        {
-            let (id, title) = (shown(id), shown(title));
-            tracing::info!(sequence, id, title, "film released");
-        }
-        let collections = &self.status.collections;
-        let count = |verdict: &Verdict, of: fn(&Changes) -> usize| verdict.changes().map_or(0, of);
-        macro_rules! sync_finished {
-            ($($collection:ident),*) => {
-                tracing::info!(
-                    outcome = self.outcome.name(),
-                    generation = self.status.generation,
-                    duration_ms = u64::try_from(self.duration.as_millis()).unwrap_or(u64::MAX),
-                    reason = self.reason(),
-                    next_attempt_at = self.status.next_attempt_at.map(|moment| moment.to_rfc3339()),
-                    $(
-                        $collection.result = self.verdicts.$collection.name(),
-                        $collection.count = self.counts.$collection,
-                        $collection.appended = count(&self.verdicts.$collection, |it| it.appended.len()),
-                        $collection.updated = count(&self.verdicts.$collection, |it| it.updated.len()),
-                        $collection.set_aside = unless_zero(collections.$collection.set_aside),
-                    )*
-                    "sync finished"
-                )
-            };
-        }
-        sync_finished!(films, people, locations, species, vehicles);
-    }
-
     /// Why something was not confirmed: each reason, with the collections that it concerns.
     pub fn reason(&self) -> Option<String> {
-        let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+        let texts: Vec<_> = self
+            .reasons(|_| true)
+            .iter()
+            .map(|(reason, collections)| {
+                let names: Vec<_> = collections.iter().map(|one| one.name()).collect();
+                format!("{}: {reason}", names.join(", "))
+            })
+            .collect();
+        (!texts.is_empty()).then(|| texts.join("; "))
+    }
+
+    /// The reasons of the verdicts for which `is_wanted` returns `true`, with their collections.
+    pub(crate) fn reasons(
+        &self,
+        is_wanted: impl Fn(&Verdict) -> bool,
+    ) -> Vec<(&str, Vec<Collection>)> {
+        let mut reasons: Vec<(&str, Vec<_>)> = Vec::new();
         for (collection, verdict) in self.verdicts.iter() {
-            let Some(reason) = verdict.reason() else {
+            let Some(reason) = verdict.reason().filter(|_| is_wanted(verdict)) else {
                 continue;
             };
             match reasons.iter_mut().find(|(known, _)| *known == reason) {
-                Some((_, collections)) => collections.push(collection.name()),
-                None => reasons.push((reason, vec![collection.name()])),
+                Some((_, collections)) => collections.push(collection),
+                None => reasons.push((reason, vec![collection])),
             }
         }
-        let texts = reasons
-            .iter()
-            .map(|(reason, collections)| format!("{}: {reason}", collections.join(", ")));
-        Some(texts.collect::<Vec<_>>().join("; ")).filter(|texts| !texts.is_empty())
-    }
-
-    fn log_set_aside(&self, collection: Collection) {
-        let news = &self.newly_set_aside[collection];
-        let collection = collection.name();
-        for one in news.iter().take(MOST_NAMED) {
-            let id = one.id.as_deref().map(shown);
-            let (index, reason) = (one.index, one.to_string());
-            tracing::warn!(
-                collection,
-                index,
-                id,
-                reason,
-                "record set aside, the others go on"
-            );
-        }
-        if let Some(records) = unless_zero(news.len().saturating_sub(MOST_NAMED)) {
-            tracing::warn!(collection, records, "more records set aside");
-        }
-    }
-
-    fn log_details(&self, collection: Collection) {
-        let duplicates = &self.duplicates[collection];
-        let verdict = &self.verdicts[collection];
-        let collection = collection.name();
-        match verdict {
-            // A warning in every cycle: a person has to look at this.
-            Verdict::Rejected(reason) => tracing::warn!(collection, reason, "collection rejected"),
-            Verdict::Changed(changes) => {
-                for update in &changes.updated {
-                    let (id, fields) = (shown(&update.id), shown(&update.fields.join(",")));
-                    tracing::info!(collection, id, fields, "record updated");
-                }
-                for id in changes.withdrawn.iter().map(|id| shown(id)) {
-                    tracing::warn!(collection, id, "record withdrawn by the upstream, and kept");
-                }
-                for id in changes.returned.iter().map(|id| shown(id)) {
-                    tracing::info!(collection, id, "withdrawn record returned");
-                }
-            }
-            _ => {}
-        }
-        for id in duplicates.iter().map(|id| shown(id)) {
-            tracing::warn!(collection, id, "duplicate id, the first record of it wins");
-        }
+        reasons
     }
 }
 
 /// Makes the upstream's text safe to show: an id, a title, names of fields.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     printable(text, LONGEST)
 }
 
-fn unless_zero(count: usize) -> Option<usize> {
+pub(super) fn unless_zero(count: usize) -> Option<usize> {
     (count > 0).then_some(count)
 }
 

@@ -38,7 +38,7 @@ impl Mirror {
             let server = Server::new(&url).env("LINKS", "upstream").start().await;
             server
                 .process
-                .wait_for_log("loaded a snapshot", |_| true)
+                .wait_for_log("snapshot_loaded", |_| true)
                 .await;
             let ready = format!("{}/readyz", server.admin_url());
             let is_ready = async || testkit::client::get(&ready).await.status == 200;

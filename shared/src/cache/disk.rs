@@ -18,6 +18,8 @@ use tokio::time::timeout;
 use super::CacheError;
 use super::commit::Lease;
 use crate::catalogue::snapshot::MAX_BYTES;
+use crate::log;
+use crate::service::telemetry::events;
 
 /// How long an operation may take, including the wait for an earlier one that hangs. A working disk
 /// needs milliseconds; a busy one sometimes needs a second for an fsync.
@@ -130,10 +132,11 @@ fn confirm(file: io::Result<File>) -> io::Result<()> {
 
 fn say_unconfirmed(error: &io::Error) {
     if !SAID_UNCONFIRMED.swap(true, Ordering::Relaxed) {
-        tracing::warn!(
+        log!(
+            events::CACHE_NOT_DURABLE,
             reason = %error,
-            "the file system of the cache does not confirm what it has written; \
-             a loss of power may lose the last commits"
+            "the file system of the cache does not confirm what it has written, \
+             so a loss of power may lose the last commits: {error}"
         );
     }
 }

@@ -9,6 +9,8 @@ use std::path::Path;
 use super::disk::{load, replace};
 use super::{CacheError, snapshot_from};
 use crate::catalogue::snapshot::Snapshot;
+use crate::log;
+use crate::service::telemetry::events;
 
 /// How many earlier generations a cache keeps.
 pub const MOST: usize = 10;
@@ -44,9 +46,10 @@ pub(super) fn report(is_reported: &mut bool, reason: Option<&str>) {
     if let Some(reason) = reason
         && !*is_reported
     {
-        tracing::warn!(
+        log!(
+            events::HISTORY_NOT_KEPT,
             reason,
-            "committed, but the generation before was not kept; rollback will not know it"
+            "committed, but could not keep the generation before for rollback: {reason}"
         );
     }
     *is_reported = reason.is_some();

@@ -7,6 +7,9 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::net::UnixDatagram;
 
+use crate::log;
+use crate::service::telemetry::events;
+
 /// Where supervisors say on which socket they listen.
 const SOCKET: &str = "NOTIFY_SOCKET";
 
@@ -27,7 +30,12 @@ fn notify(state: &str) {
     };
     if let Err(error) = send(&socket, state) {
         let reason = error.to_string();
-        tracing::warn!(state, reason, "the supervisor cannot be notified");
+        log!(
+            events::SUPERVISOR_DEAF,
+            state,
+            reason,
+            "cannot send {state} to the supervisor: {reason}"
+        );
     }
 }
 

@@ -1,12 +1,15 @@
 //! Log lines: one event a line on standard error, as JSON for machines or as text for people.
 //!
-//! Messages are fixed sentences; facts are in fields, with the unit in the name. A line that cannot
-//! be written is lost and counted; no other line is ever lost.
+//! Each line of level info or above is one of [`events`]. Its message is a sentence with the facts;
+//! the same facts are in fields, with the unit in the name. A line that cannot be written is lost
+//! and counted; no other line is ever lost.
 
+pub mod events;
+mod lasting;
 mod level;
 mod queue;
 
-use std::fmt::{self, Debug};
+use std::fmt::{self, Debug, Write as _};
 use std::io::{self, Write};
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -18,9 +21,11 @@ use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::ChronoUtc;
 
+pub use lasting::{Lasting, Turn, clock};
 pub use level::Level;
 use queue::Queue;
 
+use crate::log;
 use crate::service::terminal;
 
 /// How long a process waits at its end for its last lines to be written.
@@ -87,7 +92,12 @@ pub fn start(format: Format, level: &Level) -> Logging {
             .map(ToString::to_string)
             .unwrap_or_default();
         let reason = panic.payload_as_str().unwrap_or("not text");
-        tracing::error!(location, reason, "a task panicked");
+        log!(
+            events::TASK_PANICKED,
+            location,
+            reason,
+            "a task panicked at {location}: {reason}"
+        );
     }));
     Logging(())
 }
@@ -104,7 +114,11 @@ pub(crate) fn note(text: &str) {
 
 /// Logged as an error, so that every `LOG_LEVEL` but `off` shows it.
 fn report_lost(lost_lines: u64) {
-    tracing::error!(lost_lines, "log lines could not be written");
+    log!(
+        events::LINES_LOST,
+        lost_lines,
+        "{lost_lines} log lines could not be written"
+    );
 }
 
 /// Writes one log line to the queue; the formatter passes the line as a whole.
@@ -121,64 +135,53 @@ impl Write for Line {
     }
 }
 
-/// Formats fields for people: `name=value`, with quotes only where they help, and without
-/// collections in which nothing happened.
+/// Formats a line for people: of an event only the message, which says everything; of other lines
+/// the fields too.
 struct Plain;
 
 impl<'writer> FormatFields<'writer> for Plain {
-    fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
-        let mut visitor = PlainVisitor {
-            writer,
-            outcome: Ok(()),
-        };
+    fn format_fields<R: RecordFields>(
+        &self,
+        mut writer: Writer<'writer>,
+        fields: R,
+    ) -> fmt::Result {
+        let mut visitor = PlainVisitor::default();
         fields.record(&mut visitor);
-        visitor.outcome
+        writer.write_str(&visitor.message)?;
+        if visitor.is_event {
+            return Ok(());
+        }
+        writer.write_str(&visitor.fields)
     }
 }
 
-struct PlainVisitor<'writer> {
-    writer: Writer<'writer>,
-    outcome: fmt::Result,
+#[derive(Default)]
+struct PlainVisitor {
+    message: String,
+    fields: String,
+    is_event: bool,
 }
 
-impl PlainVisitor<'_> {
-    fn write(&mut self, field: &Field, value: fmt::Arguments<'_>) {
-        let written = match field.name() {
-            "message" => write!(self.writer, "{value}"),
-            name => write!(self.writer, " {name}={value}"),
-        };
-        self.outcome = self.outcome.and(written);
-    }
-}
-
-impl Visit for PlainVisitor<'_> {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        let is_quiet = matches!(value, "not_modified" | "unchanged");
-        if is_quiet && part_of_collection(field) == Some("result") {
-            return;
-        }
-        let is_word = !value.is_empty() && value.chars().all(|it| it.is_ascii_graphic());
-        if is_word {
-            self.write(field, format_args!("{value}"));
-        } else {
-            self.record_debug(field, &value);
-        }
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        match part_of_collection(field) {
-            Some("count") => {}
-            Some(_) if value == 0 => {}
-            _ => self.write(field, format_args!("{value}")),
-        }
-    }
-
+impl Visit for PlainVisitor {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.write(field, format_args!("{value:?}"));
+        match field.name() {
+            "message" => self.message = on_one_line(&format!("{value:?}")),
+            "event" => self.is_event = true,
+            // Writing to a `String` cannot fail.
+            name => _ = write!(self.fields, " {name}={value:?}"),
+        }
     }
 }
 
-/// The part after the last dot: `count` of `films.count`.
-fn part_of_collection(field: &Field) -> Option<&str> {
-    field.name().split_once('.').map(|(_collection, part)| part)
+/// Escapes control characters, which would break the line or command the terminal.
+fn on_one_line(message: &str) -> String {
+    let mut line = String::with_capacity(message.len());
+    for character in message.chars() {
+        if character.is_control() {
+            line.extend(character.escape_debug());
+        } else {
+            line.push(character);
+        }
+    }
+    line
 }

@@ -139,15 +139,14 @@ impl Process {
         self.stderr.since(mark)
     }
 
-    /// The first log line with this message for which `is_it` returns `true`, among the lines that
+    /// The first log line of this event for which `is_it` returns `true`, among the lines that
     /// are already there or the next ones.
     ///
     /// # Panics
     ///
     /// After [`PATIENCE`], or when the process ends first; the message shows the last 40 lines.
-    pub async fn wait_for_log(&self, message: &str, is_it: impl FnMut(&Value) -> bool) -> Value {
-        self.wait_for_log_since(Mark::default(), message, is_it)
-            .await
+    pub async fn wait_for_log(&self, event: &str, is_it: impl FnMut(&Value) -> bool) -> Value {
+        self.wait_for_log_since(Mark::default(), event, is_it).await
     }
 
     /// As [`wait_for_log`](Self::wait_for_log), but ignores the lines before `mark`.
@@ -158,22 +157,21 @@ impl Process {
     pub async fn wait_for_log_since(
         &self,
         mark: Mark,
-        message: &str,
+        event: &str,
         mut is_it: impl FnMut(&Value) -> bool,
     ) -> Value {
-        let wanted =
-            |line: &str| log_line(line).filter(|log| log["message"] == message && is_it(log));
+        let wanted = |line: &str| log_line(line).filter(|log| log["event"] == event && is_it(log));
         let search = tokio::time::timeout(PATIENCE, self.stderr.find(mark, wanted)).await;
         let Ok(found) = search else {
             panic!(
-                "{} did not log {message:?} in {PATIENCE:?}{}",
+                "{} did not log {event:?} in {PATIENCE:?}{}",
                 self.name,
                 self.tail()
             );
         };
         let Some(log) = found else {
             panic!(
-                "{} ended without logging {message:?}{}",
+                "{} ended without logging {event:?}{}",
                 self.name,
                 self.tail()
             );

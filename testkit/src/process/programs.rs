@@ -80,7 +80,7 @@ impl RunningPoller {
     ///
     /// When it does not; the message shows its last lines.
     pub async fn ready(process: Process) -> Self {
-        let log = process.wait_for_log("polling", |_| true).await;
+        let log = process.wait_for_log("poller_started", |_| true).await;
         Self {
             admin_address: text(&log, "admin_address"),
             process,
@@ -94,7 +94,7 @@ impl RunningPoller {
     /// When there is none; the message shows the last lines.
     pub async fn synced(&self, outcome: &str) -> Value {
         self.process
-            .wait_for_log("sync finished", |line| line["outcome"] == outcome)
+            .wait_for_log("sync_completed", |line| line["outcome"] == outcome)
             .await
     }
 
@@ -113,7 +113,7 @@ impl RunningPoller {
             std::mem::replace(&mut begins_later, ended > now)
         };
         self.process
-            .wait_for_log_since(mark, "sync finished", is_it)
+            .wait_for_log_since(mark, "sync_completed", is_it)
             .await
     }
 
@@ -161,7 +161,7 @@ impl RunningServer {
     ///
     /// When it does not; the message shows its last lines.
     pub async fn ready(process: Process) -> Self {
-        let log = process.wait_for_log("serving", |_| true).await;
+        let log = process.wait_for_log("server_started", |_| true).await;
         Self {
             address: text(&log, "address"),
             admin_address: text(&log, "admin_address"),

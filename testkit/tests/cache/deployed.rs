@@ -22,9 +22,12 @@ async fn a_database_number_needs_a_permission_that_the_log_and_the_readme_name()
     let helps =
         |line: &serde_json::Value| line["reason"].as_str().unwrap().contains("needs +select");
     let refused = poller.start().await;
-    refused.process.wait_for_log("sync failed", helps).await;
+    refused
+        .process
+        .wait_for_log("cache_unreachable", helps)
+        .await;
     let unread = server.start().await;
-    let message = "cache unreadable, serving what is in memory";
+    let message = "cache_unreachable";
     unread.process.wait_for_log(message, helps).await;
 
     for user in ["poller", "server"] {

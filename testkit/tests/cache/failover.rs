@@ -21,7 +21,7 @@ async fn with_the_master_killed_no_request_fails_and_releases_go_on() {
     let released = mirror
         .poller
         .process
-        .wait_for_log_since(mark, "film released", |line| line["title"] == FILM)
+        .wait_for_log_since(mark, "release_appended", |line| line["title"] == FILM)
         .await;
     let committed = killed.elapsed();
     mirror.shows(FILM).await;
@@ -86,7 +86,7 @@ async fn rule_12_a_commit_that_a_failover_lost_is_restored_from_memory() {
     let log = &mirror.poller.process;
     let mark = log.mark();
     group.kill_master().await;
-    let lost = "cache lost, restoring it from memory";
+    let lost = "cache_lost";
     log.wait_for_log_since(mark, lost, |_| true).await;
     mirror.poller.next_sync().await;
 
@@ -103,7 +103,7 @@ async fn rule_12_a_commit_that_a_failover_lost_is_restored_from_memory() {
         (&1.into(), &FILM.into())
     );
     assert_eq!(
-        times(log, "film released"),
+        times(log, "release_appended"),
         1,
         "the poller announces each film once"
     );

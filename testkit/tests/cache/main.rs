@@ -104,7 +104,5 @@ impl Load {
 /// How often a process logged a message.
 fn times(process: &testkit::process::Process, message: &str) -> usize {
     let logs = process.logs();
-    logs.iter()
-        .filter(|line| line["message"] == message)
-        .count()
+    logs.iter().filter(|line| line["event"] == message).count()
 }

@@ -84,7 +84,7 @@ async fn a_reader_that_may_not_subscribe_says_so_once_and_looks_instead() {
     let server = Server::new(&redis.url().replace("://", "://server:s3cret@"));
     let mirror = Mirror::of(upstream, poller, &server, 1).await;
     let reader = &mirror.readers[0].process;
-    let warning = "cannot subscribe to notices, looking at short intervals instead";
+    let warning = "notices_refused";
     let line = reader.wait_for_log(warning, |_| true).await;
     let reason = line["reason"].as_str().expect("a reason");
     assert!(reason.contains("subscribe"), "{reason}");

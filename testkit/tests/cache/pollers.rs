@@ -10,7 +10,7 @@ use testkit::{PATIENCE, eventually};
 
 use super::{EVERY_SECOND, FILM, Mirror, times};
 
-const STANDBY: &str = "standing by, another poller syncs";
+const STANDBY: &str = "standby";
 
 /// A poller that waits longer for the upstream than usual.
 async fn patient_poller(upstream: &Upstream, redis: &Redis) -> testkit::process::RunningPoller {
@@ -26,26 +26,26 @@ async fn rule_13_two_pollers_cost_the_upstream_one_and_a_standby_takes_over() {
     standby.process.wait_for_log(STANDBY, |_| true).await;
 
     let holder = &mut mirror.poller.process;
-    let more = times(holder, "sync finished") + 4;
+    let more = times(holder, "sync_completed") + 4;
     eventually("four more syncs", PATIENCE, async || {
-        times(holder, "sync finished") >= more
+        times(holder, "sync_completed") >= more
     })
     .await;
     let killed = Instant::now();
     holder.kill().await;
     let requests = mirror.upstream.counts().requests;
-    let finished = times(holder, "sync finished") as u64;
+    let finished = times(holder, "sync_completed") as u64;
     // The kill may have cut off the last sync.
     assert!(
         (finished * 5..=finished * 5 + 5).contains(&requests),
         "{requests}"
     );
-    assert_eq!(times(&standby.process, "sync finished"), 0);
+    assert_eq!(times(&standby.process, "sync_completed"), 0);
 
     mirror.upstream.release(FILM);
     standby
         .process
-        .wait_for_log("film released", |line| line["sequence"] == 1)
+        .wait_for_log("release_appended", |line| line["sequence"] == 1)
         .await;
     println!(
         "holder killed: a standby took over {:?} later",
@@ -76,9 +76,12 @@ async fn rule_13_a_poller_that_slept_through_its_lease_in_a_sync_is_fenced_out()
 
     let other = patient_poller(&upstream, &redis).await;
     let mark = sleeper.process.mark();
-    other.process.wait_for_log("sync finished", |_| true).await;
+    other.process.wait_for_log("sync_completed", |_| true).await;
     upstream.release(FILM);
-    other.process.wait_for_log("film released", |_| true).await;
+    other
+        .process
+        .wait_for_log("release_appended", |_| true)
+        .await;
     let stored = redis.cli(&["GET", "{ghibli}:snapshot"]).await;
 
     sleeper.process.signal(Signal::Cont);
@@ -88,6 +91,6 @@ async fn rule_13_a_poller_that_slept_through_its_lease_in_a_sync_is_fenced_out()
         .unwrap();
     let holder = redis.cli(&["GET", "{ghibli}:lease"]).await;
     assert_eq!(line["holder"], holder.as_str());
-    assert_eq!(times(&sleeper.process, "film released"), 0);
+    assert_eq!(times(&sleeper.process, "release_appended"), 0);
     assert_eq!(redis.cli(&["GET", "{ghibli}:snapshot"]).await, stored);
 }

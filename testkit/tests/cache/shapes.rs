@@ -29,7 +29,7 @@ async fn with_tls_a_private_authority_is_trusted_when_it_is_named_and_not_otherw
         |line: &serde_json::Value| line["reason"].as_str().unwrap().contains("certificate");
     suspicious
         .process
-        .wait_for_log("cache unreadable, serving what is in memory", reason)
+        .wait_for_log("cache_unreachable", reason)
         .await;
 
     let key = authority.replace("authority.pem", "server.key");

@@ -12,7 +12,7 @@ use testkit::{PATIENCE, catalogue, eventually};
 
 use super::{EVERY_SECOND, FILM, Mirror, times};
 
-const UNREADABLE: &str = "cache unreadable, serving what is in memory";
+const UNREADABLE: &str = "cache_unreachable";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_that_freezes_costs_no_request_and_is_used_again_when_it_thaws() {
@@ -27,7 +27,7 @@ async fn a_redis_that_freezes_costs_no_request_and_is_used_again_when_it_thaws()
     mirror
         .poller
         .process
-        .wait_for_log("sync failed", |_| true)
+        .wait_for_log("cache_unreachable", |_| true)
         .await;
     redis.resume();
     mirror.upstream.release(FILM);
@@ -69,7 +69,7 @@ async fn a_poller_tries_its_cache_again_within_seconds_on_any_schedule() {
         .await;
     let log = &poller.process;
     // Three failures in a row are one, two and four seconds apart.
-    let third = async || times(log, "sync failed") >= 3;
+    let third = async || times(log, "sync_completed") >= 3;
     eventually("the third failure", PATIENCE, third).await;
     redis.restart().await;
     let restarted = Instant::now();
@@ -93,9 +93,11 @@ async fn a_full_redis_keeps_what_it_has_until_there_is_room() {
     let log = &mirror.poller.process;
     let mark = log.mark();
     let full = |line: &Value| line["reason"].as_str().unwrap().contains("maxmemory");
-    log.wait_for_log_since(mark, "sync failed", full).await;
-    let twice = async || times(log, "sync failed") >= 2;
-    eventually("a second failure", PATIENCE, twice).await;
+    log.wait_for_log_since(mark, "cache_unreachable", full)
+        .await;
+    let failed = |line: &Value| line["outcome"] == "failed";
+    let mark = log.mark();
+    log.wait_for_log_since(mark, "sync_completed", failed).await;
     assert!(stored().await == before, "nothing half-written");
     let films = get(&format!("{}/films", mirror.readers[0].url())).await;
     assert_eq!(
@@ -137,8 +139,8 @@ async fn rule_12_a_flushed_cache_is_rebuilt_within_a_cycle_with_its_release_log(
     load.stop().await;
     let is_second = |line: &Value| line["sequence"] == 2;
     let log = &mirror.poller.process;
-    log.wait_for_log("film released", is_second).await;
-    assert_eq!(times(log, "film released"), 2);
+    log.wait_for_log("release_appended", is_second).await;
+    assert_eq!(times(log, "release_appended"), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -152,7 +154,10 @@ async fn both_processes_report_a_wrong_password_and_neither_repeats_it() {
         let reason = line["reason"].as_str().unwrap();
         reason.contains("refused: Password authentication failed")
     };
-    poller.process.wait_for_log("sync failed", refused).await;
+    poller
+        .process
+        .wait_for_log("cache_unreachable", refused)
+        .await;
     server.process.wait_for_log(UNREADABLE, refused).await;
     for process in [&mut poller.process, &mut server.process] {
         process.kill().await;
@@ -182,7 +187,10 @@ async fn a_replica_serves_readers_and_refuses_a_poller_as_read_only() {
         reason.starts_with("cannot take the lease: refused: ")
             && reason.contains("read only replica")
     };
-    let line = lost.process.wait_for_log("sync failed", read_only).await;
+    let line = lost
+        .process
+        .wait_for_log("cache_unreachable", read_only)
+        .await;
     assert_eq!(line["level"], "WARN");
 
     // Readers survive the loss of their replica, and catch up when it returns.

@@ -69,7 +69,10 @@ async fn a_secret_in_a_file_is_read_as_it_is_meant() {
         .env("CACHE_URL_FILE", named(&file) + "\r")
         .start()
         .await;
-    let line = poller.process.wait_for_log("polling", |_| true).await;
+    let line = poller
+        .process
+        .wait_for_log("poller_started", |_| true)
+        .await;
     assert_eq!(line["cache"], cache);
 
     let utf_16: Vec<_> = [0xfeff].into_iter().chain(cache.encode_utf16()).collect();

@@ -94,7 +94,10 @@ async fn a_socks_proxy_is_used() {
         let directory = tempfile::tempdir().unwrap();
         let cache = format!("file:{}", directory.path().display());
         let poller = Poller::new(api, &cache).env(variable, value).start().await;
-        let line = poller.process.wait_for_log("sync finished", |_| true).await;
+        let line = poller
+            .process
+            .wait_for_log("sync_completed", |_| true)
+            .await;
         assert_eq!(line["outcome"], "committed", "{line}");
         assert_eq!(reports.recv().await.as_deref(), Some(expected));
         drop(poller);

@@ -103,7 +103,10 @@ async fn cache_status_says_when_the_next_sync_is_due() {
     let mut poller = Poller::new(&mirror.upstream.url(), &mirror.cache_url())
         .start()
         .await;
-    poller.process.wait_for_log("sync finished", |_| true).await;
+    poller
+        .process
+        .wait_for_log("sync_completed", |_| true)
+        .await;
     let server = mirror.server(&[]).await;
     let parameters = parameters_of(&server).await;
     assert_eq!(parameters[0], ("hit".to_owned(), "?1".to_owned()));

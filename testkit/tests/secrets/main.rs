@@ -173,12 +173,18 @@ async fn a_cache_in_trouble_shows_no_password() {
     ] {
         let server = server(&cache).start().await;
         let poller = poller(&upstream.url(), &cache).start().await;
-        let unreadable = "cache unreadable, serving what is in memory";
+        let unreadable = "cache_unreachable";
         server.process.wait_for_log(unreadable, |_| true).await;
-        poller.process.wait_for_log("sync failed", |_| true).await;
+        poller
+            .process
+            .wait_for_log("cache_unreachable", |_| true)
+            .await;
         println!(
             "{what}: {}",
-            poller.process.wait_for_log("sync failed", |_| true).await["reason"]
+            poller
+                .process
+                .wait_for_log("cache_unreachable", |_| true)
+                .await["reason"]
         );
         all_is_clean(&poller, &server).await;
     }

@@ -69,7 +69,10 @@ async fn no_answer_exhausts_the_pollers_memory() {
     let cache = format!("file:{}", directory.path().display());
     upstream.misbehave(Fault::Status(500));
     let poller = polling(&upstream.url(), &cache).await;
-    poller.process.wait_for_log("sync finished", |_| true).await;
+    poller
+        .process
+        .wait_for_log("sync_completed", |_| true)
+        .await;
 
     let bombs = [
         Fault::GzipBomb {

@@ -147,7 +147,10 @@ async fn redirects_within_the_origin_are_followed_a_few_times() {
         .schedule("0 0 0 1 1 *")
         .start()
         .await;
-    let line = poller.process.wait_for_log("sync finished", |_| true).await;
+    let line = poller
+        .process
+        .wait_for_log("sync_completed", |_| true)
+        .await;
     let reason = line["reason"].as_str().unwrap();
     assert!(reason.contains("redirected too often"), "{reason}");
     let asked = upstream.counts().requests;

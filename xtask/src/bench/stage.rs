@@ -200,7 +200,7 @@ pub(super) fn syncs(number: usize) -> impl Fn(&str) -> Option<Value> {
     move |log| {
         let mut lines = log
             .lines()
-            .filter(|line| line.contains("\"sync finished\""));
+            .filter(|line| line.contains("\"sync_completed\""));
         serde_json::from_str(lines.nth(number - 1)?).ok()
     }
 }

@@ -11,6 +11,8 @@ use super::{COMMAND_TIMEOUT, CONNECT_TIMEOUT, Link, within};
 use crate::cache::{CacheError, RedisUrl, snapshot_from, status_from};
 use crate::catalogue::snapshot::Snapshot;
 use crate::catalogue::status::Status;
+use crate::log;
+use crate::service::telemetry::events;
 
 /// Notices can get lost; a reader reads this often without one.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
@@ -82,10 +84,12 @@ impl Reader {
         let is_readable = self.link.connection.is_some();
         let refused = is_readable && matches!(error, CacheError::Refused(_));
         if refused && !self.refused {
-            tracing::warn!(
+            let interval_ms = RESUBSCRIBE_INTERVAL.as_millis();
+            log!(
+                events::NOTICES_REFUSED,
                 reason = %error,
-                interval_ms = RESUBSCRIBE_INTERVAL.as_millis(),
-                "cannot subscribe to notices, looking at short intervals instead"
+                interval_ms,
+                "cannot subscribe to notices, so this server looks every {interval_ms} ms: {error}"
             );
         }
         self.refused = refused;

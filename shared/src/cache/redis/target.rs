@@ -15,6 +15,8 @@ use ::redis::{
 
 use super::{COMMAND_TIMEOUT, CONNECT_TIMEOUT, Request, classify, is_login, within};
 use crate::cache::{CacheError, RedisUrl};
+use crate::log;
+use crate::service::telemetry::events;
 
 /// How long one sentinel may take to answer, connecting included. Several may be silent before one
 /// answers.
@@ -101,7 +103,10 @@ impl Target {
         if is_login(error)
             && let Some(url) = self.url.read_again().await
         {
-            tracing::info!("Redis refused the user or the password; read CACHE_URL_FILE again");
+            log!(
+                events::PASSWORD_READ_AGAIN,
+                "Redis refused the user or the password, so CACHE_URL_FILE was read again"
+            );
             self.url = url;
         }
     }

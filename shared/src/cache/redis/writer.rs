@@ -10,6 +10,8 @@ use crate::cache::commit::{Commit, Lease};
 use crate::cache::history::{self, MOST, MOST_BYTES, Past};
 use crate::cache::last_read::LastRead;
 use crate::cache::{CacheError, RedisUrl, Stored, only_a_drill, snapshot_to, status_from};
+use crate::log;
+use crate::service::telemetry::events;
 
 /// Takes the lease if it is free or ours. Returns the name of the poller that has it now.
 ///
@@ -205,7 +207,10 @@ impl Writer {
         if given_up == 0 {
             return outcome;
         }
-        tracing::warn!("Redis is full, gave up the earlier generations; rollback has none");
+        log!(
+            events::HISTORY_GIVEN_UP,
+            "Redis is full, so the poller gave up the earlier generations; rollback has none"
+        );
         self.link.run(Request::Script(script)).await
     }
 

@@ -12,6 +12,9 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket};
 
+use crate::log;
+use crate::service::telemetry::events;
+
 pub use serve::{serve, serve_on_each_core};
 pub use target::Malformed;
 
@@ -77,7 +80,12 @@ impl Limits {
         let sockets = usize::try_from(files).unwrap_or(usize::MAX);
         let sockets = sockets.saturating_sub(OTHER_FILES).max(1);
         if sockets < self.connections {
-            tracing::warn!(files, connections = sockets, "few files may be open");
+            log!(
+                events::FILES_LIMITED,
+                files,
+                connections = sockets,
+                "only {files} files may be open, so at most {sockets} connections"
+            );
         }
         Self {
             connections: self.connections.min(sockets),

@@ -24,6 +24,8 @@ use tokio::time::{interval, sleep, timeout};
 use super::Limits;
 use super::connections::{Connections, End};
 use super::target::{Refusal, Targets};
+use crate::log;
+use crate::service::telemetry::events;
 
 /// How often to look for clients that take too long, at least.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -258,9 +260,11 @@ impl Clients {
         let all = u32::try_from(self.limits.connections).unwrap_or(u32::MAX);
         let finished = timeout(self.limits.drain_time, self.permits.acquire_many(all));
         if finished.await.is_err() {
-            tracing::warn!(
-                drain_s = self.limits.drain_time.as_secs(),
-                "gave up on open connections"
+            let drain_s = self.limits.drain_time.as_secs();
+            log!(
+                events::DRAIN_TIMED_OUT,
+                drain_s,
+                "gave up on connections that were still open after {drain_s} s"
             );
         }
     }
