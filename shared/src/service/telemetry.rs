@@ -11,15 +11,16 @@ mod queue;
 
 use std::fmt::{self, Debug, Write as _};
 use std::io::{self, Write};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Deserialize;
+use tracing::Subscriber;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::field::RecordFields;
-use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::ChronoUtc;
+use tracing_subscriber::fmt::{FormatFields, MakeWriter};
 
 pub use lasting::{Lasting, Turn, clock};
 pub use level::Level;
@@ -68,24 +69,9 @@ impl Drop for Logging {
 pub fn start(format: Format, level: &Level) -> Logging {
     // If this thread cannot start, the working threads cannot start either, and they report it.
     LazyLock::force(&WRITER);
-    let builder = tracing_subscriber::fmt()
-        .with_writer(|| Line)
-        // Internal errors would go to standard error, and panic when it cannot be written.
-        .log_internal_errors(false)
-        .with_env_filter(level.filter());
-    match format {
-        Format::Json => builder
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .init(),
-        Format::Text => builder
-            .with_target(false)
-            .fmt_fields(Plain)
-            .with_timer(ChronoUtc::new("%H:%M:%S".into()))
-            .with_ansi(terminal::is_colourful(&io::stderr()))
-            .init(),
-    }
+    let is_colourful = terminal::is_colourful(&io::stderr());
+    let subscriber = subscriber(format, level, || Line, is_colourful);
+    tracing::subscriber::set_global_default(subscriber).expect("logging starts once");
     std::panic::set_hook(Box::new(|panic| {
         let location = panic
             .location()
@@ -100,6 +86,81 @@ pub fn start(format: Format, level: &Level) -> Logging {
         );
     }));
     Logging(())
+}
+
+fn subscriber<W>(
+    format: Format,
+    level: &Level,
+    writer: W,
+    is_colourful: bool,
+) -> Box<dyn Subscriber + Send + Sync>
+where
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+{
+    let builder = tracing_subscriber::fmt()
+        .with_writer(writer)
+        // Internal errors would go to standard error, and panic when it cannot be written.
+        .log_internal_errors(false)
+        .with_env_filter(level.filter());
+    match format {
+        Format::Json => Box::new(
+            builder
+                .json()
+                .flatten_event(true)
+                .with_current_span(false)
+                .finish(),
+        ),
+        Format::Text => Box::new(
+            builder
+                .with_target(false)
+                .fmt_fields(Plain)
+                .with_timer(ChronoUtc::new("%H:%M:%S".into()))
+                .with_ansi(is_colourful)
+                .finish(),
+        ),
+    }
+}
+
+/// The lines that `action` logs, without their times, for tests that pin them.
+pub fn captured(format: Format, action: impl FnOnce()) -> String {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let level = Level::default();
+    let subscriber = subscriber(format, &level, Captured(lines.clone()), false);
+    tracing::subscriber::with_default(subscriber, action);
+    let lines = std::mem::take(&mut *lines.lock().unwrap_or_else(PoisonError::into_inner));
+    let lines = String::from_utf8(lines).expect("log lines are text");
+    let without_time = |line: &str| match format {
+        Format::Text => line["hh:mm:ss ".len()..].to_owned(),
+        Format::Json => {
+            let (_time, rest) = line.split_once(',').unwrap_or_default();
+            format!("{{{rest}")
+        }
+    };
+    let lines: Vec<_> = lines.lines().map(without_time).collect();
+    lines.join("\n")
+}
+
+#[derive(Clone)]
+struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Captured {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.extend(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'writer> MakeWriter<'writer> for Captured {
+    type Writer = Self;
+
+    fn make_writer(&'writer self) -> Self {
+        self.clone()
+    }
 }
 
 /// Writes text for a person after the log lines, and waits a moment until it is written.
