@@ -30,6 +30,7 @@ fn report(verdicts: PerCollection<Verdict>) -> Report {
             "21:28:00"
         };
         Confirmation {
+            rejected: false,
             confirmed_at: Some(at(confirmed)),
             failure,
             set_aside: 0,
