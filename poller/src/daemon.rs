@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 use futures_util::FutureExt;
 use shared::cache::write::Lease;
 use shared::service::admin::{self, Order};
+use shared::service::metrics::Metrics;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
@@ -22,6 +23,7 @@ use crate::commands::{self, AdminCommand};
 use crate::cycle::step::Trust;
 use crate::cycle::{Cycle, Heard, RENEWAL, Syncer};
 use crate::due::{Due, Moment};
+use crate::metrics::PollerMetrics;
 use crate::schedule::Schedule;
 
 /// The time limit for a whole sync; fetching ends long before.
@@ -54,6 +56,7 @@ pub async fn run(
         admin,
         daemon.readiness(),
         Some(send_orders),
+        daemon.exposed(),
         async move {
             _ = stopped.wait_for(|stop| *stop).await;
         },
@@ -97,6 +100,7 @@ struct Daemon {
     failing: bool,
     standby: bool,
     ready: Arc<AtomicBool>,
+    metrics: PollerMetrics,
 }
 
 /// The reply to an order, as text for a person.
@@ -119,6 +123,7 @@ impl Daemon {
             failing: false,
             standby: false,
             ready: Arc::default(),
+            metrics: PollerMetrics::default(),
         }
     }
 
@@ -130,6 +135,13 @@ impl Daemon {
                 .then_some(())
                 .ok_or("no sync has reached the cache yet".to_owned())
         }
+    }
+
+    fn exposed(&self) -> Metrics {
+        let metrics = self.metrics.clone();
+        Metrics::new(env!("CARGO_PKG_VERSION"), self.readiness(), move |page| {
+            metrics.describe(page)
+        })
     }
 
     async fn work(&mut self, work: Work) {
@@ -166,9 +178,10 @@ impl Daemon {
                 () = sleep_until(overdue) => tracing::debug!("the scheduler missed a trigger"),
                 _ = heartbeat.tick() => {
                     let lease = timeout(RENEWAL, self.syncer.lead()).await;
+                    let is_held = matches!(lease, Ok(Ok(Lease::Held)));
+                    self.metrics.note_lease(is_held);
                     // A standby that gets the lease does not wait for the schedule.
-                    let leads = self.standby && matches!(lease, Ok(Ok(Lease::Held)));
-                    if leads && self.due.may_ask(Moment::now()) {
+                    if is_held && self.standby && self.due.may_ask(Moment::now()) {
                         return Work::Sync;
                     }
                 }
@@ -203,6 +216,10 @@ impl Daemon {
         // A panic in one sync would be our bug; later syncs must still run.
         let guarded = timeout(SYNC_TIME, AssertUnwindSafe(sync).catch_unwind()).await;
         self.retry = None;
+        self.metrics.note(match &guarded {
+            Ok(Ok(Ok(cycle))) => Some(cycle),
+            _ => None,
+        });
         let failure = match guarded {
             Ok(Ok(Ok(cycle))) => {
                 self.ready.store(true, Ordering::Relaxed);

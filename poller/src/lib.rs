@@ -10,6 +10,7 @@
 //! | [`cycle`] | one sync: lease, fetch, step, restore, commit, report |
 //! | [`upstream`] | HTTP to the Ghibli API, with a limit on everything |
 //! | [`proxies`] | refuses proxy variables that the HTTP client would ignore |
+//! | [`metrics`] | the figures for Prometheus |
 //! | [`printable`] | makes text from outside safe to show |
 //! | [`builtin`] | the catalogue that is served until the upstream has answered once |
 //! | [`config`] | the environment variables |
@@ -23,6 +24,7 @@ pub mod config;
 pub mod cycle;
 pub mod daemon;
 pub mod due;
+pub mod metrics;
 pub mod printable;
 pub mod proxies;
 pub mod schedule;

@@ -9,6 +9,7 @@
 //! | [`mod@reference`] | the OpenAPI document, and the same as a page |
 //! | [`query`] | the upstream's query language: parses query strings, selects records |
 //! | [`http`] | paths, handlers, and what every answer has in common |
+//! | [`metrics`] | the figures for Prometheus |
 //! | [`fallback`] | the edge's answers while no reader can answer |
 //! | [`config`] | the environment variables |
 //!
@@ -20,6 +21,7 @@ pub mod config;
 pub mod fallback;
 pub mod follow;
 pub mod http;
+pub mod metrics;
 pub mod pages;
 pub mod publish;
 pub mod query;

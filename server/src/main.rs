@@ -12,11 +12,17 @@ use server::fallback;
 use server::follow::{self, Known};
 use server::http::guard;
 use server::http::handlers::Setup;
+use server::http::measure::Requests;
+use server::metrics::ServerMetrics;
 use server::publish::{self, Published};
+use server::query::pool::QueryLoad;
 use shared::cache::read::Reader;
-use shared::service::http::Limits;
+use shared::service::http::{Limits, OpenConnections};
+use shared::service::metrics::Metrics;
 use shared::service::{admin, config, console, http, shutdown, telemetry, tls};
 use tokio::sync::watch;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Serves the films and people of the Ghibli API from the cache, and nothing else.
 #[derive(Parser)]
@@ -103,19 +109,31 @@ async fn run(config: &ServerConfig) -> Result<()> {
                 .ok_or("nothing has been loaded yet".into())
         }
     };
-    let health = tokio::spawn(admin::run(admin, ready, None, until_stop()));
+    let figures = ServerMetrics {
+        requests: Requests::default(),
+        connections: OpenConnections::default(),
+        queries: QueryLoad::default(),
+        known: watched.clone(),
+    };
+    let metrics = {
+        let figures = figures.clone();
+        Metrics::new(VERSION, ready.clone(), move |page| figures.describe(page))
+    };
+    let health = tokio::spawn(admin::run(admin, ready, None, metrics, until_stop()));
     let base = config.base(address);
     let prefix = server::config::prefix(&base).to_owned();
     let setup = Setup {
         base,
         cache_control: config.cache_control.0.clone(),
         server_timing: config.server_timing,
+        queries: figures.queries,
     };
     let service = guard::service(published.clone(), setup);
     let public = tokio::spawn(http::serve_on_each_core(
         listener,
-        service,
+        move |thread| figures.requests.measured(service.clone(), thread),
         Limits::default().within_open_files(),
+        figures.connections,
         until_stop(),
     ));
 
@@ -154,11 +172,13 @@ async fn fall_back(config: &ServerConfig) -> Result<()> {
         async move { _ = stopped.changed().await }
     };
     let limits = Limits::default().within_open_files();
-    let health = tokio::spawn(admin::run(admin, || Ok(()), None, until_stop()));
+    let metrics = Metrics::new(VERSION, || Ok(()), |_| Ok(()));
+    let health = tokio::spawn(admin::run(admin, || Ok(()), None, metrics, until_stop()));
     let public = tokio::spawn(http::serve_on_each_core(
         listener,
-        fallback::service(),
+        |_| fallback::service(),
         limits,
+        OpenConnections::default(),
         until_stop(),
     ));
     let signal = shutdown.await;

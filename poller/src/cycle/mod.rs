@@ -161,6 +161,7 @@ impl Syncer {
             duration: started.elapsed(),
             verdicts: step.verdicts,
             counts: PerCollection::from_fn(|one| step.snapshot.records(one).len()),
+            withdrawn: PerCollection::from_fn(|one| step.snapshot.collections[one].withdrawn.len()),
             duplicates: step.duplicates,
             newly_set_aside: self.set_aside.note(&step.set_aside),
             released: [found.unannounced, step.released].concat(),

@@ -16,6 +16,7 @@ use crate::http::heads::{Heads, PLAIN};
 use crate::http::problems;
 use crate::http::respond::{self, NOTHING};
 use crate::publish::View;
+use crate::query::pool::QueryLoad;
 use crate::query::{BadQuery, Pages, Plan, Selection};
 use crate::reference::Reference;
 use crate::render::{Body, JSON, RenderedRecord, pretty};
@@ -34,6 +35,8 @@ pub struct Setup {
     pub cache_control: HeaderValue,
     /// Whether answers show how long the server took.
     pub server_timing: bool,
+    /// Counts the queries that wait.
+    pub queries: QueryLoad,
 }
 
 /// What a client wrote as its target, if that has a query.

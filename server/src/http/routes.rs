@@ -101,8 +101,8 @@ pub(super) fn routes(
 ) -> impl Filter<Extract = (Response<Bytes>,), Error = Infallible> + Clone + use<> {
     let mirror = Arc::new(Mirror {
         published,
+        pool: QueryPool::new(setup.queries.clone()),
         setup,
-        pool: QueryPool::new(),
     });
     let end = warp::path::end;
     let id = || warp::path::param::<String>();
@@ -240,6 +240,7 @@ fn asset(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::query::pool::QueryLoad;
 
     /// The parts of pages; clients do not request them on their own.
     const UNDOCUMENTED: [&str; 2] = ["/style.css", "/icon.svg"];
@@ -255,8 +256,9 @@ mod tests {
                 base: "http://mirror.example".into(),
                 cache_control: HeaderValue::from_static("no-cache"),
                 server_timing: false,
+                queries: QueryLoad::default(),
             },
-            pool: QueryPool::new(),
+            pool: QueryPool::new(QueryLoad::default()),
         });
         let others = table(&mirror).into_iter().map(|(path, _)| path);
         let paths = HOT.into_iter().chain(others);

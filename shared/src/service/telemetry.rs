@@ -92,6 +92,11 @@ pub fn start(format: Format, level: &Level) -> Logging {
     Logging(())
 }
 
+/// How many log lines were lost since the start.
+pub(crate) fn lost_lines() -> u64 {
+    QUEUE.lost()
+}
+
 /// Writes text for a person after the log lines, and waits a moment until it is written.
 pub(crate) fn note(text: &str) {
     if WRITER.is_ok() {

@@ -21,6 +21,7 @@ use server::follow::Known;
 use server::http::guard;
 use server::http::handlers::Setup;
 use server::publish::{self, Published};
+use server::query::pool::QueryLoad;
 use server::render::Links;
 use shared::catalogue::{Listing, PerCollection};
 use tokio::runtime::{Builder, Runtime};
@@ -45,6 +46,7 @@ static MIRROR: LazyLock<Mirror> = LazyLock::new(|| {
         base: "https://mirror.example".into(),
         cache_control: HeaderValue::from_static("no-cache"),
         server_timing: false,
+        queries: QueryLoad::default(),
     };
     let service = guard::service(published, setup);
     Mirror {

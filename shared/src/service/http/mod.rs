@@ -3,6 +3,7 @@
 //! Owns sockets and their limits. The service handles paths and bodies.
 
 mod connections;
+mod open;
 mod serve;
 mod target;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket};
 
+pub use open::OpenConnections;
 pub use serve::{serve, serve_on_each_core};
 pub use target::Malformed;
 
