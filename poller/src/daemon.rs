@@ -16,6 +16,7 @@ use shared::cache::CacheError;
 use shared::cache::write::Lease;
 use shared::log;
 use shared::service::admin::{self, Order};
+use shared::service::metrics::Metrics;
 use shared::service::telemetry::events;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -29,6 +30,7 @@ use crate::cycle::step::Trust;
 use crate::cycle::{Cycle, Heard, RENEWAL, Syncer};
 use crate::due::{Due, Moment};
 use crate::heartbeat::Heartbeat;
+use crate::metrics::PollerMetrics;
 use crate::schedule::Schedule;
 use crate::trouble::Troubles;
 
@@ -63,6 +65,7 @@ pub async fn run(
         admin,
         daemon.readiness(),
         Some(send_orders),
+        daemon.exposed(),
         async move {
             _ = stopped.wait_for(|stop| *stop).await;
         },
@@ -108,6 +111,7 @@ struct Daemon {
     troubles: Troubles,
     standby: bool,
     ready: Arc<AtomicBool>,
+    metrics: PollerMetrics,
 }
 
 /// The reply to an order, as text for a person.
@@ -131,6 +135,7 @@ impl Daemon {
             troubles: Troubles::default(),
             standby: false,
             ready: Arc::default(),
+            metrics: PollerMetrics::default(),
         }
     }
 
@@ -142,6 +147,13 @@ impl Daemon {
                 .then_some(())
                 .ok_or("no sync has reached the cache yet".to_owned())
         }
+    }
+
+    fn exposed(&self) -> Metrics {
+        let metrics = self.metrics.clone();
+        Metrics::new(crate::VERSION, self.readiness(), move |page| {
+            metrics.describe(page)
+        })
     }
 
     async fn work(&mut self, work: Work) {
@@ -178,9 +190,10 @@ impl Daemon {
                 () = sleep_until(overdue) => tracing::debug!("the scheduler missed a trigger"),
                 _ = heartbeat.tick() => {
                     let lease = timeout(RENEWAL, self.syncer.lead()).await;
+                    let is_held = matches!(lease, Ok(Ok(Lease::Held)));
+                    self.metrics.note_lease(is_held);
                     // A standby that gets the lease does not wait for the schedule.
-                    let leads = self.standby && matches!(lease, Ok(Ok(Lease::Held)));
-                    if leads && self.due.may_ask(Moment::now()) {
+                    if is_held && self.standby && self.due.may_ask(Moment::now()) {
                         return Work::Sync;
                     }
                 }
@@ -217,6 +230,10 @@ impl Daemon {
         // A panic in one sync would be our bug; later syncs must still run.
         let guarded = timeout(SYNC_TIME, AssertUnwindSafe(sync).catch_unwind()).await;
         self.retry = None;
+        self.metrics.note(match &guarded {
+            Ok(Ok(Ok(cycle))) => Some(cycle),
+            _ => None,
+        });
         let failure = match guarded {
             Ok(Ok(Ok(cycle))) => {
                 self.ready.store(true, Ordering::Relaxed);

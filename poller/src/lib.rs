@@ -13,6 +13,7 @@
 //! | [`upstream`] | HTTP to the Ghibli API, with a limit on everything |
 //! | [`proxies`] | refuses proxy variables that the HTTP client would ignore |
 //! | [`heartbeat`] | the dead man's switch |
+//! | [`metrics`] | the figures for Prometheus |
 //! | [`printable`] | makes text from outside safe to show |
 //! | [`builtin`] | the catalogue that is served until the upstream has answered once |
 //! | [`config`] | the environment variables |
@@ -28,6 +29,7 @@ pub mod daemon;
 pub mod difference;
 pub mod due;
 pub mod heartbeat;
+pub mod metrics;
 pub mod printable;
 pub mod proxies;
 pub mod schedule;

@@ -43,6 +43,7 @@ fn report(verdicts: PerCollection<Verdict>) -> Report {
         "21:00:00"
     };
     Report {
+        withdrawn: PerCollection::default(),
         outcome,
         status: Status {
             format: FORMAT,

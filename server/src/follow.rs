@@ -21,6 +21,8 @@ pub struct Known {
     pub generation: Option<u64>,
     /// That snapshot, until it is taken to be rendered. Nothing else needs it, and it is large.
     unrendered: Arc<Mutex<Option<Arc<Snapshot>>>>,
+    /// How many snapshots the reader has loaded.
+    pub loads: u64,
     /// The newest status.
     pub status: Option<Status>,
     /// Why the last attempt to read the cache failed.
@@ -34,6 +36,7 @@ impl Known {
     /// Replaces the newest snapshot.
     pub fn put(&mut self, snapshot: Snapshot) {
         self.generation = Some(snapshot.generation);
+        self.loads += 1;
         *self.unrendered() = Some(Arc::new(snapshot));
     }
 

@@ -11,6 +11,7 @@
 //! | [`mod@reference`] | the OpenAPI document, and the same as a page |
 //! | [`query`] | the upstream's query language: parses query strings, selects records |
 //! | [`http`] | paths, handlers, and what every answer has in common |
+//! | [`metrics`] | the figures for Prometheus |
 //! | [`fallback`] | the edge's answers while no reader can answer |
 //! | [`config`] | the environment variables |
 //!
@@ -23,6 +24,7 @@ pub mod fallback;
 pub mod feeds;
 pub mod follow;
 pub mod http;
+pub mod metrics;
 pub mod pages;
 pub mod publish;
 pub mod query;

@@ -12,11 +12,15 @@ use server::fallback;
 use server::follow::{self, Known};
 use server::http::guard;
 use server::http::handlers::Setup;
+use server::http::measure::Requests;
+use server::metrics::ServerMetrics;
 use server::publish::{self, Published};
+use server::query::pool::QueryLoad;
 use server::status::Watched;
 use shared::cache::read::Reader;
 use shared::log;
-use shared::service::http::Limits;
+use shared::service::http::{Limits, OpenConnections};
+use shared::service::metrics::Metrics;
 use shared::service::telemetry::events;
 use shared::service::{admin, config, console, http, shutdown, supervisor, telemetry, tls};
 use tokio::sync::watch;
@@ -110,19 +114,33 @@ async fn run(config: &ServerConfig) -> Result<()> {
                 .ok_or("nothing has been loaded yet".into())
         }
     };
-    let health = tokio::spawn(admin::run(admin, ready, None, until_stop()));
+    let figures = ServerMetrics {
+        requests: Requests::default(),
+        connections: OpenConnections::default(),
+        queries: QueryLoad::default(),
+        known: watched.clone(),
+    };
+    let metrics = {
+        let figures = figures.clone();
+        Metrics::new(server::VERSION, ready.clone(), move |page| {
+            figures.describe(page)
+        })
+    };
+    let health = tokio::spawn(admin::run(admin, ready, None, metrics, until_stop()));
     let base = config.base(address);
     let setup = Setup {
         base: base.clone(),
         cache_control: config.cache_control.0.clone(),
         server_timing: config.server_timing,
         watched: Watched::new(watched.clone()),
+        queries: figures.queries,
     };
     let service = guard::service(published.clone(), setup);
     let public = tokio::spawn(http::serve_on_each_core(
         listener,
-        service,
+        move |thread| figures.requests.measured(service.clone(), thread),
         Limits::default().within_open_files(),
+        figures.connections,
         until_stop(),
     ));
     supervisor::ready();
@@ -167,11 +185,13 @@ async fn fall_back(config: &ServerConfig) -> Result<()> {
         async move { _ = stopped.changed().await }
     };
     let limits = Limits::default().within_open_files();
-    let health = tokio::spawn(admin::run(admin, || Ok(()), None, until_stop()));
+    let metrics = Metrics::new(server::VERSION, || Ok(()), |_| Ok(()));
+    let health = tokio::spawn(admin::run(admin, || Ok(()), None, metrics, until_stop()));
     let public = tokio::spawn(http::serve_on_each_core(
         listener,
-        fallback::service(),
+        |_| fallback::service(),
         limits,
+        OpenConnections::default(),
         until_stop(),
     ));
     supervisor::ready();

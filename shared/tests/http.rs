@@ -14,7 +14,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming};
 use hyper::service::service_fn;
-use shared::service::http::{Limits, listen, serve, serve_on_each_core};
+use shared::service::http::{Limits, OpenConnections, listen, serve, serve_on_each_core};
 use testkit::attack::usage::unsent;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -34,6 +34,7 @@ const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 /// A listener that answers everything with a body of a given size; it stops when dropped.
 struct Listener {
     address: SocketAddr,
+    open: OpenConnections,
     _stop: oneshot::Sender<()>,
 }
 
@@ -49,11 +50,18 @@ fn listener_on(listener: TcpListener, limits: Limits, body_bytes: usize) -> List
         std::future::ready(Ok::<_, Infallible>(Response::new(Full::new(body.clone()))))
     });
     let (stop, stopped) = oneshot::channel();
-    tokio::spawn(serve_on_each_core(listener, service, limits, async move {
-        _ = stopped.await;
-    }));
+    let services = move |_| service.clone();
+    let open = OpenConnections::default();
+    tokio::spawn(serve_on_each_core(
+        listener,
+        services,
+        limits,
+        open.clone(),
+        async move { _ = stopped.await },
+    ));
     Listener {
         address,
+        open,
         _stop: stop,
     }
 }

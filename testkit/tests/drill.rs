@@ -50,7 +50,10 @@ async fn prints_times(cache: &str) {
         assert!(output.contains(line), "{line}: {output}");
     }
     println!("{output}");
-    assert!(!errors.contains("film released"), "no log line: {errors}");
+    assert!(
+        !errors.contains("release_appended"),
+        "no log line: {errors}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,7 +63,7 @@ async fn beside_a_mirror_on_redis_nobody_notices_it_and_nothing_is_left() {
     let poller = Poller::new(&upstream.url(), &redis.url()).start().await;
     poller.synced("committed").await;
     let reader = Server::new(&redis.url()).start().await;
-    reader.loaded().await;
+    reader.process.wait_for_log("server_ready", |_| true).await;
     let films = format!("{}/films", reader.url());
     let (before, logged) = (get(&films).await.text(), reader.process.stderr().len());
     let asked = upstream.counts().requests;

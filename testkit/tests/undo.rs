@@ -104,7 +104,7 @@ async fn a_wrong_accept_is_undone(cache: &str) {
             records[0]["url"] = json!("https://wrong.example");
         }
     });
-    log.wait_for_log("collection rejected", |_| true).await;
+    log.wait_for_log("answer_rejected", |_| true).await;
     assert!(served(&stage.reader).await == before, "rejected");
     let (code, output) = run(&["accept", "--yes"], &stage.environment).await;
     assert_eq!(code, Some(0), "{output}");
@@ -152,7 +152,7 @@ async fn a_wrong_accept_is_undone(cache: &str) {
     upstream.release("Earwig and the Witch");
     stage.reader.shows("Earwig and the Witch").await;
     let second = |line: &Value| line["sequence"] == 2;
-    log.wait_for_log("film released", second).await;
+    log.wait_for_log("release_appended", second).await;
     assert_eq!(stage.releases().len(), 2);
 }
 
@@ -174,7 +174,7 @@ async fn a_wrong_prune_is_undone_and_the_record_is_withdrawn_as_before() {
     let stage = Stage::on(&redis.url()).await;
     let id = catalogue()["films"][0]["id"].as_str().unwrap().to_owned();
     stage.upstream.withdraw("films", &id);
-    let withdrawn = "record withdrawn by the upstream, and kept";
+    let withdrawn = "record_withdrawn";
     let log = &stage.poller.process;
     log.wait_for_log(withdrawn, |_| true).await;
     let movies = format!("{}/movies", stage.reader.url());

@@ -153,6 +153,7 @@ impl Syncer {
             duration: started.elapsed(),
             verdicts: step.verdicts,
             counts: PerCollection::from_fn(|one| step.snapshot.records(one).len()),
+            withdrawn: PerCollection::from_fn(|one| step.snapshot.collections[one].withdrawn.len()),
             duplicates: PerCollection::from_fn(|one| {
                 let now = std::mem::take(&mut step.duplicates[one]);
                 if now.is_empty() {

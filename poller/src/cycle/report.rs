@@ -32,6 +32,8 @@ pub struct Report {
     pub verdicts: PerCollection<Verdict>,
     /// How many records each collection has now.
     pub counts: PerCollection<usize>,
+    /// How many of them the upstream has withdrawn.
+    pub withdrawn: PerCollection<usize>,
     /// Ids that the upstream listed more than once, unless reported before.
     pub duplicates: PerCollection<Vec<String>>,
     /// The unusable records that were not reported before.

@@ -17,6 +17,7 @@ use crate::http::heads::{Heads, PLAIN};
 use crate::http::problems;
 use crate::http::respond::{self, NOTHING};
 use crate::publish::View;
+use crate::query::pool::QueryLoad;
 use crate::query::{BadQuery, Pages, Plan, Selection};
 use crate::reference::Reference;
 use crate::render::{Body, JSON, RenderedRecord, pretty};
@@ -38,6 +39,8 @@ pub struct Setup {
     pub server_timing: bool,
     /// What the status shows beside the view.
     pub watched: Watched,
+    /// Counts the queries that wait.
+    pub queries: QueryLoad,
 }
 
 /// What a client wrote as its target, if that has a query.

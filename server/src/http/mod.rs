@@ -3,6 +3,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`guard`] | the service: methods, and what routes get of a request |
+//! | [`measure`] | counts and times requests, around the service |
 //! | `routes` | paths, as a warp filter |
 //! | [`handlers`] | the answer for each kind of path |
 //! | [`respond`] | one answer from a body |
@@ -18,6 +19,7 @@ mod fields;
 pub mod guard;
 pub mod handlers;
 pub mod heads;
+pub mod measure;
 mod negotiation;
 pub mod problems;
 pub mod respond;

@@ -104,8 +104,8 @@ pub(super) fn routes(
 ) -> impl Filter<Extract = (Response<Bytes>,), Error = Infallible> + Clone + use<> {
     let mirror = Arc::new(Mirror {
         published,
+        pool: QueryPool::new(setup.queries.clone()),
         setup,
-        pool: QueryPool::new(),
     });
     let end = warp::path::end;
     let id = || warp::path::param::<String>();
@@ -270,6 +270,7 @@ mod tests {
 
     use super::*;
     use crate::follow::Known;
+    use crate::query::pool::QueryLoad;
     use crate::status::Watched;
 
     /// The parts of pages; clients do not request them on their own.
@@ -287,8 +288,9 @@ mod tests {
                 cache_control: HeaderValue::from_static("no-cache"),
                 server_timing: false,
                 watched: Watched::new(watch::channel(Known::default()).1),
+                queries: QueryLoad::default(),
             },
-            pool: QueryPool::new(),
+            pool: QueryPool::new(QueryLoad::default()),
         });
         let others = table(&mirror).into_iter().map(|(path, _)| path);
         let paths = HOT.into_iter().chain(others);

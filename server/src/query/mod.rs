@@ -41,7 +41,7 @@ mod page;
 mod params;
 mod path;
 mod pattern;
-pub(crate) mod pool;
+pub mod pool;
 mod relation;
 mod tree;
 mod units;

@@ -5,6 +5,7 @@
 //! themselves wait.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -22,6 +23,32 @@ pub(crate) struct QueryPool {
     slots: Arc<Semaphore>,
     /// How long a caller waits for its turn.
     wait: Duration,
+    load: QueryLoad,
+}
+
+/// What the pool has to do, for the metrics.
+#[derive(Clone, Debug, Default)]
+pub struct QueryLoad {
+    /// The callers that wait for a slot.
+    pub(crate) waiting: Arc<AtomicU64>,
+    /// The callers that waited too long.
+    pub(crate) refused: Arc<AtomicU64>,
+}
+
+/// A caller that waits, until dropped.
+struct Waiting<'a>(&'a AtomicU64);
+
+impl<'a> Waiting<'a> {
+    fn new(waiting: &'a AtomicU64) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// No slot became free in time.
@@ -29,11 +56,12 @@ pub(crate) struct QueryPool {
 pub(crate) struct Busy;
 
 impl QueryPool {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(load: QueryLoad) -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
         Self {
             slots: Arc::new(Semaphore::new(cores.div_ceil(2))),
             wait: LONGEST_WAIT,
+            load,
         }
     }
 
@@ -51,8 +79,13 @@ impl QueryPool {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Busy> {
+        let waiting = Waiting::new(&self.load.waiting);
         let slot = timeout(self.wait, self.slots.clone().acquire_owned()).await;
-        let slot = slot.map_err(|_| Busy)?;
+        drop(waiting);
+        let slot = slot.map_err(|_| {
+            self.load.refused.fetch_add(1, Ordering::Relaxed);
+            Busy
+        })?;
         let slot = slot.expect("the semaphore is never closed");
         let work = tokio::task::spawn_blocking(move || {
             // `work` keeps its slot to the end, even when the caller is dropped.
@@ -77,6 +110,7 @@ mod tests {
         let pool = QueryPool {
             slots: Arc::new(Semaphore::new(1)),
             wait: Duration::from_millis(100),
+            load: QueryLoad::default(),
         };
         let (release, released) = mpsc::channel::<()>();
         let first = tokio::spawn({
@@ -89,6 +123,11 @@ mod tests {
         let waiting = timeout(Duration::from_millis(20), pool.compute(|| ()));
         assert!(waiting.await.is_err(), "there is one slot");
         assert_eq!(pool.compute(|| ()).await, Err(Busy));
+        let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
+        assert_eq!(
+            [count(&pool.load.waiting), count(&pool.load.refused)],
+            [0, 1]
+        );
         release.send(()).unwrap();
         assert_eq!(first.await.unwrap(), Ok(true));
         assert_eq!(pool.compute(|| 7).await, Ok(7));

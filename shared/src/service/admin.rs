@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `/livez` | 200 while the process can answer at all |
 //! | `/readyz` | 200 when it can do its work; before that, 503 problem+json says what is missing |
+//! | `/metrics` | figures for Prometheus |
 //! | POST to another path | the result of that order, if the process takes orders |
 //!
 //! Never serves the catalogue; Traefik does not route to it. Takes orders from the command line
@@ -19,7 +20,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, X_CONTENT_TYPE_OPTIONS};
+use http::header::{
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, X_CONTENT_TYPE_OPTIONS,
+};
 use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
@@ -29,6 +32,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::service::http::{Limits, Malformed, serve};
+use crate::service::metrics::{self, Metrics};
 
 /// The answer to `/readyz`: `Ok`, or what is missing.
 pub type Readiness = Result<(), String>;
@@ -79,16 +83,17 @@ pub async fn run(
     listener: TcpListener,
     ready: impl Fn() -> Readiness + Clone + Send + Sync + 'static,
     orders: Option<mpsc::Sender<Order>>,
+    metrics: Metrics,
     shutdown: impl Future<Output = ()>,
 ) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let (ready, orders) = (ready.clone(), orders.clone());
+        let (ready, orders, metrics) = (ready.clone(), orders.clone(), metrics.clone());
         async move {
             if let Some(why) = request.extensions().get::<Malformed>() {
                 return Ok(problem(StatusCode::BAD_REQUEST, &why.to_string()));
             }
             Ok(match (request.method(), orders) {
-                (&Method::GET | &Method::HEAD, _) => look(&request, &ready),
+                (&Method::GET | &Method::HEAD, _) => look(&request, &ready, &metrics),
                 (&Method::POST, Some(orders)) => take(request, &orders).await,
                 _ => {
                     let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD");
@@ -103,14 +108,32 @@ pub async fn run(
     serve(listener, service, LIMITS, shutdown).await;
 }
 
-fn look(request: &Request<Incoming>, ready: &impl Fn() -> Readiness) -> Response<Full<Bytes>> {
+fn look(
+    request: &Request<Incoming>,
+    ready: &impl Fn() -> Readiness,
+    metrics: &Metrics,
+) -> Response<Full<Bytes>> {
     match request.uri().path() {
         "/livez" => text("live\n".into()),
         "/readyz" => match ready() {
             Ok(()) => text("ready\n".into()),
             Err(missing) => problem(StatusCode::SERVICE_UNAVAILABLE, &missing),
         },
-        _ => problem(StatusCode::NOT_FOUND, "here are /livez and /readyz"),
+        "/metrics" => {
+            let accepted = request.headers().get_all(ACCEPT).iter();
+            let mut accepted = accepted.filter_map(|accept| accept.to_str().ok());
+            let (content_type, page) =
+                if accepted.any(|accept| accept.contains("application/openmetrics-text")) {
+                    (metrics::OPEN_METRICS, metrics.open_metrics())
+                } else {
+                    (metrics::TEXT, metrics.text())
+                };
+            respond(StatusCode::OK, content_type, page.into())
+        }
+        _ => problem(
+            StatusCode::NOT_FOUND,
+            "here are /livez, /readyz and /metrics",
+        ),
     }
 }
 

@@ -88,6 +88,11 @@ pub fn start(format: Format, level: &Level) -> Logging {
     Logging(())
 }
 
+/// How many log lines were lost since the start.
+pub(crate) fn lost_lines() -> u64 {
+    QUEUE.lost()
+}
+
 fn subscriber<W>(
     format: Format,
     level: &Level,

@@ -21,6 +21,7 @@ use server::follow::Known;
 use server::http::guard;
 use server::http::handlers::Setup;
 use server::publish::{self, Published};
+use server::query::pool::QueryLoad;
 use server::render::Links;
 use server::status::Watched;
 use shared::catalogue::{Listing, PerCollection};
@@ -47,6 +48,7 @@ static MIRROR: LazyLock<Mirror> = LazyLock::new(|| {
         cache_control: HeaderValue::from_static("no-cache"),
         server_timing: false,
         watched: Watched::new(watch::channel(Known::default()).1),
+        queries: QueryLoad::default(),
     };
     let service = guard::service(published, setup);
     Mirror {

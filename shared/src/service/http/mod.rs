@@ -3,6 +3,7 @@
 //! Owns sockets and their limits. The service handles paths and bodies.
 
 mod connections;
+mod open;
 mod serve;
 mod target;
 
@@ -15,6 +16,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use crate::log;
 use crate::service::telemetry::events;
 
+pub use open::OpenConnections;
 pub use serve::{serve, serve_on_each_core};
 pub use target::Malformed;
 

@@ -23,6 +23,7 @@ use tokio::time::{interval, sleep, timeout};
 
 use super::Limits;
 use super::connections::{Connections, End};
+use super::open::OpenConnections;
 use super::target::{Refusal, Targets};
 use crate::log;
 use crate::service::telemetry::events;
@@ -46,7 +47,7 @@ pub async fn serve<S, B>(
     S::Future: Send,
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
 {
-    let clients = Clients::new(limits);
+    let clients = Clients::new(limits, OpenConnections::default());
     tokio::select! {
         biased;
         () = shutdown => {}
@@ -61,12 +62,16 @@ pub async fn serve<S, B>(
 /// connection stays where it was accepted, so that no request waits for a thread that sleeps or for
 /// a lock between threads.
 ///
+/// `services` makes the service of a thread from the thread's number, which counts from zero to
+/// [`available_parallelism`]. `open` counts the connections.
+///
 /// # Errors
 /// When a thread cannot be started.
 pub async fn serve_on_each_core<S, B>(
     listener: TcpListener,
-    service: S,
+    services: impl Fn(usize) -> S,
     limits: Limits,
+    open: OpenConnections,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()>
 where
@@ -75,13 +80,13 @@ where
     S::Future: Send,
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
 {
-    let clients = Clients::new(limits);
+    let clients = Clients::new(limits, open);
     let listener = listener.into_std()?;
     let (accepting, no_longer) = watch::channel(());
     let (running, ended) = watch::channel(());
     let threads = (0..available_parallelism().map_or(1, usize::from)).map(|number| {
         let (listener, clients, service) =
-            (listener.try_clone()?, clients.clone(), service.clone());
+            (listener.try_clone()?, clients.clone(), services(number));
         let (mut no_longer, mut ended) = (no_longer.clone(), ended.clone());
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
@@ -125,12 +130,13 @@ where
 struct Clients {
     permits: Arc<Semaphore>,
     connections: Connections,
+    open: OpenConnections,
     http: http1::Builder,
     limits: Limits,
 }
 
 impl Clients {
-    fn new(limits: Limits) -> Self {
+    fn new(limits: Limits, open: OpenConnections) -> Self {
         let mut http = http1::Builder::new();
         // The sweep limits the time. hyper would set a timer for every request.
         http.header_read_timeout(None)
@@ -144,6 +150,7 @@ impl Clients {
         Self {
             permits: Arc::new(Semaphore::new(limits.connections)),
             connections: Connections::new(),
+            open,
             http,
             limits,
         }
@@ -217,9 +224,11 @@ impl Clients {
             })
         };
         let connection = self.http.serve_connection(socket, service);
+        let counted = self.open.enter();
         tokio::spawn(async move {
             // Declared first, so that its place becomes free only after the connection is gone.
             let _place = permit;
+            let _counted = counted;
             let mut connection = pin!(connection);
             let mut is_finishing = false;
             let ended = poll_fn(|context| {
