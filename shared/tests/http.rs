@@ -102,6 +102,33 @@ async fn is_closed(stream: &mut TcpStream) -> bool {
         .is_ok()
 }
 
+/// Waits, for at most ten seconds, until the listener counts this many open connections.
+async fn counts(listener: &Listener, expected: usize) -> bool {
+    let counted = async {
+        while listener.open.count() != expected {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), counted).await.is_ok()
+}
+
+#[tokio::test]
+async fn a_listener_counts_its_open_connections() {
+    let limits = Limits {
+        head_time: Duration::from_mins(1),
+        ..LIMITS
+    };
+    let listener = listener(limits, 10).await;
+    assert_eq!(listener.open.count(), 0);
+    let first = listener.connect().await;
+    let second = listener.connect().await;
+    assert!(counts(&listener, 2).await, "{}", listener.open.count());
+    drop(first);
+    assert!(counts(&listener, 1).await, "{}", listener.open.count());
+    drop(second);
+    assert!(counts(&listener, 0).await, "{}", listener.open.count());
+}
+
 #[tokio::test]
 async fn silent_and_half_heads_are_closed_after_the_time_for_heads() {
     let listener = listener(LIMITS, 10).await;

@@ -20,7 +20,7 @@ use shared::service::metrics::Page;
 use warp::reply::Response;
 
 /// The paths of the routes, and the rest. [`route`] returns an index.
-const ROUTES: [&str; 11] = [
+const ROUTES: [&str; 17] = [
     "/{collection}/{id}",
     "/{collection}",
     "/{collection}/{id}/{related}",
@@ -31,6 +31,12 @@ const ROUTES: [&str; 11] = [
     "/openapi.json",
     "/style.css",
     "/icon.svg",
+    "/movies/{id}",
+    "/feed.atom",
+    "/feed.json",
+    "/changes",
+    "/status",
+    "/status.json",
     "other",
 ];
 const OTHER_ROUTE: usize = ROUTES.len() - 1;
@@ -194,6 +200,12 @@ fn route(path: &str) -> usize {
         [Some("openapi.json"), None, ..] => 7,
         [Some("style.css"), None, ..] => 8,
         [Some("icon.svg"), None, ..] => 9,
+        [Some("movies"), Some(_), None, _] => 10,
+        [Some("feed.atom"), None, ..] => 11,
+        [Some("feed.json"), None, ..] => 12,
+        [Some("changes"), None, ..] => 13,
+        [Some("status"), None, ..] => 14,
+        [Some("status.json"), None, ..] => 15,
         _ => OTHER_ROUTE,
     }
 }
