@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use chrono::Utc;
 use shared::service::{console, telemetry};
 
 use super::progress::Progress;
@@ -12,6 +13,7 @@ use crate::config::PollerConfig;
 use crate::cycle::Cycle;
 use crate::cycle::step::Trust;
 use crate::heartbeat::Heartbeat;
+use crate::trouble::Troubles;
 
 /// Syncs once, and prints a table. Succeeds when everything was confirmed.
 ///
@@ -37,6 +39,7 @@ pub async fn run(config: PollerConfig, trust: Trust) -> Result<ExitCode> {
             console::finish(nothing, ExitCode::FAILURE)
         }
         Cycle::Finished(report) => {
+            Troubles::default().after(&report, Utc::now());
             report.log();
             let code = if report.outcome.is_success() {
                 heartbeat.send().await;
