@@ -8,12 +8,14 @@ use humantime_serde::re::humantime;
 use serde::de::{Deserialize, Deserializer, Error};
 use shared::cache::CacheUrl;
 use shared::catalogue::Collection;
-use shared::service::config::{self, BaseUrl, Mistakes, Variable};
+use shared::service::config::{self, BaseUrl, Contradiction, Mistakes, Variable};
 use shared::service::telemetry::{Format, Level};
 use shared::service::tls::Authorities;
 
 use crate::cycle::FETCH_TIME;
-use crate::heartbeat::HeartbeatUrl;
+use crate::notify::message::SigningSecret;
+use crate::notify::url::SecretUrl;
+use crate::notify::webhooks::WebhookUrls;
 use crate::proxies;
 use crate::schedule::Schedule;
 
@@ -40,7 +42,11 @@ pub struct PollerConfig {
     #[serde(deserialize_with = "config::address")]
     pub admin_addr: SocketAddr,
     /// What to request after each fully successful sync.
-    pub heartbeat_url: Option<HeartbeatUrl>,
+    pub heartbeat_url: Option<SecretUrl>,
+    /// Where to announce releases.
+    pub webhook_urls: WebhookUrls,
+    /// What signs these announcements.
+    pub webhook_secret: Option<SigningSecret>,
     /// The format of log lines.
     pub log_format: Format,
     /// Which log lines to write.
@@ -57,6 +63,8 @@ impl Default for PollerConfig {
             upstream_timeout: Duration::from_secs(10),
             admin_addr: ([127, 0, 0, 1], 9091).into(),
             heartbeat_url: None,
+            webhook_urls: WebhookUrls::default(),
+            webhook_secret: None,
             log_format: Format::default(),
             log_level: Level::default(),
         }
@@ -76,11 +84,21 @@ impl PollerConfig {
         let config: Self = config::load(VARIABLES, environment.clone(), |config: &Self| {
             let unused = config.cache_url.unused(config.cache_ca_file.as_ref());
             let ignored = proxies::ignored(config.ghibli_api.url(), environment.clone());
-            let ignored = ignored.or_else(|| {
-                let heartbeat = config.heartbeat_url.as_ref()?;
-                proxies::ignored(heartbeat.url(), environment)
+            let others = config
+                .heartbeat_url
+                .iter()
+                .chain(config.webhook_urls.urls());
+            let mut others = others.map(SecretUrl::url);
+            let ignored = ignored
+                .or_else(|| others.find_map(|url| proxies::ignored(url, environment.clone())));
+            let is_unsigned =
+                !config.webhook_urls.urls().is_empty() && config.webhook_secret.is_none();
+            let unsigned = is_unsigned.then(|| Contradiction {
+                variables: ["WEBHOOK_SECRET", "WEBHOOK_URLS"],
+                mistake: "missing, and WEBHOOK_URLS need it: echo whsec_$(openssl rand -base64 32)"
+                    .to_owned(),
             });
-            unused.into_iter().chain(ignored).collect()
+            unused.into_iter().chain(ignored).chain(unsigned).collect()
         })?;
         let cache_url = config.cache_url.clone().from_file(file);
         Ok(Self {
@@ -165,6 +183,19 @@ pub const VARIABLES: &[Variable] = &[
         secret: true,
     },
     Variable {
+        name: "WEBHOOK_URLS",
+        default: "none",
+        help: "Where to announce new films, with POST: up to ten URLs, with commas between; Slack's \
+               and Discord's too",
+        secret: true,
+    },
+    Variable {
+        name: "WEBHOOK_SECRET",
+        default: "none",
+        help: "What signs these announcements, after Standard Webhooks: whsec_ and Base64",
+        secret: true,
+    },
+    Variable {
         name: "LOG_FORMAT",
         default: "json",
         help: Format::HELP,
@@ -200,7 +231,7 @@ mod tests {
     fn the_table_tells_every_variable_with_its_real_default() {
         let defaults = VARIABLES
             .iter()
-            .filter(|variable| !["CACHE_CA_FILE", "HEARTBEAT_URL"].contains(&variable.name))
+            .filter(|variable| !["the system's", "none"].contains(&variable.default))
             .map(|variable| (variable.name.into(), variable.default.into()));
         let spelt_out = PollerConfig::load(defaults).unwrap();
         assert_eq!(

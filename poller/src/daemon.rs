@@ -29,8 +29,8 @@ use crate::cycle::log::log_failure;
 use crate::cycle::step::Trust;
 use crate::cycle::{Cycle, Heard, RENEWAL, Syncer};
 use crate::due::{Due, Moment};
-use crate::heartbeat::Heartbeat;
 use crate::metrics::PollerMetrics;
+use crate::notify::Notifiers;
 use crate::schedule::Schedule;
 use crate::trouble::Troubles;
 
@@ -50,7 +50,7 @@ const DRAIN_TIME: Duration = Duration::from_secs(8);
 pub async fn run(
     syncer: Syncer,
     schedule: Schedule,
-    heartbeat: Heartbeat,
+    notifiers: Notifiers,
     admin: TcpListener,
     shutdown: impl Future<Output = &'static str>,
 ) -> Result<()> {
@@ -58,7 +58,7 @@ pub async fn run(
         .start()
         .await
         .context("cannot start the schedule")?;
-    let mut daemon = Daemon::new(syncer, schedule, heartbeat);
+    let mut daemon = Daemon::new(syncer, schedule, notifiers);
     let (stop, mut stopped) = watch::channel(false);
     let (send_orders, mut orders) = mpsc::channel(1);
     let health = tokio::spawn(admin::run(
@@ -101,7 +101,7 @@ pub async fn run(
 struct Daemon {
     syncer: Syncer,
     schedule: Schedule,
-    heartbeat: Heartbeat,
+    notifiers: Notifiers,
     backoff: Backoff,
     /// The daemon ignores triggers before this time.
     due: Due,
@@ -123,11 +123,12 @@ enum Work {
 }
 
 impl Daemon {
-    fn new(syncer: Syncer, schedule: Schedule, heartbeat: Heartbeat) -> Self {
+    fn new(syncer: Syncer, schedule: Schedule, notifiers: Notifiers) -> Self {
+        let metrics = PollerMetrics::new(notifiers.webhooks.attempts());
         Self {
             syncer,
             schedule,
-            heartbeat,
+            notifiers,
             backoff: Backoff::default(),
             due: Due::at_once(Moment::now()),
             retry: None,
@@ -135,7 +136,7 @@ impl Daemon {
             troubles: Troubles::default(),
             standby: false,
             ready: Arc::default(),
-            metrics: PollerMetrics::default(),
+            metrics,
         }
     }
 
@@ -192,6 +193,9 @@ impl Daemon {
                     let lease = timeout(RENEWAL, self.syncer.lead()).await;
                     let is_held = matches!(lease, Ok(Ok(Lease::Held)));
                     self.metrics.note_lease(is_held);
+                    if !is_held {
+                        self.notifiers.webhooks.pause();
+                    }
                     // A standby that gets the lease does not wait for the schedule.
                     if is_held && self.standby && self.due.may_ask(Moment::now()) {
                         return Work::Sync;
@@ -264,12 +268,13 @@ impl Daemon {
             Cycle::Finished(report) => {
                 self.troubles.after(&report, Utc::now());
                 report.log();
-                self.heartbeat.after(&report);
+                self.notifiers.after(&report, &self.syncer);
                 self.standby = false;
                 Ok(report.to_string())
             }
             Cycle::Standby { holder } => {
                 self.troubles.cache(None, Utc::now());
+                self.notifiers.webhooks.pause();
                 self.standby = true;
                 Err(format!("{holder} is syncing this cache; ask it there"))
             }

@@ -12,7 +12,7 @@
 //! | [`difference`] | what differs between two snapshots |
 //! | [`upstream`] | HTTP to the Ghibli API, with a limit on everything |
 //! | [`proxies`] | refuses proxy variables that the HTTP client would ignore |
-//! | [`heartbeat`] | the dead man's switch |
+//! | [`notify`] | heartbeats and webhooks |
 //! | [`metrics`] | the figures for Prometheus |
 //! | [`printable`] | makes text from outside safe to show |
 //! | [`builtin`] | the catalogue that is served until the upstream has answered once |
@@ -28,8 +28,8 @@ pub mod cycle;
 pub mod daemon;
 pub mod difference;
 pub mod due;
-pub mod heartbeat;
 pub mod metrics;
+pub mod notify;
 pub mod printable;
 pub mod proxies;
 pub mod schedule;

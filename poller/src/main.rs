@@ -14,7 +14,7 @@ use poller::config::{PollerConfig, VARIABLES};
 use poller::cycle::change::Change;
 use poller::cycle::step::Trust;
 use poller::daemon;
-use poller::heartbeat::Heartbeat;
+use poller::notify::Notifiers;
 use shared::log;
 use shared::service::telemetry::events;
 use shared::service::{admin, config, console, http, shutdown, supervisor, telemetry};
@@ -160,7 +160,7 @@ async fn run(config: PollerConfig) -> Result<()> {
     let _logging = telemetry::start(config.log_format, &config.log_level);
     let shutdown = shutdown::requested()?;
     let syncer = syncer(&config)?;
-    let heartbeat = Heartbeat::new(config.heartbeat_url)?;
+    let notifiers = Notifiers::start(&config, syncer.deliveries())?;
     let admin = http::listen(config.admin_addr, "ADMIN_ADDR")?;
     log!(
         events::POLLER_STARTED,
@@ -177,5 +177,5 @@ async fn run(config: PollerConfig) -> Result<()> {
     );
     supervisor::ready();
     let schedule = config.poll_schedule;
-    Box::pin(daemon::run(syncer, schedule, heartbeat, admin, shutdown)).await
+    Box::pin(daemon::run(syncer, schedule, notifiers, admin, shutdown)).await
 }

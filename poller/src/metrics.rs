@@ -3,6 +3,7 @@
 //! Owns the figures and their names. Never decides anything.
 
 use std::fmt;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use shared::service::metrics::Page;
 use crate::cycle::Cycle;
 use crate::cycle::report::Report;
 use crate::cycle::verdict::{CycleOutcome, Verdict};
+use crate::notify::webhooks::Attempts;
 
 /// Every outcome of a cycle: those of [`CycleOutcome`], then what kept a cycle from having one.
 const OUTCOMES: [&str; 6] = [
@@ -40,7 +42,7 @@ const KINDS: [Kind; 4] = [
 ];
 
 /// What happened so far.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct PollerMetrics(Arc<Mutex<Figures>>);
 
 #[derive(Debug, Default)]
@@ -53,6 +55,8 @@ struct Figures {
     generation: u64,
     holds_lease: bool,
     releases: u64,
+    webhooks_waiting: usize,
+    attempts: Arc<Attempts>,
     collections: PerCollection<Figure>,
 }
 
@@ -68,6 +72,15 @@ struct Figure {
 }
 
 impl PollerMetrics {
+    /// Nothing has happened yet. `attempts` counts those of the webhooks.
+    pub fn new(attempts: Arc<Attempts>) -> Self {
+        let figures = Figures {
+            attempts,
+            ..Figures::default()
+        };
+        Self(Arc::new(Mutex::new(figures)))
+    }
+
     /// Notes what became of a cycle; `None` when an error ended it.
     pub fn note(&self, cycle: Option<&Cycle>) {
         let mut figures = self.figures();
@@ -120,6 +133,7 @@ impl Figures {
         self.generation = status.generation;
         self.holds_lease = true;
         self.releases += report.released.len() as u64;
+        self.webhooks_waiting = status.outbox.values().map(Vec::len).sum();
         for collection in Collection::ALL {
             let figure = &mut self.collections[collection];
             let confirmation = &status.collections[collection];
@@ -212,6 +226,18 @@ impl Figures {
             "ghibli_releases",
             "Films that this poller announced as new",
             self.releases,
+        )?;
+        let Attempts { delivered, failed } = &*self.attempts;
+        page.counters(
+            "ghibli_webhook_attempts",
+            "Requests to webhooks, by outcome",
+            [("delivered", delivered), ("failed", failed)]
+                .map(|(outcome, count)| ([("outcome", outcome)], count.load(Ordering::Relaxed))),
+        )?;
+        page.gauge(
+            "ghibli_webhooks_waiting",
+            "Releases that had yet to reach a webhook at the end of the last sync",
+            self.webhooks_waiting as u64,
         )?;
         page.counters(
             "ghibli_rejections",

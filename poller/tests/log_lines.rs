@@ -2,6 +2,7 @@
 //! rely on them. `testkit/tests/day_of_trouble.rs` pins the lines of whole processes.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -54,6 +55,7 @@ fn report(verdicts: PerCollection<Verdict>) -> Report {
             last_success_at: Some(at(last)),
             failures_in_a_row: 0,
             collections,
+            outbox: BTreeMap::new(),
         },
         source: Source::Upstream,
         duration: Duration::from_millis(28),

@@ -38,7 +38,8 @@ use crate::upstream::UpstreamClient;
 /// # Errors
 /// When TLS cannot be set up.
 pub fn syncer(config: &PollerConfig) -> Result<Syncer> {
-    Ok(Syncer::new(upstream(config)?, writer(config)?))
+    let deliveries = config.webhook_urls.deliveries();
+    Ok(Syncer::new(upstream(config)?, writer(config)?, deliveries))
 }
 
 fn upstream(config: &PollerConfig) -> Result<UpstreamClient> {

@@ -191,6 +191,8 @@ impl fmt::Display for Ago {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use shared::catalogue::Collection;
     use shared::catalogue::status::{Confirmation, FORMAT};
 
@@ -216,6 +218,7 @@ mod tests {
             last_success_at: Some(at),
             failures_in_a_row: 0,
             collections: PerCollection::from_fn(|_| confirmation.clone()),
+            outbox: BTreeMap::new(),
         };
         let schedule = Schedule::default();
         let after = |seconds| at + Duration::from_secs(seconds);

@@ -12,7 +12,7 @@ use super::syncer;
 use crate::config::PollerConfig;
 use crate::cycle::Cycle;
 use crate::cycle::step::Trust;
-use crate::heartbeat::Heartbeat;
+use crate::notify::heartbeat::Heartbeat;
 use crate::trouble::Troubles;
 
 /// Syncs once, and prints a table. Succeeds when everything was confirmed.

@@ -1,7 +1,7 @@
 //! Changes by a person's order, without the upstream: prune, rollback, import. Each is one commit,
 //! under the lease, and the history keeps what it replaces.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -216,6 +216,7 @@ fn status_after(
         last_success_at: None,
         failures_in_a_row: 0,
         collections: PerCollection::default(),
+        outbox: BTreeMap::new(),
     });
     for (collection, held) in content.collections.iter() {
         if !is_same(&before.collections[collection], held) {

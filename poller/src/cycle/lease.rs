@@ -14,6 +14,7 @@ use shared::service::telemetry::{Lasting, clock, events};
 use tokio::time::{Instant, sleep};
 
 use crate::cycle::restore::knows;
+use crate::notify::outbox::Outbox;
 
 /// How long the lease lasts without renewal, and so how long a standby waits for a dead leader.
 const LEASE_TIME: Duration = Duration::from_secs(15);
@@ -27,6 +28,8 @@ pub(super) struct Candidate {
     pub(super) writer: Writer,
     /// What this poller last committed or found; it survives the loss of the cache.
     pub(super) memory: Option<Snapshot>,
+    /// The outbox that belongs to it.
+    pub(super) outbox: Outbox,
     /// The last poller that had the lease while the cache was complete, and when that was seen.
     leader: Option<(String, Instant)>,
     role: Role,
@@ -46,6 +49,7 @@ impl Candidate {
         Self {
             writer,
             memory: None,
+            outbox: Outbox::new(),
             leader: None,
             role: Role::Unknown,
             standby: Lasting::HOURLY,
@@ -122,6 +126,9 @@ impl Candidate {
     /// cache are lost.
     fn follow(&mut self, leader: &str, stored: Stored) {
         self.leader = Some((leader.to_owned(), Instant::now()));
+        if let Some(status) = stored.status {
+            self.outbox = status.outbox;
+        }
         let remembered = self.memory.as_ref().map(|held| held.generation);
         if let Some(snapshot) = stored.snapshot
             && Some(snapshot.generation) != remembered

@@ -29,6 +29,7 @@ use tokio::time::Instant;
 pub use fetch::{FETCH_TIME, Heard};
 pub use lease::RENEWAL;
 
+use crate::notify::outbox::{self, Deliveries, Next, Outbox};
 use crate::upstream::UpstreamClient;
 use fetch::fetch;
 use lease::Candidate;
@@ -48,6 +49,9 @@ pub struct Syncer {
     duplicates: PerCollection<Vec<String>>,
     /// Whether the cache lacks what this poller remembers, and that is logged.
     is_lost: bool,
+    deliveries: Deliveries,
+    /// The outbox of the last commit.
+    outbox: Next,
 }
 
 /// The result of a cycle.
@@ -63,15 +67,30 @@ pub enum Cycle {
 }
 
 impl Syncer {
-    /// Creates a syncer between an upstream and a cache.
-    pub fn new(upstream: UpstreamClient, writer: Writer) -> Self {
+    /// Creates a syncer between an upstream and a cache. It puts releases into the outbox of these
+    /// webhooks.
+    pub fn new(upstream: UpstreamClient, writer: Writer, deliveries: Deliveries) -> Self {
         Self {
             upstream,
             cache: Candidate::new(writer),
             set_aside: Reported::default(),
             duplicates: PerCollection::default(),
             is_lost: false,
+            deliveries,
+            outbox: Next::default(),
         }
+    }
+
+    /// What has been delivered. Copies share it.
+    pub fn deliveries(&self) -> &Deliveries {
+        &self.deliveries
+    }
+
+    /// What waits for webhooks since the last commit, and the release log.
+    pub fn outgoing(&self) -> (&Next, &[Release]) {
+        let memory = self.cache.memory.as_ref();
+        let log = memory.map_or(&[][..], |memory| &memory.releases);
+        (&self.outbox, log)
     }
 
     /// Takes or renews the lease. Returns which poller has it or should have it.
@@ -119,7 +138,12 @@ impl Syncer {
         let outcome = CycleOutcome::of(&step.verdicts, !found.is_stored);
         let set_aside = self.set_aside.count(&step.set_aside, last);
         let times = (started_at, finished_at, next_attempt_at);
-        let status = status(&step, outcome, &set_aside, last, times);
+        let released = [found.unannounced, step.released.clone()].concat();
+        let outbox = self.deliveries.next(&found.outbox, &released);
+        let status = Status {
+            outbox: outbox.outbox.clone(),
+            ..status(&step, outcome, &set_aside, last, times)
+        };
         let must_store = !found.is_stored || before.lineage.is_empty() || step.snapshot != *before;
         if must_store {
             let lineage = &mut step.snapshot.lineage;
@@ -131,6 +155,16 @@ impl Syncer {
             status: &status,
         };
         self.cache.commit(commit).await?;
+        self.cache.outbox.clone_from(&status.outbox);
+        if outbox.given_up > 0 {
+            log!(
+                events::WEBHOOKS_GIVEN_UP,
+                releases = outbox.given_up,
+                "gave up {} old releases that wait for a webhook: too many wait",
+                outbox.given_up
+            );
+        }
+        self.outbox = outbox;
         if std::mem::take(&mut self.is_lost) {
             let generation = step.snapshot.generation;
             log!(
@@ -163,7 +197,7 @@ impl Syncer {
                 now.into_iter().filter(|id| !known.contains(id)).collect()
             }),
             newly_set_aside: self.set_aside.note(&step.set_aside),
-            released: [found.unannounced, step.released].concat(),
+            released,
         };
         self.cache.memory = Some(step.snapshot);
         Ok(Cycle::Finished(Box::new(report)))
@@ -183,7 +217,12 @@ impl Syncer {
         let mut unannounced = Vec::new();
         let lost = self.cache.memory.as_ref();
         let lost = lost.filter(|memory| !knows(stored_snapshot, Some(memory)));
+        let mut outbox = stored
+            .status
+            .as_ref()
+            .map_or_else(Outbox::new, |it| it.outbox.clone());
         let (mut snapshot, is_stored) = if let Some(memory) = lost {
+            outbox::join(&mut outbox, &self.cache.outbox);
             if !std::mem::replace(&mut self.is_lost, true) {
                 log!(
                     events::CACHE_LOST,
@@ -214,6 +253,7 @@ impl Syncer {
             generation,
             status: stored.status,
             unannounced,
+            outbox,
         })
     }
 }
@@ -230,6 +270,8 @@ struct Found {
     status: Option<Status>,
     /// The releases to announce after the commit.
     unannounced: Vec<Release>,
+    /// What waits for webhooks.
+    outbox: Outbox,
 }
 
 fn status(
@@ -258,6 +300,7 @@ fn status(
         next_attempt_at,
         last_success_at,
         failures_in_a_row,
+        outbox: Outbox::new(),
         collections: PerCollection::from_fn(|collection| {
             let failure = step.verdicts[collection].reason().map(str::to_owned);
             let confirmed_at = match failure {

@@ -2,6 +2,8 @@
 //!
 //! Never holds content; if it is lost, only the age of the data is lost.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +31,9 @@ pub struct Status {
     pub failures_in_a_row: u32,
     /// Each collection's own state.
     pub collections: PerCollection<Confirmation>,
+    /// The films, by id, whose releases have yet to reach a webhook, by the webhook's name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outbox: BTreeMap<String, Vec<String>>,
 }
 
 /// How current one collection is.

@@ -5,6 +5,7 @@
 mod history;
 mod redis;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -54,6 +55,7 @@ fn status(generation: u64) -> Status {
         last_success_at: None,
         failures_in_a_row: 0,
         collections: PerCollection::from_fn(|_| Confirmation::default()),
+        outbox: BTreeMap::new(),
     }
 }
 

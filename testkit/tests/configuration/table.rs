@@ -231,6 +231,31 @@ const TABLE: &[Row] = &[
         expected: "expected a whole URL: http://HOST[:PORT]/PATH or https://",
     },
     Row {
+        programs: &[Poller],
+        name: "WEBHOOK_URLS",
+        good: "https://chat.example/one,http://127.0.0.1:8000/two",
+        same: &[(
+            "HTTP://a.example:80/a, http://b.example",
+            "http://a.example/a,http://b.example/",
+        )],
+        refused: &["0", "true", "chat.example", "https://a.example,b"],
+        expected: "expected a whole URL: http://HOST[:PORT]/PATH or https://",
+    },
+    Row {
+        programs: &[Poller],
+        name: "WEBHOOK_SECRET",
+        good: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        same: &[],
+        refused: &[
+            "0",
+            "true",
+            "whsec_",
+            "whsec_c2hvcnQ=",
+            "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        ],
+        expected: "expected whsec_ and the Base64 of 24 to 64 random bytes",
+    },
+    Row {
         programs: BOTH,
         name: "LOG_FORMAT",
         good: "text",
@@ -298,6 +323,10 @@ impl Row {
         let mut environment = vec![(self.name.into(), value.as_ref().into())];
         if self.name == "CACHE_CA_FILE" {
             environment.push(("CACHE_URL".into(), "rediss://cache".into()));
+        }
+        if self.name == "WEBHOOK_URLS" {
+            let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+            environment.push(("WEBHOOK_SECRET".into(), secret.into()));
         }
         environment
     }

@@ -30,6 +30,7 @@ use crate::config::PollerConfig;
 use crate::cycle::report::Report;
 use crate::cycle::step::Trust;
 use crate::cycle::{Cycle, Syncer};
+use crate::notify::outbox::Deliveries;
 use crate::upstream::UpstreamClient;
 
 /// How long the whole drill may take.
@@ -92,7 +93,11 @@ pub async fn run(config: PollerConfig, readers: usize, json: bool) -> Result<Exi
 async fn rehearse(cache: &CacheUrl, readers: usize, progress: &Progress) -> Result<Times> {
     let stand_in = StandIn::start().await?;
     let upstream = UpstreamClient::direct(stand_in.base(), Duration::from_secs(10))?;
-    let mut syncer = Syncer::new(upstream, Writer::new(cache, &name())?);
+    let mut syncer = Syncer::new(
+        upstream,
+        Writer::new(cache, &name())?,
+        Deliveries::default(),
+    );
     progress.step("the first sync");
     let first = sync(&mut syncer, || ()).await?;
     ensure!(first.released.is_empty(), "the first sync announced films");

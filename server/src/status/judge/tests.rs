@@ -43,6 +43,7 @@ impl Scene {
             last_success_at: Some(before(12)),
             failures_in_a_row: 0,
             collections: PerCollection::from_fn(|_| confirmation.clone()),
+            outbox: std::collections::BTreeMap::new(),
         });
         Self {
             facts: Some(Facts {

@@ -111,6 +111,16 @@ events! {
         "Requests to `HEARTBEAT_URL` begin to fail.", ["`reason`"], "Follow `reason`.";
     HEARTBEAT_BACK "heartbeat_back" INFO
         "Requests to `HEARTBEAT_URL` succeed again.", ["—"], "Nothing.";
+    WEBHOOK_DELIVERED "webhook_delivered" INFO
+        "A webhook has accepted a release.",
+        ["`url` (its origin), `id` (of the message), `attempts`"], "Nothing.";
+    WEBHOOK_FAILING "webhook_failing" WARN
+        "A webhook begins to fail; hourly while it does. Its releases wait.",
+        ["`url` (its origin), `reason`, `since` (UTC)"],
+        "Follow `reason`. `webhook_delivered` ends it.";
+    WEBHOOKS_GIVEN_UP "webhooks_given_up" ERROR
+        "More than 1,000 releases wait for a webhook, so the poller gave up the oldest.",
+        ["`releases`"], "Mend the webhook, or remove its URL.";
     ANSWER_REJECTED "answer_rejected" WARN
         "The poller begins to reject an answer; hourly while it does.",
         ["`collections`, `reason`, `since` (last confirmed, UTC)"],
