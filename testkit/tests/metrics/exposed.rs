@@ -109,7 +109,7 @@ async fn both_programs_expose_what_the_table_says_and_promtool_finds_no_fault() 
         let answer = request(Method::GET, &format!("{url}/metrics"), &wanted).await;
         assert_eq!(
             answer.header("content-type"),
-            Some("application/openmetrics-text; version=1.0; charset=utf-8")
+            Some("application/openmetrics-text; version=1.0.0; charset=utf-8")
         );
         assert!(answer.text().ends_with("# EOF\n"));
     }
@@ -175,13 +175,16 @@ async fn the_poller_counts_what_it_syncs() {
         let films = all["films"].as_array_mut().unwrap();
         let mut film = films[0].clone();
         film["id"] = "new".into();
+        film["subtitle"] = "A field that no film had".into();
         films.push(film);
     });
     eventually("the release", PATIENCE, async || {
         let page = page().await;
+        let drifted = "ghibli_shape_drifts_total{collection=\"films\",change=\"appeared\"}";
         let appended = "ghibli_changes_total{collection=\"films\",kind=\"appended\"}";
         value(&page, "ghibli_releases_total") == 1
             && value(&page, appended) == 1
+            && value(&page, drifted) == 1
             && value(&page, films) == 23
     })
     .await;
