@@ -26,6 +26,10 @@ RUN --mount=type=cache,id=ghibli-registry,target=/usr/local/cargo/registry \
     && install -D --target-directory /programs \
         target/release/ghibli-poller target/release/ghibli-server
 
+# The programs alone, for `docker build --target programs --output DIRECTORY .`
+FROM scratch AS programs
+COPY --from=build /programs/ /
+
 FROM runtime AS poller
 LABEL org.opencontainers.image.title="ghibli-poller" \
       org.opencontainers.image.description="Syncs the Studio Ghibli API into the cache of a mirror" \

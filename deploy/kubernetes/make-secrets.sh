@@ -36,7 +36,7 @@ stringData:
   sentinel-password: $sentinel
   users.acl: |
     user default reset on #$(hash_of "$redis") ~* &* +@all
-    user poller reset on #$(hash_of "$poller") ~{ghibli}:* &{ghibli}:changed +ping +get +getrange +set +del +publish +evalsha +script|load
+    user poller reset on #$(hash_of "$poller") ~{ghibli}:* ~{ghibli-drill}:* &{ghibli}:changed &{ghibli-drill}:changed +ping +get +getrange +set +del +lpush +ltrim +lrange +publish +subscribe +evalsha +script|load
     user server reset on #$(hash_of "$server") %R~{ghibli}:* &{ghibli}:changed +ping +get +subscribe
 ---
 apiVersion: v1

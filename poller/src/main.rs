@@ -64,7 +64,7 @@ enum Command {
     /// What the cache held before goes to the history. The release log stays, and gets what the
     /// file adds. The next sync asks the upstream for everything.
     Import {
-        /// A file that `export` has written
+        /// A file that `export` has written, or - for standard input
         file: PathBuf,
     },
     /// Rehearse a release, from a stand-in upstream to readers of this cache, apart from the mirror;

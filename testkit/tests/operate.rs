@@ -2,6 +2,7 @@
 //! and prune. Real processes.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+use std::fs::File;
 use std::path::Path;
 use std::process::Command;
 
@@ -198,6 +199,14 @@ async fn an_export_is_imported_into_another_cache_with_its_release_log() {
     reader.shows("Imported").await;
     let (_, listed, _) = run(&["history"], &environment).await;
     assert!(listed.contains("1 updated (Imported)"), "{listed}");
+
+    // From standard input, as a container without a place for files does.
+    std::fs::write(&file, exported.to_string()).unwrap();
+    let mut import = Command::new(&binaries().poller);
+    import.args(["import", "-"]).envs(environment);
+    let output = import.stdin(File::open(&file).unwrap()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    reader.shows("Castle in the Sky").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,7 +18,8 @@ fn read(path: &str) -> String {
 
 /// The images that a Dockerfile and a Compose file name, except those built here.
 fn foreign_images(dockerfile: &str, compose: &str) -> Vec<String> {
-    let mut stages = BTreeSet::new();
+    // `scratch` is the empty image.
+    let mut stages = BTreeSet::from(["scratch"]);
     let mut images = Vec::new();
     for line in dockerfile.lines() {
         let words: Vec<_> = line.split_whitespace().collect();
@@ -77,7 +78,7 @@ fn every_foreign_image_is_named_once_and_explicitly() {
     let digest = format!("redis:7.2@sha256:{}", "0".repeat(64));
     assert!(is_explicit(&digest) && is_explicit("registry:5000/redis:7.2"));
     let found = foreign_images(
-        "FROM a:1 AS b\nFROM b AS c\nFROM d",
+        "FROM a:1 AS b\nFROM b AS c\nFROM scratch AS e\nFROM d",
         "  image: *x\n  image: e:2",
     );
     assert_eq!(found, ["a:1", "d", "e:2"]);
@@ -90,7 +91,11 @@ fn every_build_uses_the_lock_file() {
     let calls =
         Regex::new(r"cargo (\+\S+ )?(build|check|install|run|test|clippy|doc)\b.*").unwrap();
     let mut found = 0;
-    for path in ["Dockerfile", ".ci/run", ".github/workflows/test.yml"] {
+    let workflows = [
+        ".github/workflows/test.yml",
+        ".github/workflows/release.yml",
+    ];
+    for path in ["Dockerfile", ".ci/run"].into_iter().chain(workflows) {
         for call in calls.find_iter(&read(path)) {
             let call = call.as_str();
             assert!(call.contains("--locked"), "{path}: {call}");
@@ -134,6 +139,30 @@ fn every_test_that_security_md_names_is_there() {
     // The check must also be able to fail.
     assert!(!has_function("testkit/tests/supply.rs", "no_such_test"));
     assert!(!has_function("testkit/tests/no_such_file.rs", "read"));
+}
+
+/// A tag can be moved to other code; the hash of a commit cannot.
+#[test]
+fn every_foreign_action_is_named_by_its_commit() {
+    let uses = Regex::new(r"uses: (\S+)(.*)").unwrap();
+    let pinned = Regex::new(r"^[^@]+@[0-9a-f]{40}$").unwrap();
+    let files = [
+        ".github/workflows/test.yml",
+        ".github/workflows/release.yml",
+        ".github/actions/tools/action.yml",
+    ];
+    let mut found = 0;
+    for path in files {
+        for one in uses.captures_iter(&read(path)) {
+            let (action, comment) = (&one[1], &one[2]);
+            let is_ours = action.starts_with("./");
+            let is_pinned = pinned.is_match(action) && comment.starts_with(" # v");
+            assert!(is_ours || is_pinned, "{path}: {action}{comment}");
+            found += 1;
+        }
+    }
+    assert!(found > 5, "{found}");
+    assert!(!pinned.is_match("actions/checkout@v4"));
 }
 
 #[test]

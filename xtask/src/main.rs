@@ -1,5 +1,5 @@
 //! The commands for this repository: `cargo xtask up`, `test`, `chaos`, `attack`, `bench`,
-//! `fuzz` and `sbom`.
+//! `fuzz`, `sbom` and `notes`.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
@@ -9,6 +9,7 @@ mod chaos;
 mod fuzz;
 mod install;
 mod lanes;
+mod notes;
 mod sbom;
 mod test;
 mod up;
@@ -46,6 +47,8 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Write what each program is made of into target/sbom, as `CycloneDX`
     Sbom,
+    /// Print what CHANGELOG.md says of a release, if its tag is ready to be one
+    Notes(notes::Options),
 }
 
 fn main() -> ExitCode {
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::bench(&options),
         Command::Fuzz(options) => fuzz::fuzz(&options),
         Command::Sbom => sbom::sbom(),
+        Command::Notes(options) => notes::notes(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,7 +2,7 @@
 //! stores it. So `snapshot.json` of a file cache, and the files of its history, can be imported too.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -46,25 +46,29 @@ pub async fn export(config: PollerConfig, to: &Path) -> Result<ExitCode> {
     Ok(console::finish(done, ExitCode::SUCCESS))
 }
 
-/// Replaces the cache's content by an exported snapshot, as a new generation.
+/// Replaces the cache's content by an exported snapshot, as a new generation. Reads it from a file,
+/// or from standard input for `-`.
 ///
 /// # Errors
 /// When the file is no snapshot that the cache can hold, or the order is not carried out.
 pub async fn import(config: PollerConfig, from: &Path) -> Result<ExitCode> {
-    let shown = from.display();
-    let json = read(from).with_context(|| format!("cannot read {shown}"))?;
+    let (json, shown) = if from.as_os_str() == "-" {
+        (read(io::stdin()), "standard input".to_owned())
+    } else {
+        let file = File::open(from).map_err(Into::into);
+        (file.and_then(read), from.display().to_string())
+    };
+    let json = json.with_context(|| format!("cannot read {shown}"))?;
     let snapshot = check(&json);
     let snapshot = snapshot.with_context(|| format!("{shown} is no snapshot to import"))?;
     let import = Change::Import(Box::new(snapshot));
     orders::give(config, Order::Change(import)).await
 }
 
-fn read(from: &Path) -> Result<Vec<u8>> {
+fn read(source: impl Read) -> Result<Vec<u8>> {
     let mut json = Vec::new();
     let most = admin::MAX_DOCUMENT;
-    File::open(from)?
-        .take(most as u64 + 1)
-        .read_to_end(&mut json)?;
+    source.take(most as u64 + 1).read_to_end(&mut json)?;
     ensure!(json.len() <= most, "it is larger than {most} bytes");
     Ok(json)
 }

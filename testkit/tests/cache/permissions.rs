@@ -27,16 +27,16 @@ pub(crate) async fn redis_with_users() -> Redis {
 }
 
 #[test]
-fn the_readme_shows_these_permissions_and_the_stack_uses_them() {
+fn the_readme_shows_these_permissions_and_the_stacks_use_them() {
     let readme = include_str!("../../../README.md");
-    let stack = include_str!("../../../deploy/redis/make-keys.sh");
+    let compose = include_str!("../../../deploy/redis/make-keys.sh");
+    let kubernetes = include_str!("../../../deploy/kubernetes/make-secrets.sh");
     for (user, permissions) in [("poller", POLLER), ("server", SERVER)] {
         let line = format!("\nuser {user} on >PASSWORD {permissions}\n");
         assert!(readme.contains(&line), "{line}");
-        assert!(
-            stack.contains(&format!(" {permissions}\n")),
-            "{permissions}"
-        );
+        for stack in [compose, kubernetes] {
+            assert!(stack.contains(&format!(") {permissions}\n")), "{stack}");
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use super::stack::Stack;
 use super::{READERS, healthy, readers_up, under_load};
 
 /// How many requests must succeed during each of the README's commands.
-const REQUESTS: usize = 10_000;
+const REQUESTS: usize = 20_000;
 
 /// The README's restart; then its upgrade, to another image.
 pub(crate) async fn a_roll_fails_no_request(stack: &Stack) {
