@@ -12,12 +12,9 @@ use super::{READERS, confinement, healthy};
 /// Prometheus finds every process, once each, and has the alerts. Nobody but the poller's own
 /// container can give the poller orders.
 pub(crate) async fn prometheus_sees_everything_and_orders_nothing(stack: &Stack) {
-    let readers = format!("server={READERS}");
     let profile = ["--profile", "monitoring"];
-    let up = ["up", "--detach", "--no-build", "--scale", &readers];
-    stack
-        .composed(&[&profile[..], &up, &["prometheus"]].concat())
-        .await;
+    let up = ["up", "--detach", "--no-build", "prometheus"];
+    stack.composed(&[&profile[..], &up].concat()).await;
     let prometheus = stack.container("prometheus").await;
     healthy(stack, &prometheus).await;
     let container = stack.docker.inspect(&prometheus).await;
