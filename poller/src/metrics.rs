@@ -13,6 +13,7 @@ use shared::service::metrics::Page;
 
 use crate::cycle::Cycle;
 use crate::cycle::report::Report;
+use crate::cycle::shape::Drift;
 use crate::cycle::verdict::{CycleOutcome, Verdict};
 use crate::notify::webhooks::Attempts;
 
@@ -69,6 +70,7 @@ struct Figure {
     set_aside: usize,
     changes: [u64; KINDS.len()],
     rejections: u64,
+    drifts: [u64; Drift::CHANGES.len()],
 }
 
 impl PollerMetrics {
@@ -143,6 +145,10 @@ impl Figures {
             figure.current = report.counts[collection].saturating_sub(withdrawn);
             figure.withdrawn = withdrawn;
             figure.set_aside = confirmation.set_aside;
+            for (change, count) in Drift::CHANGES.into_iter().zip(&mut figure.drifts) {
+                let drifted = report.drift[collection].iter().map(Drift::change);
+                *count += drifted.filter(|one| *one == change).count() as u64;
+            }
             match &report.verdicts[collection] {
                 Verdict::Rejected(_) => figure.rejections += 1,
                 Verdict::Changed(changes) => {
@@ -245,6 +251,18 @@ impl Figures {
             self.collections.iter().map(|(collection, figure)| {
                 ([("collection", collection.name())], figure.rejections)
             }),
+        )?;
+        let drifts = self.collections.iter().flat_map(|(collection, figure)| {
+            let labelled = move |(change, count): (&'static str, u64)| {
+                let labels = [("collection", collection.name()), ("change", change)];
+                (labels, count)
+            };
+            Drift::CHANGES.into_iter().zip(figure.drifts).map(labelled)
+        });
+        page.counters(
+            "ghibli_shape_drifts",
+            "Fields that appeared, vanished, or have values of another type",
+            drifts,
         )?;
         page.gauge(
             "ghibli_generation",

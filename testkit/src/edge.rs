@@ -33,6 +33,8 @@ pub fn can_stand() -> bool {
 pub struct Edge {
     /// The URL for clients.
     pub url: String,
+    /// `host:port` of Traefik's metrics, at `/metrics`.
+    pub metrics_address: String,
     _fallback: Process,
     _traefik: Process,
 }
@@ -61,6 +63,7 @@ impl Edge {
         }
         let listens = |port: u16| format!("127.0.0.1:{port}");
         let (address, fallback_address) = (listens(free_port()), listens(free_port()));
+        let metrics_address = listens(free_port());
         let environment = [
             ("LISTEN_ADDR", fallback_address.clone()),
             ("ADMIN_ADDR", listens(0)),
@@ -90,8 +93,10 @@ impl Edge {
             "--global.sendanonymoususage=false".to_owned(),
             format!("--providers.file.directory={}/edge", directory.display()),
             format!("--entrypoints.web.address={address}"),
+            format!("--entrypoints.traefik.address={metrics_address}"),
         ];
         arguments.extend(options("--serverstransport."));
+        arguments.extend(options("--metrics."));
         let mut traefik = Process::spawn(PROGRAM, PROGRAM, &arguments, &[]);
         let url = format!("http://{address}");
         // Traefik listens before it has read the files, and answers 404 until then.
@@ -103,6 +108,7 @@ impl Edge {
         eventually("the edge to have its routes", PATIENCE, routes).await;
         Some(Self {
             url,
+            metrics_address,
             _fallback: fallback,
             _traefik: traefik,
         })

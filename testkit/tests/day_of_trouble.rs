@@ -192,11 +192,13 @@ fn text(lines: &[(&str, &Value)], redis: &Redis, upstream: &Upstream) -> String 
 /// What one process logged: the level and the first words of each line.
 fn sequence(text: &str, process: &str) -> Vec<String> {
     let lines = text.lines().filter(|line| line.starts_with(process));
-    let digits = Regex::new(r"\d+").unwrap();
+    // The version of the programs is that of the build.
+    let changing = Regex::new(r"\d+\.\d+\.\d+( \(\w+\))?|\d+").unwrap();
     lines
         .map(|line| {
+            let line = changing.replace_all(line, "#");
             let words: Vec<_> = line.split_whitespace().skip(2).take(5).collect();
-            digits.replace_all(&words.join(" "), "#").into_owned()
+            words.join(" ")
         })
         .collect()
 }

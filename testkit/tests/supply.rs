@@ -60,7 +60,7 @@ fn is_explicit(image: &str) -> bool {
 #[test]
 fn every_foreign_image_is_named_once_and_explicitly() {
     let images = foreign_images(&read("Dockerfile"), &read("docker-compose.yml"));
-    assert_eq!(images.len(), 4, "{images:?}");
+    assert_eq!(images.len(), 6, "{images:?}");
     let different: BTreeSet<_> = images.iter().collect();
     assert_eq!(different.len(), images.len(), "{images:?}");
     for image in &images {

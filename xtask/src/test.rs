@@ -39,12 +39,13 @@ pub(crate) struct Options {
 /// A check besides the tests, or what the tests need; for which lanes; and how it is done.
 type Step = (&'static str, &'static [Lane], fn() -> Result<()>);
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     ("formatting", &[Lane::Quick], formatting),
     ("lints", &[Lane::Quick], lints),
     ("docs", &[Lane::Integration], docs),
     ("dependencies", &[Lane::Integration], dependencies),
     ("redis-server", &[Lane::Integration, Lane::Soak], redis),
+    ("prometheus", &[Lane::Integration], prometheus),
     ("oracle", &[Lane::Integration], oracle),
     ("clocks and edge", &[Lane::Integration, Lane::Soak], chaos),
     ("browser", &[Lane::Browser], browser),
@@ -183,6 +184,13 @@ fn redis() -> Result<()> {
     install("redis-server", &["redis-server"], "redis", is_there)
 }
 
+/// Prometheus, to scrape the programs, and its promtool, to test the alerts.
+fn prometheus() -> Result<()> {
+    let is_there = || is_installed("promtool") && is_installed("prometheus");
+    let installed = install("prometheus", &["prometheus"], "prometheus", is_there);
+    or_skip("prometheus", installed)
+}
+
 /// The software that the upstream runs, to compare its answers with ours.
 fn oracle() -> Result<()> {
     if !is_installed("npm") {
@@ -212,9 +220,15 @@ fn chaos() -> Result<()> {
 fn browser() -> Result<()> {
     let debian = ["chromium", "chromium-driver"];
     let is_there = || is_installed("chromedriver");
-    match install("chromedriver", &debian, "chromedriver", is_there) {
+    let installed = install("chromedriver", &debian, "chromedriver", is_there);
+    or_skip("browser", installed)
+}
+
+/// Outside of continuous integration, what cannot be installed is skipped.
+fn or_skip(part: &str, installed: Result<()>) -> Result<()> {
+    match installed {
         Err(error) if !is_ci() => {
-            skip("browser", &format!("{error:#}"));
+            skip(part, &format!("{error:#}"));
             Ok(())
         }
         outcome => outcome,

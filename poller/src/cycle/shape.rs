@@ -18,12 +18,16 @@ pub struct Drift {
 }
 
 impl Drift {
-    /// The word for log lines.
+    /// What [`change`](Self::change) can return.
+    pub const CHANGES: [&str; 3] = ["appeared", "vanished", "type"];
+
+    /// The word for log lines and metrics.
     pub const fn change(&self) -> &'static str {
+        let [appeared, vanished, other_type] = Self::CHANGES;
         match (&self.before, &self.after) {
-            (None, _) => "appeared",
-            (_, None) => "vanished",
-            _ => "type",
+            (None, _) => appeared,
+            (_, None) => vanished,
+            _ => other_type,
         }
     }
 

@@ -9,7 +9,8 @@
 //! | POST to another path | the result of that order, if the process takes orders |
 //!
 //! Never serves the catalogue; Traefik does not route to it. Takes orders from the command line
-//! only. A page in a browser on the same machine can reach this address too, even as a page of the
+//! only, and only from the machine or the container where the process runs: others may reach this
+//! address for its metrics, and an order changes the cache. A page in a browser on the same machine can reach this address too, even as a page of the
 //! same origin (DNS rebinding: the page makes its own host name resolve to this address). So it
 //! refuses an order whose `Host` is neither an IP address nor `localhost`, or whose headers show
 //! that a browser sent it. Health is no secret, and is answered under any host name.
@@ -31,7 +32,7 @@ use hyper::service::service_fn;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::service::http::{Limits, Malformed, serve};
+use crate::service::http::{Limits, Malformed, serve_each};
 use crate::service::metrics::{self, Metrics};
 
 /// The answer to `/readyz`: `Ok`, or what is missing.
@@ -86,26 +87,45 @@ pub async fn run(
     metrics: Metrics,
     shutdown: impl Future<Output = ()>,
 ) {
-    let service = service_fn(move |request: Request<Incoming>| {
+    let services = |stream: &tokio::net::TcpStream| {
+        let is_from_here = match (stream.peer_addr(), stream.local_addr()) {
+            (Ok(peer), Ok(own)) => is_same_machine(peer.ip(), own.ip()),
+            _ => false,
+        };
         let (ready, orders, metrics) = (ready.clone(), orders.clone(), metrics.clone());
-        async move {
-            if let Some(why) = request.extensions().get::<Malformed>() {
-                return Ok(problem(StatusCode::BAD_REQUEST, &why.to_string()));
-            }
-            Ok(match (request.method(), orders) {
-                (&Method::GET | &Method::HEAD, _) => look(&request, &ready, &metrics),
-                (&Method::POST, Some(orders)) => take(request, &orders).await,
-                _ => {
-                    let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD");
-                    response
-                        .headers_mut()
-                        .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-                    response
+        service_fn(move |request: Request<Incoming>| {
+            let (ready, orders, metrics) = (ready.clone(), orders.clone(), metrics.clone());
+            async move {
+                if let Some(why) = request.extensions().get::<Malformed>() {
+                    return Ok(problem(StatusCode::BAD_REQUEST, &why.to_string()));
                 }
-            })
-        }
-    });
-    serve(listener, service, LIMITS, shutdown).await;
+                Ok(match (request.method(), orders) {
+                    (&Method::GET | &Method::HEAD, _) => look(&request, &ready, &metrics),
+                    (&Method::POST, Some(_)) if !is_from_here => problem(
+                        StatusCode::FORBIDDEN,
+                        "orders come from the machine or the container where this process runs",
+                    ),
+                    (&Method::POST, Some(orders)) => take(request, &orders).await,
+                    _ => {
+                        let mut response =
+                            problem(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD");
+                        response
+                            .headers_mut()
+                            .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+                        response
+                    }
+                })
+            }
+        })
+    };
+    serve_each(listener, services, LIMITS, shutdown).await;
+}
+
+/// Whether the client of a connection is on the same machine, as its address shows: a loopback
+/// address, or the one that it connected to.
+fn is_same_machine(peer: IpAddr, own: IpAddr) -> bool {
+    let (peer, own) = (peer.to_canonical(), own.to_canonical());
+    peer.is_loopback() || peer == own
 }
 
 fn look(
@@ -309,6 +329,31 @@ mod tests {
         };
         let request = fields.iter().fold(request, add);
         reason_to_refuse(&request.body(()).expect("a request"))
+    }
+
+    #[test]
+    fn orders_come_from_the_same_machine() {
+        let is = |peer: &str, own: &str| {
+            is_same_machine(peer.parse().expect("an IP"), own.parse().expect("an IP"))
+        };
+        for (peer, own) in [
+            ("127.0.0.1", "127.0.0.1"),
+            ("127.0.0.9", "127.0.0.1"),
+            ("::1", "::1"),
+            ("::ffff:127.0.0.1", "::ffff:127.0.0.1"),
+            ("10.0.0.7", "10.0.0.7"),
+            ("10.0.0.7", "::ffff:10.0.0.7"),
+        ] {
+            assert!(is(peer, own), "{peer} {own}");
+        }
+        for (peer, own) in [
+            ("10.0.0.8", "10.0.0.7"),
+            ("::ffff:10.0.0.8", "::ffff:10.0.0.7"),
+            ("172.18.0.1", "172.18.0.3"),
+            ("fe80::1", "::1"),
+        ] {
+            assert!(!is(peer, own), "{peer} {own}");
+        }
     }
 
     #[test]

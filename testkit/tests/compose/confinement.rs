@@ -111,7 +111,7 @@ fn writable_mounts(mounts: &str) -> Vec<&str> {
         .collect()
 }
 
-fn is_confined(service: &str, container: &Value) {
+pub(crate) fn is_confined(service: &str, container: &Value) {
     let host = &container["HostConfig"];
     assert_eq!(host["ReadonlyRootfs"], true, "{service}");
     assert_eq!(host["CapDrop"], json!(["ALL"]), "{service}");
@@ -138,6 +138,7 @@ fn is_confined(service: &str, container: &Value) {
         .collect();
     let expected: &[&str] = match service {
         "keys" | "redis" => &["/data"],
+        "prometheus" => &["/prometheus"],
         _ => &[],
     };
     assert_eq!(writable, expected, "what {service} can write to");
@@ -150,12 +151,13 @@ fn is_confined(service: &str, container: &Value) {
         .collect();
     let expected: &[&str] = match service {
         "traefik" => &["127.0.0.1", "127.0.0.1"],
+        "prometheus" => &["127.0.0.1"],
         _ => &[],
     };
     assert_eq!(addresses, expected, "{service}");
 }
 
-fn is_so_for_the_kernel(service: &str, container: &Value) {
+pub(crate) fn is_so_for_the_kernel(service: &str, container: &Value) {
     let status = format!("/proc/{}/status", container["State"]["Pid"]);
     let status = std::fs::read_to_string(status).expect("a process of this machine");
     let field = |name: &str| {
@@ -166,7 +168,7 @@ fn is_so_for_the_kernel(service: &str, container: &Value) {
         "redis" => "999",
         "poller" => "65532",
         "server" => "65533",
-        "fallback" => "65534",
+        "fallback" | "prometheus" => "65534",
         _ => "0",
     };
     assert_eq!(

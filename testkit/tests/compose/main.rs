@@ -5,6 +5,7 @@
 
 mod confinement;
 mod docker;
+mod monitoring;
 mod replace;
 mod secrets;
 mod settings;
@@ -83,6 +84,7 @@ async fn the_whole_mirror_runs_on_one_machine() {
     replace::with_no_reader_clients_get_a_time_to_try_again(&stack).await;
     settings::any_port_can_be_published(&stack).await;
     settings::proxies_reach_the_poller(&stack).await;
+    monitoring::prometheus_sees_everything_and_orders_nothing(&stack).await;
     a_second_up_changes_nothing(&stack).await;
     // Last, after all containers have been through trouble.
     secrets::are_in_their_volume_and_nowhere_else(&stack).await;

@@ -46,6 +46,7 @@ pub(crate) struct Stack {
     directory: TempDir,
     port: u16,
     traefik_port: u16,
+    prometheus_port: u16,
     upstream_url: String,
     relay: Option<JoinHandle<()>>,
 }
@@ -59,6 +60,7 @@ impl Stack {
             directory: tempfile::tempdir().expect("a temporary directory"),
             port: free_port(),
             traefik_port: free_port(),
+            prometheus_port: free_port(),
             upstream_url: String::new(),
             relay: None,
         };
@@ -115,6 +117,11 @@ impl Stack {
     /// A URL of Traefik itself.
     pub(crate) fn traefik_url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.traefik_port)
+    }
+
+    /// A URL of Prometheus, once it runs.
+    pub(crate) fn prometheus_url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.prometheus_port)
     }
 
     /// The name of a volume or network of `docker-compose.yml` in this stack.
@@ -220,6 +227,7 @@ impl Stack {
             .env("COMPOSE_PROJECT_NAME", &self.project)
             .env("PORT", self.port.to_string())
             .env("TRAEFIK_PORT", self.traefik_port.to_string())
+            .env("PROMETHEUS_PORT", self.prometheus_port.to_string())
             .env("GHIBLI_API", &self.upstream_url)
             .env("POLL_SCHEDULE", "*/2 * * * * *")
             // Compose 1.29 builds with BuildKit only on request.
@@ -243,7 +251,13 @@ fn compose_file() -> PathBuf {
 impl Drop for Stack {
     fn drop(&mut self) {
         // The runtime may be ending, so this waits without it.
-        let finish = |args: &[&str]| match self.compose().as_std_mut().args(args).output() {
+        let finish = |args: &[&str]| match self
+            .compose()
+            .env("COMPOSE_PROFILES", "monitoring")
+            .as_std_mut()
+            .args(args)
+            .output()
+        {
             Ok(output) if output.status.success() => {
                 String::from_utf8_lossy(&output.stdout).into_owned()
             }

@@ -2,4 +2,21 @@
 //! the dashboard.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+mod alerts;
+mod dashboard;
 mod exposed;
+
+use testkit::process::installed;
+use testkit::skip;
+
+/// What operators copy.
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy");
+
+/// Whether this machine has a program; says so, if not.
+fn has(program: &str) -> bool {
+    let found = installed(program).next().is_some();
+    if !found {
+        skip("metrics", &format!("{program} is missing"));
+    }
+    found
+}

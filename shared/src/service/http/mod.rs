@@ -17,7 +17,7 @@ use crate::log;
 use crate::service::telemetry::events;
 
 pub use open::OpenConnections;
-pub use serve::{serve, serve_on_each_core};
+pub use serve::{serve, serve_each, serve_on_each_core};
 pub use target::Malformed;
 
 /// How many connections may wait to be accepted. The kernel ignores a client when the queue is

@@ -47,11 +47,26 @@ pub async fn serve<S, B>(
     S::Future: Send,
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
 {
+    serve_each(listener, move |_| service.clone(), limits, shutdown).await;
+}
+
+/// The same as [`serve`], with a service for each connection. `services` makes it.
+pub async fn serve_each<S, B>(
+    listener: TcpListener,
+    services: impl Fn(&TcpStream) -> S,
+    limits: Limits,
+    shutdown: impl Future<Output = ()>,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Send + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+{
     let clients = Clients::new(limits, OpenConnections::default());
     tokio::select! {
         biased;
         () = shutdown => {}
-        () = clients.accept(&listener, service) => {}
+        () = clients.accept(&listener, services) => {}
         () = clients.sweep() => {}
     }
     drop(listener);
@@ -95,7 +110,7 @@ where
             let listener = TcpListener::from_std(listener)?;
             tokio::select! {
                 _ = no_longer.changed() => {}
-                () = clients.accept(&listener, service) => {}
+                () = clients.accept(&listener, move |_| service.clone()) => {}
             }
             drop(listener);
             // The connections of this thread go on meanwhile.
@@ -157,17 +172,18 @@ impl Clients {
     }
 
     /// Accepts connections for ever, and serves them on this runtime.
-    async fn accept<S, B>(&self, listener: &TcpListener, service: S)
+    async fn accept<S, B>(&self, listener: &TcpListener, services: impl Fn(&TcpStream) -> S)
     where
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
-        S: Clone + Send + 'static,
+        S: Send + 'static,
         S::Future: Send,
         B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
         B: Send + 'static,
     {
         loop {
             if let Ok((stream, permit)) = self.accept_one(listener).await {
-                self.connect(stream, permit, service.clone());
+                let service = services(&stream);
+                self.connect(stream, permit, service);
             } else {
                 // The most likely cause: no free file descriptors.
                 self.connections.close_idlest();
