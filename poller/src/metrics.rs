@@ -161,6 +161,42 @@ impl Figures {
         }
     }
 
+    fn describe_records(&self, page: &mut Page<'_>) -> fmt::Result {
+        let records = self.collections.iter().flat_map(|(collection, figure)| {
+            let states = [
+                ("current", figure.current),
+                ("withdrawn", figure.withdrawn),
+                ("set_aside", figure.set_aside),
+            ];
+            let labelled = move |(state, count): (&'static str, usize)| {
+                let labels = [("collection", collection.name()), ("state", state)];
+                (labels, count)
+            };
+            states.map(labelled)
+        });
+        page.gauges(
+            "ghibli_records",
+            "Records: current; withdrawn by the upstream and kept; set aside, because they cannot be \
+             used",
+            records,
+        )
+    }
+
+    fn describe_webhooks(&self, page: &mut Page<'_>) -> fmt::Result {
+        let Attempts { delivered, failed } = &*self.attempts;
+        page.counters(
+            "ghibli_webhook_attempts",
+            "Requests to webhooks, by outcome",
+            [("delivered", delivered), ("failed", failed)]
+                .map(|(outcome, count)| ([("outcome", outcome)], count.load(Ordering::Relaxed))),
+        )?;
+        page.gauge(
+            "ghibli_webhooks_waiting",
+            "Releases that had yet to reach a webhook at the end of the last sync",
+            self.webhooks_waiting as u64,
+        )
+    }
+
     fn describe(&self, page: &mut Page<'_>) -> fmt::Result {
         let per_collection = |of: fn(&Figure) -> f64| {
             let each = move |(collection, figure): (Collection, &Figure)| {
@@ -203,24 +239,7 @@ impl Figures {
             "Syncs in a row that left a collection unconfirmed",
             self.failures_in_a_row,
         )?;
-        let records = self.collections.iter().flat_map(|(collection, figure)| {
-            let states = [
-                ("current", figure.current),
-                ("withdrawn", figure.withdrawn),
-                ("set_aside", figure.set_aside),
-            ];
-            let labelled = move |(state, count): (&'static str, usize)| {
-                let labels = [("collection", collection.name()), ("state", state)];
-                (labels, count)
-            };
-            states.map(labelled)
-        });
-        page.gauges(
-            "ghibli_records",
-            "Records: current; withdrawn by the upstream and kept; set aside, because they cannot be \
-             used",
-            records,
-        )?;
+        self.describe_records(page)?;
         let changes = self.collections.iter().flat_map(|(collection, figure)| {
             let labelled = move |((kind, _), count): ((&'static str, _), u64)| {
                 ([("collection", collection.name()), ("kind", kind)], count)
@@ -233,18 +252,7 @@ impl Figures {
             "Films that this poller announced as new",
             self.releases,
         )?;
-        let Attempts { delivered, failed } = &*self.attempts;
-        page.counters(
-            "ghibli_webhook_attempts",
-            "Requests to webhooks, by outcome",
-            [("delivered", delivered), ("failed", failed)]
-                .map(|(outcome, count)| ([("outcome", outcome)], count.load(Ordering::Relaxed))),
-        )?;
-        page.gauge(
-            "ghibli_webhooks_waiting",
-            "Releases that had yet to reach a webhook at the end of the last sync",
-            self.webhooks_waiting as u64,
-        )?;
+        self.describe_webhooks(page)?;
         page.counters(
             "ghibli_rejections",
             "Answers of the upstream that were rejected",
