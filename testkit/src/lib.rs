@@ -13,6 +13,7 @@
 //! | [`proxy`] | a TCP proxy that can cut the network |
 //! | [`tls`] | TLS in front of a stand-in, with a good or a bad certificate |
 //! | [`client`] | a small HTTP client with limits, and a hammer |
+//! | [`document`] | a part of a document that a test writes |
 //! | [`skip()`] | what a test says that this machine cannot run |
 //! | [`sample`] | records and catalogues in a line or two |
 //!
@@ -23,6 +24,7 @@
 pub mod attack;
 pub mod chaos;
 pub mod client;
+pub mod document;
 pub mod edge;
 pub mod mirror;
 pub mod oracle;

@@ -5,18 +5,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::fs;
 
-use chrono::{DateTime, NaiveTime, Utc};
-use regex::{Captures, Regex};
+use chrono::{DateTime, Utc};
+use regex::Regex;
 use serde_json::Value;
 use shared::service::telemetry::events;
 use testkit::catalogue;
+use testkit::document::{Section, from_nine};
 use testkit::process::{Poller, Process, RunningPoller, Server, Signal};
 use testkit::redis::Redis;
 use testkit::upstream::{Fault, Upstream};
 
-const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
 const BEGIN: &str = "<!-- day: written by UPDATE_DOCS=1 cargo test -p testkit --test day_of_trouble -->\n\n```text\n";
 const END: &str = "```\n\n<!-- /day -->\n";
 
@@ -133,14 +132,12 @@ fn check(day: &BTreeMap<&str, Log>, redis: &Redis, upstream: &Upstream) {
     println!("{} lines beside sync_completed", lines.len());
 
     let text = text(&lines, redis, upstream);
-    let docs = fs::read_to_string(DOCS).unwrap();
-    let (before, rest) = docs.split_once(BEGIN).unwrap();
-    let (shown, after) = rest.split_once(END).unwrap();
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        return fs::write(DOCS, [before, BEGIN, &text, END, after].concat()).unwrap();
+    let section = Section::read("operations.md", BEGIN, END);
+    if section.update(&text) {
+        return;
     }
     for process in day.keys() {
-        assert_eq!(sequence(shown, process), sequence(&text, process));
+        assert_eq!(sequence(&section.text, process), sequence(&text, process));
     }
 }
 
@@ -179,14 +176,7 @@ fn text(lines: &[(&str, &Value)], redis: &Redis, upstream: &Upstream) -> String 
     }
     let text = text.replace(&upstream.url(), "https://ghibliapi.example");
     let text = text.replace(&redis.url(), "redis://redis");
-    let clock = Regex::new(r"\b\d\d:\d\d:\d\d\b").unwrap();
-    let since_start = |found: &Captures<'_>| {
-        let at: NaiveTime = found[0].parse().unwrap();
-        let seconds = (at - start).num_seconds().rem_euclid(24 * 60 * 60) + 9 * 60 * 60;
-        let (minutes, seconds) = (seconds / 60, seconds % 60);
-        format!("{:02}:{:02}:{seconds:02}", minutes / 60, minutes % 60)
-    };
-    clock.replace_all(&text, since_start).into_owned()
+    from_nine(&text, start)
 }
 
 /// What one process logged: the level and the first words of each line.

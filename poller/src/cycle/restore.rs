@@ -29,7 +29,7 @@ pub fn restore(memory: &Snapshot, stored: Option<&Snapshot>, at: DateTime<Utc>) 
     restored.snapshot = without_validators(restored.snapshot);
     let now = u64::try_from(at.timestamp()).unwrap_or_default();
     let generation = &mut restored.snapshot.generation;
-    *generation = now.max(*generation);
+    *generation = now.max(*generation + 1);
     restored
 }
 
@@ -62,7 +62,7 @@ impl Restored {
     fn joined(memory: &Snapshot, news: &Snapshot, at: DateTime<Utc>) -> Self {
         let mut snapshot = memory.clone();
         snapshot.lineage.join(&news.lineage);
-        snapshot.generation = memory.generation.max(news.generation) + 1;
+        snapshot.generation = memory.generation.max(news.generation);
         snapshot.committed_at = at;
         snapshot.collections = PerCollection::from_fn(|collection| {
             memory.collections[collection].join(&news.collections[collection])

@@ -10,18 +10,18 @@ use regex::Regex;
 use crate::exposed::{DOCUMENT, documented};
 use crate::{FOLDER, has};
 
-const RULES: &str = include_str!("../../../deploy/prometheus/alerts.yml");
+pub(crate) const RULES: &str = include_str!("../../../deploy/prometheus/alerts.yml");
 const TESTS: &str = include_str!("../../../deploy/prometheus/alerts_test.yml");
 
 /// The first group of each match.
-fn found<'t>(pattern: &str, text: &'t str) -> Vec<&'t str> {
+pub(crate) fn found<'t>(pattern: &str, text: &'t str) -> Vec<&'t str> {
     let pattern = Regex::new(pattern).unwrap();
     let found = pattern.captures_iter(text);
     found.map(|it| it.extract::<1>().1[0]).collect()
 }
 
 /// The name of each alert, with the text of its rule.
-fn rules() -> Vec<(&'static str, &'static str)> {
+pub(crate) fn rules() -> Vec<(&'static str, &'static str)> {
     let rules = RULES.split("- alert: ").skip(1);
     rules.map(|rule| rule.split_once('\n').unwrap()).collect()
 }

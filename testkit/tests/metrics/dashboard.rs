@@ -1,21 +1,18 @@
 //! The dashboard of `deploy/grafana`, and the alerts once more: a real Prometheus scrapes real
 //! processes, and has an answer to every query.
 
-use std::fmt::Write as _;
-use std::path::Path;
-
 use chrono::Utc;
 use serde_json::Value;
-use tempfile::TempDir;
-use testkit::client::{get, try_get};
+use testkit::client::get;
 use testkit::edge::Edge;
 use testkit::mirror::Mirror;
-use testkit::process::{Poller, Process};
-use testkit::{PATIENCE, catalogue, eventually, free_port, skip};
+use testkit::process::Poller;
+use testkit::{PATIENCE, catalogue, eventually, skip};
 
-use crate::{FOLDER, has};
+use crate::alerts::RULES;
+use crate::has;
+use crate::prometheus::Prometheus;
 
-const CONFIGURATION: &str = include_str!("../../../deploy/prometheus/prometheus.yml");
 const DASHBOARD: &str = include_str!("../../../deploy/grafana/mirror.json");
 const DATA_SOURCE: &str = include_str!("../../../deploy/grafana/datasource.yml");
 
@@ -49,75 +46,25 @@ fn queries() -> Vec<Query> {
     targets.collect()
 }
 
-/// A Prometheus that scrapes every second. Dropping it ends it.
-struct Prometheus {
-    url: String,
-    _directory: TempDir,
-    _process: Process,
-}
-
-impl Prometheus {
-    /// Starts it with the jobs of `deploy/prometheus/prometheus.yml`, each with the address that
-    /// `addresses` has for it.
-    fn start(addresses: &[(&str, &str)]) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let alerts = Path::new(FOLDER).join("prometheus/alerts.yml");
-        let mut configuration = format!(
-            "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\n\
-             rule_files: [{}]\nscrape_configs:\n",
-            alerts.display()
-        );
-        for job in CONFIGURATION.split("- job_name: ").skip(1) {
-            let job = job.lines().next().unwrap();
-            let address = addresses.iter().find(|(name, _)| *name == job);
-            if let Some((_, address)) = address {
-                let targets = format!("static_configs: [{{targets: [\"{address}\"]}}]");
-                writeln!(configuration, "  - {{job_name: {job}, {targets}}}").unwrap();
-            }
-        }
-        let file = directory.path().join("prometheus.yml");
-        std::fs::write(&file, configuration).unwrap();
-        let address = format!("127.0.0.1:{}", free_port());
-        let arguments = [
-            format!("--config.file={}", file.display()),
-            format!("--storage.tsdb.path={}/data", directory.path().display()),
-            format!("--web.listen-address={address}"),
-        ];
-        Self {
-            url: format!("http://{address}"),
-            _process: Process::spawn("prometheus", "prometheus", &arguments, &[]),
-            _directory: directory,
-        }
-    }
-
-    /// The `data` of an answer of its API; `None` while it has no answer.
-    async fn ask(&self, path: &str) -> Option<Value> {
-        let answer = try_get(&format!("{}/api/v1/{path}", self.url)).await.ok()?;
-        // A starting Prometheus answers 503. It answers 400 to a query that it does not understand.
-        assert_ne!(answer.status, 400, "{}", answer.text());
-        (answer.status == 200).then(|| answer.json()["data"].take())
-    }
-
-    /// Whether a query has a number for an answer.
-    async fn knows(&self, query: &Query) -> bool {
-        let expression = encoded(&query.expression);
-        let path = if query.is_instant {
-            format!("query?query={expression}")
-        } else {
-            let now = Utc::now().timestamp();
-            let since = now - 30;
-            format!("query_range?query={expression}&start={since}&end={now}&step=1")
-        };
-        let Some(found) = self.ask(&path).await else {
-            return false;
-        };
-        let series = found["result"].as_array().unwrap().iter();
-        let mut values = series.flat_map(|series| match series["values"].as_array() {
-            Some(values) => values.clone(),
-            None => vec![series["value"].clone()],
-        });
-        values.any(|value| value[1].as_str().is_some_and(|it| it != "NaN"))
-    }
+/// Whether a query has a number for an answer.
+async fn knows(prometheus: &Prometheus, query: &Query) -> bool {
+    let expression = encoded(&query.expression);
+    let path = if query.is_instant {
+        format!("query?query={expression}")
+    } else {
+        let now = Utc::now().timestamp();
+        let since = now - 30;
+        format!("query_range?query={expression}&start={since}&end={now}&step=1")
+    };
+    let Some(found) = prometheus.ask(&path).await else {
+        return false;
+    };
+    let series = found["result"].as_array().unwrap().iter();
+    let mut values = series.flat_map(|series| match series["values"].as_array() {
+        Some(values) => values.clone(),
+        None => vec![series["value"].clone()],
+    });
+    values.any(|value| value[1].as_str().is_some_and(|it| it != "NaN"))
 }
 
 /// Encodes a text for the query of a URL.
@@ -149,7 +96,8 @@ async fn every_query_of_the_dashboard_has_data() {
         Some(edge) => addresses.push(("ghibli-edge", &edge.metrics_address)),
         None => skip("metrics", "traefik is missing"),
     }
-    let prometheus = Prometheus::start(&addresses);
+    let prometheus = Prometheus::start(RULES, "1s");
+    prometheus.scrape(&addresses);
 
     let clients_url = edge.as_ref().map_or(&url, |edge| &edge.url);
     let films = format!("{clients_url}/films");
@@ -160,7 +108,7 @@ async fn every_query_of_the_dashboard_has_data() {
         let what = format!("{}: {}", query.panel, query.expression);
         eventually(&what, PATIENCE, async || {
             get(&films).await;
-            prometheus.knows(query).await
+            knows(&prometheus, query).await
         })
         .await;
     }
@@ -170,7 +118,7 @@ async fn every_query_of_the_dashboard_has_data() {
         expression: "ghibli_request_total > 0".to_owned(),
         is_instant: false,
     };
-    assert!(!prometheus.knows(&wrong).await);
+    assert!(!knows(&prometheus, &wrong).await);
 
     // All rules are evaluated without an error, and none fires for a mirror that is well.
     let rules = eventually("the rules evaluated", PATIENCE, async || {

@@ -1,10 +1,12 @@
 //! `/metrics` of both programs, and what Prometheus makes of it: the documented metrics, the alerts,
-//! the dashboard.
+//! the dashboard, and what each fault looks like.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod alerts;
 mod dashboard;
 mod exposed;
+mod faults;
+mod prometheus;
 
 use testkit::process::installed;
 use testkit::skip;

@@ -81,6 +81,9 @@ fn rule_12_an_empty_cache_is_restored_as_it_was_and_asked_for_anew() {
     let restored = restore(&memory, None, at(200));
     assert_eq!(restored.unannounced, []);
     assert_eq!(restored.snapshot.generation, 200);
+    // Also within the second of the last commit, or with a clock that has gone back.
+    let at_once = restore(&memory, None, at(0)).snapshot;
+    assert_eq!(at_once.generation, memory.generation + 1);
     assert_eq!(restored.snapshot.releases, memory.releases);
     for (collection, held) in restored.snapshot.collections.iter() {
         let expected = Held {
