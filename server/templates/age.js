@@ -27,7 +27,7 @@ async function tick() {
   if (document.hidden) return;
   if (!(Date.now() - tick.last < reread)) {
     tick.last = Date.now();
-    // Without an answer, the script counts from the last one.
+    // Without an answer, it counts from the last one.
     await read().catch(() => {});
   }
   if (confirmed !== undefined) show();
@@ -36,8 +36,7 @@ async function tick() {
 tick();
 setInterval(tick, 1000);
 
-// Shows new films as they come. Browsers have few connections for each server, so a hidden page
-// follows no events, and resumes when it is seen again.
+// Shows new films as they come. A hidden page frees its connection, and resumes later.
 const base = document.querySelector('link[rel=icon]').href;
 const news = document.createElement('p');
 news.className = 'news';
@@ -45,47 +44,43 @@ news.setAttribute('aria-live', 'polite');
 line.after(news);
 let stream, last;
 
-// Replaces the list by that of a fresh page. Behind a load balancer, the next reader may not have the
-// film yet, so this tries again.
+const find = (main, path) => main?.querySelector(`a[href="${CSS.escape(path)}"]`);
+
+// Tries again, because another reader may not have the film yet.
 async function refresh(path, tries) {
-  const main = document.querySelector('main');
-  const answer = await fetch(location.href, { cache: 'no-cache' });
+  const address = new URL(location);
+  address.searchParams.delete('q');
+  const answer = await fetch(address, { cache: 'no-cache' });
   const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
-  const fresh = page.querySelector('main');
-  if (!fresh?.querySelector(`a[href="${CSS.escape(path)}"]`) && tries > 0) {
-    setTimeout(() => refresh(path, tries - 1).catch(() => {}), 2000);
-  }
+  const [main, fresh] = [document, page].map((it) => it.querySelector('main'));
+  if (!find(fresh, path) && tries) setTimeout(() => refresh(path, tries - 1).catch(() => {}), 2000);
   if (!answer.ok || !fresh) return;
-  const focused = main.contains(document.activeElement) && document.activeElement.getAttribute('href');
+  const focused = document.activeElement;
+  const href = main.contains(focused) && focused.getAttribute('href');
   main.replaceChildren(...fresh.childNodes);
-  if (focused) main.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
-  // The search looks at the rows again.
+  if (href) find(main, href)?.focus();
   document.getElementById('q')?.dispatchEvent(new Event('input'));
 }
 
 function follow() {
-  if (document.hidden) {
-    stream?.close();
-    stream = undefined;
-  } else if (!stream || stream.readyState === EventSource.CLOSED) {
+  if (document.hidden) stream = stream?.close();
+  else if (!stream || stream.readyState === 2) {
     stream = new EventSource(new URL('events' + (last ? '?since=' + last : ''), base));
     stream.addEventListener('generation', (event) => {
       last = event.lastEventId;
       tick.last = undefined;
     });
     stream.addEventListener('release', (event) => {
-      last = event.lastEventId;
       const { id, title } = JSON.parse(event.data);
       const link = document.createElement('a');
       link.href = new URL('movies/' + encodeURIComponent(id), base).pathname;
       link.textContent = title;
       news.replaceChildren('New: ', link);
-      refresh(link.getAttribute('href'), 3).catch(() => {});
+      refresh(link.pathname, 3).catch(() => {});
     });
   }
 }
 
 document.addEventListener('visibilitychange', follow);
-// A server without room ends the stream for good; this asks again.
 setInterval(follow, reread);
 follow();
