@@ -4,7 +4,9 @@
 
 use std::time::{Duration, Instant};
 
-use testkit::client::{Event, EventStream, get, request};
+use testkit::attack::raise_open_files;
+use testkit::attack::usage::Usage;
+use testkit::client::{Connection, Event, EventStream, get, request};
 use testkit::mirror::Mirror;
 use testkit::process::{Process, RunningServer, Server, Signal, binaries};
 use testkit::{PATIENCE, eventually};
@@ -242,4 +244,69 @@ async fn a_server_that_stops_ends_its_streams_at_once() {
     assert!(stopping.elapsed() < Duration::from_secs(5));
     let logs = server.process.logs();
     assert!(!logs.iter().any(|line| line["event"] == "drain_timed_out"));
+}
+
+/// How many clients follow a server at once.
+const CROWD: usize = 5_000;
+
+/// The p99 of a film by id.
+async fn p99(server: &RunningServer) -> Duration {
+    let url = format!("{}/films/{CASTLE}", server.url());
+    let mut connection = Connection::new();
+    let mut times = Vec::new();
+    for _ in 0..5_000 {
+        let asked = Instant::now();
+        assert_eq!(connection.get(&url).await.unwrap().status, 200);
+        times.push(asked.elapsed());
+    }
+    times.sort_unstable();
+    times[times.len() * 99 / 100]
+}
+
+/// Prints what a crowd of subscribers costs. For optimised programs (`GHIBLI_BIN_DIR`), and for a
+/// machine without other load; needs 16,000 open files.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "measures, and needs optimised programs"]
+async fn a_crowd_of_subscribers_is_measured() {
+    assert!(raise_open_files() > 16_000, "raise ulimit -n");
+    let mirror = Mirror::of(testkit::catalogue()).await;
+    let server = mirror.server(&[]).await;
+    p99(&server).await;
+    let alone = p99(&server).await;
+    let (mut streams, mut refused) = (Vec::new(), 0);
+    for _ in 0..2 * CROWD {
+        match EventStream::open(&server.address, EVENTS, &[]).await {
+            Ok(stream) => streams.push(stream),
+            Err(error) => {
+                assert_eq!(error.to_string(), "status 503");
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!((streams.len(), refused), (CROWD, CROWD));
+    let beside = p99(&server).await;
+    mirror.upstream.release("Rain");
+    let released = Instant::now();
+    mirror.sync().await;
+    for stream in &mut streams {
+        assert_eq!(titles(&titled(stream).await), ["Rain"]);
+    }
+    let (reached, usage) = (released.elapsed(), Usage::of(server.process.pid()));
+    println!(
+        "{CROWD} subscribers, {refused} refused; a film's p99: {alone:?} alone, {beside:?} beside \
+         them; a release reached all in {reached:?}; at most {} MiB resident",
+        usage.peak_resident >> 20
+    );
+    assert!(beside <= alone * 3 / 2, "{beside:?} after {alone:?}");
+    assert!(usage.peak_resident <= 150 << 20);
+}
+
+/// The first releases that a stream sends.
+async fn titled(stream: &mut EventStream) -> Vec<Event> {
+    loop {
+        let (found, _) = releases(stream).await;
+        if !found.is_empty() {
+            return found;
+        }
+    }
 }

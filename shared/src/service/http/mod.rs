@@ -93,7 +93,9 @@ impl Limits {
                 "only {files} files may be open, so at most {sockets} connections"
             );
         }
-        let streams = self.streams.min(sockets / 4);
+        // With few files, a quarter of the sockets.
+        let room = sockets.saturating_sub(self.connections).max(sockets / 4);
+        let streams = self.streams.min(room);
         Self {
             connections: self.connections.min(sockets - streams),
             streams,
