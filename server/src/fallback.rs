@@ -54,7 +54,7 @@ fn answer<B>(request: &Request<B>) -> Response<Bytes> {
             "no reader is there; one that has started answers within seconds",
         ),
     };
-    let mut response = problems::later(status, detail);
+    let mut response = problems::later(status, detail, problems::RETRY_SOON);
     // Always 503: the edge replaces the status where the answer is its own.
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     response

@@ -138,7 +138,8 @@ fn json_feed(base: &str, items: &[Value]) -> Value {
     })
 }
 
-fn change(release: &Release, base: &str) -> Value {
+/// A release as JSON.
+pub(crate) fn change(release: &Release, base: &str) -> Value {
     json!({
         "sequence": release.sequence,
         "id": release.id,
@@ -152,7 +153,8 @@ fn url(release: &Release, base: &str) -> String {
     format!("{base}/movies/{}", segment(&release.id))
 }
 
-fn rfc3339(moment: DateTime<Utc>) -> String {
+/// A moment for machines, in whole seconds.
+pub(crate) fn rfc3339(moment: DateTime<Utc>) -> String {
     moment.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 

@@ -7,6 +7,7 @@
 //! | [`render`] | a snapshot as bytes: every JSON body of a generation |
 //! | [`pages`] | the HTML for people |
 //! | [`feeds`] | news for machines: Atom, JSON Feed, `/changes` |
+//! | [`mod@events`] | the news as they come: Server-Sent Events |
 //! | [`status`] | how the mirror is, in words |
 //! | [`mod@reference`] | the OpenAPI document, and the same as a page |
 //! | [`query`] | the upstream's query language: parses query strings, selects records |
@@ -20,6 +21,7 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod config;
+pub mod events;
 pub mod fallback;
 pub mod feeds;
 pub mod follow;

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use server::config::{ServerConfig, VARIABLES};
+use server::events::Events;
 use server::fallback;
 use server::follow::{self, Known};
 use server::http::guard;
@@ -98,6 +99,8 @@ async fn run(config: &ServerConfig) -> Result<()> {
     );
 
     let published = Published::default();
+    let limits = Limits::default().within_open_files();
+    let events = Events::new(limits.streams);
     let (known, watched) = watch::channel(Known::default());
     let (stop, stopped) = watch::channel(());
     let until_stop = || {
@@ -117,6 +120,7 @@ async fn run(config: &ServerConfig) -> Result<()> {
     let figures = ServerMetrics {
         requests: Requests::default(),
         connections: OpenConnections::default(),
+        events: events.clone(),
         queries: QueryLoad::default(),
         known: watched.clone(),
     };
@@ -134,12 +138,13 @@ async fn run(config: &ServerConfig) -> Result<()> {
         server_timing: config.server_timing,
         watched: Watched::new(watched.clone()),
         queries: figures.queries,
+        events: events.clone(),
     };
     let service = guard::service(published.clone(), setup);
     let public = tokio::spawn(http::serve_on_each_core(
         listener,
         move |thread| figures.requests.measured(service.clone(), thread),
-        Limits::default().within_open_files(),
+        limits,
         figures.connections,
         until_stop(),
     ));
@@ -153,10 +158,12 @@ async fn run(config: &ServerConfig) -> Result<()> {
         outcome = tokio::spawn(follow::run(reader, known)) => {
             outcome.context("following the cache failed")
         }
-        outcome = tokio::spawn(publish::run(watched, links, base, published)) => {
+        outcome = tokio::spawn(publish::run(watched, links, base, published, events.clone())) => {
             outcome.context("rendering failed").flatten()
         }
     };
+    // Clients then connect to another server. These streams would last longer than the drain.
+    events.end().await;
     drop(stop);
     public.await?.context("the listener failed")?;
     health.await.context("the admin listener failed")?;

@@ -10,6 +10,7 @@ use shared::service::http::OpenConnections;
 use shared::service::metrics::Page;
 use tokio::sync::watch;
 
+use crate::events::Events;
 use crate::follow::Known;
 use crate::http::measure::Requests;
 use crate::query::pool::QueryLoad;
@@ -21,6 +22,8 @@ pub struct ServerMetrics {
     pub requests: Requests,
     /// How many connections are open.
     pub connections: OpenConnections,
+    /// The subscribers of `/events`.
+    pub events: Events,
     /// What the query pool has to do.
     pub queries: QueryLoad,
     /// What this reader knows.
@@ -38,6 +41,11 @@ impl ServerMetrics {
             "ghibli_connections_active",
             "Open connections of clients",
             self.connections.count(),
+        )?;
+        page.gauge(
+            "ghibli_event_subscribers",
+            "Clients that follow `/events`",
+            self.events.subscribers(),
         )?;
         let queries = &self.queries;
         page.gauge(

@@ -12,6 +12,7 @@ use shared::service::telemetry::events;
 use tokio::sync::{oneshot, watch};
 
 use crate::config::prefix;
+use crate::events::{Events, Log};
 use crate::feeds::News;
 use crate::follow::Known;
 use crate::http::heads::Freshness;
@@ -56,7 +57,7 @@ impl View {
 /// Where requests find the [`View`]; empty until the first snapshot is loaded.
 pub type Published = Arc<ArcSwapOption<View>>;
 
-/// Publishes a new generation as soon as it is rendered, once more when it is compressed, and a new
+/// Publishes a new generation as soon as it is rendered, with its events, once more when it is compressed, and a new
 /// status at once. Clients know the mirror under `base`.
 ///
 /// # Errors
@@ -67,6 +68,7 @@ pub async fn run(
     links: Links,
     base: String,
     published: Published,
+    events: Events,
 ) -> anyhow::Result<()> {
     let (links, base): (Arc<Links>, Arc<str>) = (links.into(), base.into());
     let mut is_ready = false;
@@ -79,9 +81,16 @@ pub async fn run(
         let status = known.status.clone();
         if let Some(snapshot) = known.take_snapshot() {
             let (links, base) = (links.clone(), base.clone());
-            let published = published.clone();
+            let (published, events) = (published.clone(), events.clone());
             behind_requests(move || {
-                publish(snapshot, status.as_ref(), &links, &base, &published);
+                publish(
+                    snapshot,
+                    status.as_ref(),
+                    &links,
+                    &base,
+                    &published,
+                    &events,
+                );
             })
             .await
             .context("rendering failed")?;
@@ -114,6 +123,7 @@ fn publish(
     links: &Links,
     base: &Arc<str>,
     published: &Published,
+    events: &Events,
 ) {
     let freshness = || Freshness::of(status);
     let earlier = published.load_full().map(|view| view.catalogue.clone());
@@ -122,6 +132,7 @@ fn publish(
     let films = Arc::new(FilmPages::new(&snapshot, &catalogue, base));
     let news = Arc::new(News::render(&snapshot, base));
     let facts = Arc::new(Facts::of(&snapshot));
+    let log = Log::of(&snapshot, base);
     drop((snapshot, earlier));
     let view = Arc::new(View {
         catalogue: Arc::new(catalogue),
@@ -132,6 +143,8 @@ fn publish(
         freshness: freshness(),
     });
     published.store(Some(view.clone()));
+    // Now a client that hears of a film finds it here.
+    events.publish(log);
     yield_to_others(COMPRESSING);
     published.store(Some(Arc::new(View {
         catalogue: Arc::new(view.catalogue.compressed()),

@@ -27,7 +27,7 @@ async function tick() {
   if (document.hidden) return;
   if (!(Date.now() - tick.last < reread)) {
     tick.last = Date.now();
-    // Without an answer, the script counts from the last one.
+    // Without an answer, it counts from the last one.
     await read().catch(() => {});
   }
   if (confirmed !== undefined) show();
@@ -35,3 +35,52 @@ async function tick() {
 
 tick();
 setInterval(tick, 1000);
+
+// Shows new films as they come. A hidden page frees its connection, and resumes later.
+const base = document.querySelector('link[rel=icon]').href;
+const news = document.createElement('p');
+news.className = 'news';
+news.setAttribute('aria-live', 'polite');
+line.after(news);
+let stream, last;
+
+const find = (main, path) => main?.querySelector(`a[href="${CSS.escape(path)}"]`);
+
+// Tries again, because another reader may not have the film yet.
+async function refresh(path, tries) {
+  const address = new URL(location);
+  address.searchParams.delete('q');
+  const answer = await fetch(address, { cache: 'no-cache' });
+  const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
+  const [main, fresh] = [document, page].map((it) => it.querySelector('main'));
+  if (!find(fresh, path) && tries) setTimeout(() => refresh(path, tries - 1).catch(() => {}), 2000);
+  if (!answer.ok || !fresh) return;
+  const focused = document.activeElement;
+  const href = main.contains(focused) && focused.getAttribute('href');
+  main.replaceChildren(...fresh.childNodes);
+  if (href) find(main, href)?.focus();
+  document.getElementById('q')?.dispatchEvent(new Event('input'));
+}
+
+function follow() {
+  if (document.hidden) stream = stream?.close();
+  else if (!stream || stream.readyState === 2) {
+    stream = new EventSource(new URL('events' + (last ? '?since=' + last : ''), base));
+    stream.addEventListener('generation', (event) => {
+      last = event.lastEventId;
+      tick.last = undefined;
+    });
+    stream.addEventListener('release', (event) => {
+      const { id, title } = JSON.parse(event.data);
+      const link = document.createElement('a');
+      link.href = new URL('movies/' + encodeURIComponent(id), base).pathname;
+      link.textContent = title;
+      news.replaceChildren('New: ', link);
+      refresh(link.pathname, 3).catch(() => {});
+    });
+  }
+}
+
+document.addEventListener('visibilitychange', follow);
+setInterval(follow, reread);
+follow();

@@ -23,6 +23,7 @@ use tokio::time::timeout;
 
 const LIMITS: Limits = Limits {
     connections: 8,
+    streams: 8,
     head_time: Duration::from_millis(400),
     headers: 16,
     head_bytes: 8 << 10,
@@ -221,6 +222,54 @@ async fn a_client_that_half_closes_and_does_not_read_is_closed() {
         .expect("given up in time");
     // Not at once, because the client might still have read.
     assert!(asked.elapsed() >= LIMITS.head_time);
+}
+
+/// A stream with a piece every 50 ms.
+struct Ticking(tokio::time::Interval);
+
+impl Body for Ticking {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let ticked = self.0.poll_tick(context);
+        ticked.map(|_| Some(Ok(Frame::data(Bytes::from_static(b"tick")))))
+    }
+}
+
+/// They outlast the head time, also when more clients come than there are places.
+#[tokio::test]
+async fn streams_last_as_long_as_their_clients_read_and_take_no_place_of_others() {
+    let bound = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = bound.local_addr().unwrap();
+    let service = service_fn(move |_: Request<Incoming>| {
+        let ticking = Ticking(tokio::time::interval(Duration::from_millis(50)));
+        std::future::ready(Ok::<_, Infallible>(Response::new(ticking)))
+    });
+    tokio::spawn(serve(bound, service, LIMITS, std::future::pending()));
+    let mut streams = Vec::new();
+    for _ in 0..LIMITS.connections * 3 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(GET).await.unwrap();
+        stream.read_exact(&mut [0; 64]).await.unwrap();
+        streams.push(stream);
+    }
+    let mut idle = Vec::new();
+    for _ in 0..LIMITS.connections * 3 {
+        idle.push(TcpStream::connect(address).await.unwrap());
+    }
+    let began = Instant::now();
+    while began.elapsed() < LIMITS.head_time * 3 {
+        for stream in &mut streams {
+            let mut some = [0; 16];
+            let reading = stream.read_exact(&mut some);
+            let read = timeout(Duration::from_secs(5), reading).await;
+            assert!(matches!(read, Ok(Ok(_))), "{read:?}");
+        }
+    }
 }
 
 /// It gets the answer however long that takes; then the server closes at once.

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use http::Method;
-use testkit::client::{Response, get, request, try_get};
+use testkit::client::{EventStream, Response, get, request, try_get};
 use testkit::edge::{Edge, can_stand, missing_in};
+use testkit::mirror::Mirror;
 use testkit::upstream::{Fault, Upstream};
 use testkit::{PATIENCE, eventually, skip};
 
@@ -100,4 +101,32 @@ async fn the_edges_own_answers_have_the_form_of_the_readers_errors() {
         get(&url("/films")).await.status == 200
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_pass_the_edge_as_they_come() {
+    if is_skipped() {
+        return;
+    }
+    let mirror = Mirror::of(testkit::catalogue()).await;
+    let reader = mirror.server(&[]).await;
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let url = reader.url();
+    let edge = Edge::start(directory.path(), iter::once(url.as_str())).await;
+    let edge = edge.expect("traefik is there");
+    let address = edge.url.trim_start_matches("http://");
+    let open = async || EventStream::open(address, "/events", &[]).await.ok();
+    let mut stream = eventually("a stream through the edge", PATIENCE, open).await;
+    for (name, change) in [
+        ("generation", false),
+        ("release", true),
+        ("generation", false),
+    ] {
+        if change {
+            mirror.upstream.release("Rain");
+            mirror.sync().await;
+        }
+        let event = stream.next(PATIENCE).await.expect("the stream goes on");
+        assert_eq!(event.name, name);
+    }
 }

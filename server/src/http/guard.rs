@@ -1,10 +1,12 @@
 //! The service that a listener calls: it refuses what no route may see, hands the routes what they
-//! need of a request, and answers when a route panics.
+//! need of a request, and answers when a route panics. It leads `/events` past the routes.
 //!
 //! Owns methods, and the slashes that the upstream ignores: one more after the name of a collection,
-//! and any at the root. Knows no paths beside that.
+//! and any at the root. Knows no other paths.
 
 use std::convert::Infallible;
+use std::error::Error;
+use std::fmt::Debug;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,8 +15,8 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::Empty;
-use hyper::body::Body as RequestBody;
+use http_body_util::{Either, Empty};
+use hyper::body::Body;
 use hyper::service::Service;
 use shared::catalogue::Collection;
 use shared::service::http::Malformed;
@@ -23,27 +25,41 @@ use warp::reply::Reply;
 
 use crate::http::handlers::{Setup, Target};
 use crate::http::routes::routes;
-use crate::http::{problems, respond};
+use crate::http::{problems, respond, stream};
 use crate::publish::Published;
+
+type BoxError = Box<dyn Error + Send + Sync>;
 
 /// The whole mirror as a service: the guard, then the routes. The service never reads request
 /// bodies, so it accepts any body type, from a socket or from a test.
-pub fn service<B: RequestBody + Send + 'static>(
+pub fn service<B: Body + Send + 'static>(
     published: Published,
     setup: Setup,
-) -> impl Service<Request<B>, Response = warp::reply::Response, Error = Infallible, Future: Send>
-+ Clone
+) -> impl Service<
+    Request<B>,
+    Response = Response<
+        impl Body<Data = Bytes, Error: Into<BoxError> + Debug> + Send + Unpin + 'static,
+    >,
+    Error = Infallible,
+    Future: Send,
+> + Clone
 + Send
 + 'static {
-    let server_timing = setup.server_timing;
+    let (server_timing, events) = (setup.server_timing, setup.events.clone());
     let routes = warp::service(routes(published, setup));
     hyper::service::service_fn(move |request: Request<B>| {
-        let mut routes = routes.clone();
+        let (mut routes, events) = (routes.clone(), events.clone());
         async move {
             let started = Instant::now();
-            let mut response = match *request.method() {
+            let whole = match *request.method() {
                 _ if request.extensions().get::<Malformed>().is_some() => {
                     malformed(&request).into_response()
+                }
+                Method::GET if stream::is_events(request.uri().path()) => {
+                    match stream::answer(&request, &events) {
+                        Ok(response) => return Ok(response.map(Either::Right)),
+                        Err(problem) => (*problem).into_response(),
+                    }
                 }
                 Method::GET | Method::HEAD => {
                     let request = for_routes(request);
@@ -56,6 +72,7 @@ pub fn service<B: RequestBody + Send + 'static>(
                 Method::OPTIONS => respond::options().into_response(),
                 _ => problems::not_allowed().into_response(),
             };
+            let mut response = whole.map(Either::Left);
             if server_timing {
                 let took = format!("app;dur={:.3}", started.elapsed().as_secs_f64() * 1000.0);
                 let took = HeaderValue::try_from(took).expect("is ASCII");

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use shared::catalogue::Collection;
 
 use crate::config::prefix;
+use crate::events::Events;
 use crate::http::heads::{Heads, PLAIN};
 use crate::http::problems;
 use crate::http::respond::{self, NOTHING};
@@ -41,6 +42,8 @@ pub struct Setup {
     pub watched: Watched,
     /// Counts the queries that wait.
     pub queries: QueryLoad,
+    /// What `/events` sends.
+    pub events: Events,
 }
 
 /// What a client wrote as its target, if that has a query.

@@ -11,16 +11,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
-use http::{Method, Request, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::Body;
 use hyper::service::{Service, service_fn};
 use shared::catalogue::Collection;
 use shared::service::http::Malformed;
 use shared::service::metrics::Page;
-use warp::reply::Response;
 
 /// The paths of the routes, and the rest. [`route`] returns an index.
-const ROUTES: [&str; 17] = [
+const ROUTES: [&str; 18] = [
     "/{collection}/{id}",
     "/{collection}",
     "/{collection}/{id}/{related}",
@@ -37,6 +36,7 @@ const ROUTES: [&str; 17] = [
     "/changes",
     "/status",
     "/status.json",
+    "/events",
     "other",
 ];
 const OTHER_ROUTE: usize = ROUTES.len() - 1;
@@ -109,18 +109,19 @@ impl Default for Requests {
 
 impl Requests {
     /// Counts what `service` answers on the thread of this number.
-    pub fn measured<B, S>(
+    pub fn measured<A, B, S>(
         &self,
         service: S,
         thread: usize,
-    ) -> impl Service<Request<B>, Response = Response, Error = Infallible, Future: Send>
+    ) -> impl Service<Request<B>, Response = Response<A>, Error = Infallible, Future: Send>
     + Clone
     + Send
     + 'static
-    + use<B, S>
+    + use<A, B, S>
     where
+        A: Body,
         B: Body + Send + 'static,
-        S: Service<Request<B>, Response = Response, Error = Infallible, Future: Send>,
+        S: Service<Request<B>, Response = Response<A>, Error = Infallible, Future: Send>,
         S: Clone + Send + 'static,
     {
         let shard = self.0[thread % self.0.len()].clone();
@@ -206,6 +207,7 @@ fn route(path: &str) -> usize {
         [Some("changes"), None, ..] => 13,
         [Some("status"), None, ..] => 14,
         [Some("status.json"), None, ..] => 15,
+        [Some("events"), None, ..] => 16,
         _ => OTHER_ROUTE,
     }
 }

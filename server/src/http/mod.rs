@@ -6,6 +6,7 @@
 //! | [`measure`] | counts and times requests, around the service |
 //! | `routes` | paths, as a warp filter |
 //! | [`handlers`] | the answer for each kind of path |
+//! | `stream` | the answer to `/events`, which has no end |
 //! | [`respond`] | one answer from a body |
 //! | [`problems`] | errors (RFC 9457) |
 //! | `conditional` | whether the client has the body already: 304 |
@@ -25,3 +26,4 @@ pub mod problems;
 pub mod respond;
 mod routes;
 pub(crate) mod security_headers;
+mod stream;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::header::{ALLOW, ETAG, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 
 use crate::http::heads::PLAIN;
 use crate::http::respond::{METHODS, with_body};
@@ -10,7 +10,7 @@ use crate::query::BadQuery;
 use crate::render::Body;
 
 /// After how many seconds the client should ask again when there is no answer yet.
-const RETRY_SOON: HeaderValue = HeaderValue::from_static("2");
+pub const RETRY_SOON: u32 = 2;
 
 /// A problem with a sentence about it.
 pub fn problem(status: StatusCode, detail: &str) -> Response<Bytes> {
@@ -45,6 +45,7 @@ pub fn not_ready() -> Response<Bytes> {
     later(
         StatusCode::SERVICE_UNAVAILABLE,
         "no catalogue has been loaded yet; the poller fills the cache at its start",
+        RETRY_SOON,
     )
 }
 
@@ -53,13 +54,14 @@ pub fn busy() -> Response<Bytes> {
     later(
         StatusCode::SERVICE_UNAVAILABLE,
         "too many queries wait to be computed; without a query the answer is ready",
+        RETRY_SOON,
     )
 }
 
-/// A temporary problem: the answer says when to ask again.
-pub fn later(status: StatusCode, detail: &str) -> Response<Bytes> {
+/// A temporary problem: the answer says after how many seconds to ask again.
+pub fn later(status: StatusCode, detail: &str, seconds: u32) -> Response<Bytes> {
     let mut response = problem(status, detail);
-    response.headers_mut().insert(RETRY_AFTER, RETRY_SOON);
+    response.headers_mut().insert(RETRY_AFTER, seconds.into());
     response
 }
 

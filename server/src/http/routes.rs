@@ -9,6 +9,7 @@
 //! | `/{collection}/{id}/{collection}` | the records that belong to it |
 //! | `/db` | all five collections |
 //! | `/feed.atom`, `/feed.json`, `/changes` | the releases |
+//! | `/events` | the releases as they come; here only for HEAD, the guard answers GET |
 //! | `/status`, `/status.json` | how the mirror is, computed for each request |
 //! | `/docs`, `/openapi.json` | the reference, for people and as an OpenAPI document |
 //! | `/style.css`, `/icon.svg` | what the pages need |
@@ -33,7 +34,7 @@ use warp::filters::BoxedFilter;
 use crate::config::prefix;
 use crate::http::handlers::{Context, Setup, Target};
 use crate::http::heads::PLAIN;
-use crate::http::{problems, respond};
+use crate::http::{problems, respond, stream};
 use crate::pages::{ICON, STYLE};
 use crate::publish::{Published, View};
 use crate::query::Plan;
@@ -215,6 +216,9 @@ fn table(mirror: &Arc<Mirror>) -> Vec<Route> {
         let mirror = mirror();
         move |asked| mirror.answer(&asked, |it| it.openapi(&reference))
     });
+    // GET is the guard's.
+    let events = warp::path("events").and(end());
+    let events = events.map(stream::answer_head).boxed();
     let status = |name: &'static str, form: Form| {
         let mirror = mirror();
         let answer = move |asked| mirror.answer(&asked, |it| it.status(form));
@@ -231,6 +235,7 @@ fn table(mirror: &Arc<Mirror>) -> Vec<Route> {
         ("/feed.atom", news("feed.atom", |it| it.atom())),
         ("/feed.json", news("feed.json", |it| it.json_feed())),
         ("/changes", news("changes", |it| it.changes())),
+        ("/events", events),
         ("/{collection}/{id}/{related}", related.boxed()),
         ("/", root.boxed()),
         ("/status", status("status", Form::Page)),
@@ -269,6 +274,7 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
+    use crate::events::Events;
     use crate::follow::Known;
     use crate::query::pool::QueryLoad;
     use crate::status::Watched;
@@ -289,6 +295,7 @@ mod tests {
                 server_timing: false,
                 watched: Watched::new(watch::channel(Known::default()).1),
                 queries: QueryLoad::default(),
+                events: Events::new(0),
             },
             pool: QueryPool::new(QueryLoad::default()),
         });

@@ -41,6 +41,7 @@ pub type Readiness = Result<(), String>;
 /// Few clients connect here: a supervisor, a metrics scraper, a person.
 const LIMITS: Limits = Limits {
     connections: 64,
+    streams: 0,
     head_time: Duration::from_secs(30),
     headers: 64,
     head_bytes: 16 << 10,

@@ -17,6 +17,7 @@ use hyper::service::Service;
 use poller::cycle::step::{Trust, advance, built_in};
 use poller::upstream::Fetched;
 use serde_json::Value;
+use server::events::Events;
 use server::follow::Known;
 use server::http::guard;
 use server::http::handlers::Setup;
@@ -49,6 +50,7 @@ static MIRROR: LazyLock<Mirror> = LazyLock::new(|| {
         server_timing: false,
         watched: Watched::new(watch::channel(Known::default()).1),
         queries: QueryLoad::default(),
+        events: Events::new(0),
     };
     let service = guard::service(published, setup);
     Mirror {
@@ -94,6 +96,7 @@ async fn publish_catalogue() -> Published {
         links,
         String::new(),
         published.clone(),
+        Events::new(0),
     ));
     sender.send(known).expect("is listened to");
     while published.load().is_none() {

@@ -2,8 +2,8 @@
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
-use http::header::HOST;
-use http::{Method, Request, Uri};
+use http::header::{CONTENT_TYPE, HOST};
+use http::{HeaderMap, Method, Request, Uri};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
@@ -119,14 +119,19 @@ impl Connection {
                 Err(error) if was_closed(&error) => self.connect(&authority).await?,
                 outcome => {
                     let response = read(outcome?).await?;
-                    self.open = Some(kept);
+                    self.keep(kept, &response);
                     return Ok(response);
                 }
             },
         };
         let response = read(send(&mut open, request()?).await?).await?;
-        self.open = Some(open);
+        self.keep(open, &response);
         Ok(response)
+    }
+
+    /// A stream still goes on, so nothing can be asked on its connection.
+    fn keep(&mut self, open: Open, response: &Response) {
+        self.open = (!is_stream(&response.headers)).then_some(open);
     }
 
     async fn connect(&mut self, authority: &str) -> anyhow::Result<Open> {
@@ -174,11 +179,28 @@ fn was_closed(error: &hyper::Error) -> bool {
     reset || error.is_closed() || error.is_canceled() || error.is_incomplete_message()
 }
 
+/// Whether the answer is a stream of events, which has no end.
+fn is_stream(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind == "text/event-stream")
+}
+
 /// The error's text when the answer's head has arrived, but not its whole body.
 pub(crate) const CUT: &str = "reading the body";
 
 async fn read(response: Incoming) -> anyhow::Result<Response> {
-    let (head, body) = response.into_parts();
+    let (head, mut body) = response.into_parts();
+    if is_stream(&head.headers) {
+        let first = body.frame().await.transpose()?;
+        return Ok(Response {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body: first
+                .and_then(|frame| frame.into_data().ok())
+                .unwrap_or_default(),
+        });
+    }
     let body = Limited::new(body, LARGEST_BODY)
         .collect()
         .await

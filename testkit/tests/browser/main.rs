@@ -8,6 +8,7 @@ mod age;
 mod browser;
 mod elsewhere;
 mod hostile;
+mod live;
 mod pages;
 mod pictures;
 mod scripts;

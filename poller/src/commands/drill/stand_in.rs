@@ -25,6 +25,7 @@ use crate::builtin;
 /// One client connects, with a few connections.
 const LIMITS: Limits = Limits {
     connections: 16,
+    streams: 0,
     head_time: Duration::from_secs(30),
     headers: 64,
     head_bytes: 16 << 10,

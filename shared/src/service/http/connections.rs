@@ -4,6 +4,9 @@
 //! A full listener makes room by closing the connection with the oldest last request, so that idle
 //! clients cannot keep out active ones. A connection with many waiting requests gets one answered,
 //! and then the others have their turn.
+//!
+//! A connection whose answer is a stream leaves that order: it asks for nothing more, and should not
+//! make room for others. It goes on as long as its client reads.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -11,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 /// All open connections of a listener.
@@ -18,6 +22,8 @@ use tokio::time::Instant;
 pub(super) struct Connections {
     started: Instant,
     open: Arc<Mutex<Open>>,
+    /// The places for connections.
+    places: Arc<Semaphore>,
 }
 
 #[derive(Debug, Default)]
@@ -28,15 +34,26 @@ struct Open {
     /// Sorted by the time of the last request, then by number. The time may be out of date: a
     /// request updates only its connection, which gets its new place when it is first in the map.
     by_place: BTreeMap<(u64, u64), Arc<Connection>>,
+    /// The connections whose answer is a stream, by number.
+    streams: BTreeMap<u64, Arc<Connection>>,
+}
+
+impl Open {
+    fn all(&self) -> impl Iterator<Item = &Arc<Connection>> {
+        self.by_place.values().chain(self.streams.values())
+    }
 }
 
 /// One open connection.
 #[derive(Debug)]
 struct Connection {
-    /// When its last request began, or else the connection, in milliseconds since the start.
+    /// When its last request began, or its stream last went on, or else when the connection began;
+    /// in milliseconds since the start.
     last_request_ms: AtomicU64,
     /// The time in its key in the map; changes only under the lock.
     filed_ms: AtomicU64,
+    /// Whether its answer is a stream.
+    is_stream: AtomicBool,
     /// Whether a request was answered since its turn began.
     had_its_turn: AtomicBool,
     /// An [`End`], as a number; it only grows.
@@ -66,10 +83,11 @@ pub(super) struct Entry {
 }
 
 impl Connections {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(places: Arc<Semaphore>) -> Self {
         Self {
             started: Instant::now(),
             open: Arc::default(),
+            places,
         }
     }
 
@@ -85,6 +103,7 @@ impl Connections {
         let connection = Arc::new(Connection {
             last_request_ms: AtomicU64::new(now),
             filed_ms: AtomicU64::new(now),
+            is_stream: AtomicBool::new(false),
             had_its_turn: AtomicBool::new(false),
             end: AtomicU8::new(end as u8),
             task: OnceLock::new(),
@@ -120,7 +139,7 @@ impl Connections {
     /// client does not read.
     pub(super) fn close_idle_for(&self, limit: Duration) {
         let now = self.now_ms();
-        for connection in self.lock().by_place.values() {
+        for connection in self.lock().all() {
             if u128::from(now.saturating_sub(connection.last_request())) > limit.as_millis() {
                 connection.end(End::Close);
             }
@@ -131,7 +150,7 @@ impl Connections {
     pub(super) fn finish(&self) {
         let mut open = self.lock();
         open.is_finishing = true;
-        for connection in open.by_place.values() {
+        for connection in open.all() {
             connection.end(End::Finish);
         }
     }
@@ -192,6 +211,32 @@ impl Entry {
         may
     }
 
+    /// Notes that the connection's answer is a stream, from now until the connection ends, and gives
+    /// its place to another connection.
+    pub(super) fn becomes_stream(&self) {
+        let mut open = self.connections.lock();
+        let filed = self.connection.filed_ms.load(Ordering::Relaxed);
+        // If the listener has asked it to close, it has left the map.
+        open.by_place.remove(&(filed, self.number));
+        open.streams.insert(self.number, self.connection.clone());
+        if !self.connection.is_stream.swap(true, Ordering::Relaxed) {
+            self.connections.places.add_permits(1);
+        }
+    }
+
+    /// Whether its answer is a stream.
+    pub(super) fn is_stream(&self) -> bool {
+        self.connection.is_stream.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a stream goes on: its client has read enough that there is room for more.
+    pub(super) fn goes_on(&self) {
+        let now = self.connections.now_ms();
+        self.connection
+            .last_request_ms
+            .store(now, Ordering::Relaxed);
+    }
+
     /// Waits for the connection's next turn, which the request that waits then has.
     pub(super) async fn next_turn(&self) {
         tokio::task::yield_now().await;
@@ -204,5 +249,6 @@ impl Drop for Entry {
         let mut open = self.connections.lock();
         let filed = self.connection.filed_ms.load(Ordering::Relaxed);
         open.by_place.remove(&(filed, self.number));
+        open.streams.remove(&self.number);
     }
 }

@@ -5,6 +5,7 @@
 mod connections;
 mod open;
 mod serve;
+mod stream;
 mod target;
 
 use std::net::SocketAddr;
@@ -39,6 +40,8 @@ pub struct Limits {
     /// Open connections. When the listener is full, a new connection replaces the one with the
     /// oldest last request.
     pub connections: usize,
+    /// Answers that are streams, beside the connections. The service counts them.
+    pub streams: usize,
     /// How long a connection may go on after a request began, without another one: to send the next
     /// head, to read the answer, or to be idle. The sweep closes it up to a quarter of this later,
     /// and up to five seconds.
@@ -55,6 +58,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 4096,
+            streams: 5000,
             // Longer than Traefik's 90 s idle timeout, so that Traefik closes first, and never
             // writes into a connection that this server is closing.
             head_time: Duration::from_secs(95),
@@ -81,7 +85,7 @@ impl Limits {
         let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         let sockets = usize::try_from(files).unwrap_or(usize::MAX);
         let sockets = sockets.saturating_sub(OTHER_FILES).max(1);
-        if sockets < self.connections {
+        if sockets < self.connections + self.streams {
             log!(
                 events::FILES_LIMITED,
                 files,
@@ -89,8 +93,12 @@ impl Limits {
                 "only {files} files may be open, so at most {sockets} connections"
             );
         }
+        // With few files, a quarter of the sockets.
+        let room = sockets.saturating_sub(self.connections).max(sockets / 4);
+        let streams = self.streams.min(room);
         Self {
-            connections: self.connections.min(sockets),
+            connections: self.connections.min(sockets - streams),
+            streams,
             ..self
         }
     }

@@ -24,6 +24,7 @@ use tokio::time::{interval, sleep, timeout};
 use super::Limits;
 use super::connections::{Connections, End};
 use super::open::OpenConnections;
+use super::stream::Sent;
 use super::target::{Refusal, Targets};
 use crate::log;
 use crate::service::telemetry::events;
@@ -36,6 +37,10 @@ const SWEEP: Duration = Duration::from_secs(5);
 ///
 /// A request with an unreadable first line carries [`Malformed`](super::Malformed) in its
 /// extensions. The service must answer it with 400, whatever else the request says.
+///
+/// A body of unknown length is a stream: it may last as long as its client reads, and its connection
+/// does not count among the limited ones. The service must limit the number of streams, close their
+/// connections with them (`Connection: close`), and end them before the shutdown.
 pub async fn serve<S, B>(
     listener: TcpListener,
     service: S,
@@ -45,7 +50,8 @@ pub async fn serve<S, B>(
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
     S: Clone + Send + 'static,
     S::Future: Send,
-    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+    B: Send + Unpin + 'static,
 {
     serve_each(listener, move |_| service.clone(), limits, shutdown).await;
 }
@@ -60,7 +66,8 @@ pub async fn serve_each<S, B>(
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
     S: Send + 'static,
     S::Future: Send,
-    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+    B: Send + Unpin + 'static,
 {
     let clients = Clients::new(limits, OpenConnections::default());
     tokio::select! {
@@ -93,7 +100,8 @@ where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
     S: Clone + Send + 'static,
     S::Future: Send,
-    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+    B: Send + Unpin + 'static,
 {
     let clients = Clients::new(limits, open);
     let listener = listener.into_std()?;
@@ -162,9 +170,10 @@ impl Clients {
             // cost is limited as for every other client: the service answers in limited time, and
             // the sweep closes connections whose clients do not read.
             .half_close(true);
+        let permits = Arc::new(Semaphore::new(limits.connections));
         Self {
-            permits: Arc::new(Semaphore::new(limits.connections)),
-            connections: Connections::new(),
+            connections: Connections::new(permits.clone()),
+            permits,
             open,
             http,
             limits,
@@ -178,7 +187,7 @@ impl Clients {
         S: Send + 'static,
         S::Future: Send,
         B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
-        B: Send + 'static,
+        B: Send + Unpin + 'static,
     {
         loop {
             if let Ok((stream, permit)) = self.accept_one(listener).await {
@@ -214,7 +223,7 @@ impl Clients {
         S: Send + 'static,
         S::Future: Send,
         B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
-        B: Send + 'static,
+        B: Send + Unpin + 'static,
     {
         let entry = Arc::new(self.connections.enter());
         let refusal = Refusal::default();
@@ -231,11 +240,19 @@ impl Clients {
                 }
                 let must_wait = (!entry.may_answer()).then(|| entry.clone());
                 let answer = service.call(request);
+                let entry = entry.clone();
                 async move {
                     if let Some(entry) = must_wait {
                         entry.next_turn().await;
                     }
-                    answer.await
+                    let Ok(answer) = answer.await;
+                    Ok::<_, Infallible>(answer.map(|body| {
+                        let is_stream = body.size_hint().exact().is_none();
+                        if is_stream {
+                            entry.becomes_stream();
+                        }
+                        Sent::new(body, is_stream.then_some(entry))
+                    }))
                 }
             })
         };
@@ -243,7 +260,7 @@ impl Clients {
         let counted = self.open.enter();
         tokio::spawn(async move {
             // Declared first, so that its place becomes free only after the connection is gone.
-            let _place = permit;
+            let place = permit;
             let _counted = counted;
             let mut connection = pin!(connection);
             let mut is_finishing = false;
@@ -266,6 +283,10 @@ impl Clients {
             });
             if let Err(error) = ended.await {
                 tracing::debug!(%error, "connection ended with an error");
+            }
+            if entry.is_stream() {
+                // Another connection has its place.
+                place.forget();
             }
         });
     }
