@@ -21,9 +21,10 @@ use shared::service::http::Malformed;
 use tower_service::Service as _;
 use warp::reply::Reply;
 
+use crate::config::prefix;
 use crate::http::handlers::{Setup, Target};
 use crate::http::routes::routes;
-use crate::http::{problems, respond};
+use crate::http::{problems, respond, substitute};
 use crate::publish::Published;
 
 /// The whole mirror as a service: the guard, then the routes. The service never reads request
@@ -36,11 +37,14 @@ pub fn service<B: RequestBody + Send + 'static>(
 + Send
 + 'static {
     let server_timing = setup.server_timing;
+    let prefix: Arc<str> = prefix(&setup.base).into();
     let routes = warp::service(routes(published, setup));
     hyper::service::service_fn(move |request: Request<B>| {
         let mut routes = routes.clone();
+        let prefix = prefix.clone();
         async move {
             let started = Instant::now();
+            let reader = substitute::Reader::of(&request);
             let mut response = match *request.method() {
                 _ if request.extensions().get::<Malformed>().is_some() => {
                     malformed(&request).into_response()
@@ -56,6 +60,9 @@ pub fn service<B: RequestBody + Send + 'static>(
                 Method::OPTIONS => respond::options().into_response(),
                 _ => problems::not_allowed().into_response(),
             };
+            if let Some(reader) = reader {
+                response = reader.page_for(response, &prefix);
+            }
             if server_timing {
                 let took = format!("app;dur={:.3}", started.elapsed().as_secs_f64() * 1000.0);
                 let took = HeaderValue::try_from(took).expect("is ASCII");

@@ -20,7 +20,7 @@ use shared::service::metrics::Page;
 use warp::reply::Response;
 
 /// The paths of the routes, and the rest. [`route`] returns an index.
-const ROUTES: [&str; 17] = [
+const ROUTES: [&str; 20] = [
     "/{collection}/{id}",
     "/{collection}",
     "/{collection}/{id}/{related}",
@@ -37,6 +37,9 @@ const ROUTES: [&str; 17] = [
     "/changes",
     "/status",
     "/status.json",
+    "/movies/{collection}/{id}",
+    "/sitemap.xml",
+    "/robots.txt",
     "other",
 ];
 const OTHER_ROUTE: usize = ROUTES.len() - 1;
@@ -206,6 +209,9 @@ fn route(path: &str) -> usize {
         [Some("changes"), None, ..] => 13,
         [Some("status"), None, ..] => 14,
         [Some("status.json"), None, ..] => 15,
+        [Some("movies"), Some(of), Some(_), None] if is_collection(of) => 16,
+        [Some("sitemap.xml"), None, ..] => 17,
+        [Some("robots.txt"), None, ..] => 18,
         _ => OTHER_ROUTE,
     }
 }

@@ -17,6 +17,7 @@ use hyper::service::Service;
 use poller::cycle::step::{Trust, advance, built_in};
 use poller::upstream::Fetched;
 use serde_json::Value;
+use server::config::Posters;
 use server::follow::Known;
 use server::http::guard;
 use server::http::handlers::Setup;
@@ -46,6 +47,7 @@ static MIRROR: LazyLock<Mirror> = LazyLock::new(|| {
     let setup = Setup {
         base: "https://mirror.example".into(),
         cache_control: HeaderValue::from_static("no-cache"),
+        posters: Posters::On,
         server_timing: false,
         watched: Watched::new(watch::channel(Known::default()).1),
         queries: QueryLoad::default(),
@@ -93,6 +95,7 @@ async fn publish_catalogue() -> Published {
         receiver,
         links,
         String::new(),
+        Posters::On,
         published.clone(),
     ));
     sender.send(known).expect("is listened to");
