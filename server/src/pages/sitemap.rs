@@ -20,7 +20,7 @@ pub(super) fn sitemap(base: &str, catalogue: &RenderedCatalogue) -> Body {
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
          <urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">\n",
     );
-    let base = base.replace('&', "&amp;");
+    let base = base.replace('&', "&amp;").replace('<', "&lt;");
     for path in std::iter::once("/movies".to_owned())
         .chain(records)
         .take(MOST)
