@@ -41,10 +41,9 @@ pub fn service<B: RequestBody + Send + 'static>(
     let routes = warp::service(routes(published, setup));
     hyper::service::service_fn(move |request: Request<B>| {
         let mut routes = routes.clone();
-        let prefix = prefix.clone();
+        let reader = substitute::Reader::of(&request, &prefix);
         async move {
             let started = Instant::now();
-            let reader = substitute::Reader::of(&request);
             let mut response = match *request.method() {
                 _ if request.extensions().get::<Malformed>().is_some() => {
                     malformed(&request).into_response()
@@ -61,7 +60,7 @@ pub fn service<B: RequestBody + Send + 'static>(
                 _ => problems::not_allowed().into_response(),
             };
             if let Some(reader) = reader {
-                response = reader.page_for(response, &prefix);
+                response = reader.page_for(response);
             }
             if server_timing {
                 let took = format!("app;dur={:.3}", started.elapsed().as_secs_f64() * 1000.0);

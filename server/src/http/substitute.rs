@@ -2,6 +2,8 @@
 //!
 //! Decides by path and `Accept`. API clients accept anything or JSON, and get what they always got.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{ACCEPT, ALLOW, RETRY_AFTER, VARY};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
@@ -16,8 +18,10 @@ use crate::pages;
 use crate::render::{Body, HTML};
 
 /// Who asks for a path at which an error may be a page.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Reader {
+    /// The prefix of every path.
+    prefix: Arc<str>,
     is_person: bool,
     /// Whether the path is that of a page; otherwise only a missing one is.
     is_page: bool,
@@ -25,28 +29,25 @@ pub(super) struct Reader {
 
 impl Reader {
     /// `None` for paths of the API, whose errors never are pages.
-    pub(super) fn of<B>(request: &Request<B>) -> Option<Self> {
+    pub(super) fn of<B>(request: &Request<B>, prefix: &Arc<str>) -> Option<Self> {
         let first = request.uri().path().split('/').find(|it| !it.is_empty())?;
         let is_api = first.parse::<Collection>().is_ok() || first.eq_ignore_ascii_case("db");
         (!is_api).then(|| Self {
+            prefix: prefix.clone(),
             is_person: prefers_html(request.headers()),
             is_page: first == "movies",
         })
     }
 
     /// The answer, or the page of its error.
-    pub(super) fn page_for(
-        self,
-        answer: warp::reply::Response,
-        prefix: &str,
-    ) -> warp::reply::Response {
+    pub(super) fn page_for(self, answer: warp::reply::Response) -> warp::reply::Response {
         let status = answer.status();
         let is_error = status.is_client_error() || status.is_server_error();
         if !is_error || !(self.is_page || status == StatusCode::NOT_FOUND) {
             return answer;
         }
         let mut answer = if self.is_person {
-            error_page(&answer, prefix).into_response()
+            error_page(&answer, &self.prefix).into_response()
         } else {
             answer
         };
@@ -109,7 +110,7 @@ mod tests {
 
     #[test]
     fn paths_of_the_api_have_no_error_pages() {
-        let reader = |path: &str| Reader::of(&Request::get(path).body(()).unwrap());
+        let reader = |path: &str| Reader::of(&Request::get(path).body(()).unwrap(), &"".into());
         for path in ["/films", "/Films/x", "//people/7", "/db", "/"] {
             assert!(reader(path).is_none(), "{path}");
         }
