@@ -115,7 +115,7 @@ fn words(collection: Collection) -> (&'static str, &'static str) {
 
 /// The fields that a page shows as facts, with a unit after the value.
 fn facts(site: &Site, collection: Collection, fields: &Map<String, Value>) -> Vec<Fact> {
-    let shown: &[(&str, &str, &str)] = match collection {
+    let rows: &[(&str, &str, &str)] = match collection {
         Collection::Films => &[
             ("director", "Director", ""),
             ("producer", "Producer", ""),
@@ -144,7 +144,7 @@ fn facts(site: &Site, collection: Collection, fields: &Map<String, Value>) -> Ve
         ],
     };
     let fact = |(field, name, unit): &(&str, &'static str, &str)| {
-        let value = known(fields, field)?;
+        let value = shown(fields, field)?;
         let films = || Choice::default().of_director(&value).href(site.prefix());
         let is_number = value.ends_with(|last: char| last.is_ascii_digit());
         let unit = if is_number { unit } else { "" };
@@ -154,7 +154,16 @@ fn facts(site: &Site, collection: Collection, fields: &Map<String, Value>) -> Ve
             value: format!("{value}{unit}"),
         })
     };
-    shown.iter().filter_map(fact).collect()
+    rows.iter().filter_map(fact).collect()
+}
+
+/// A field as text; what is known of an age that is not specified: `Unspecified/Elderly`.
+fn shown(fields: &Map<String, Value>, field: &str) -> Option<String> {
+    let text = known(fields, field)?;
+    Some(match text.strip_prefix("Unspecified/") {
+        Some(known) => known.to_owned(),
+        None => text,
+    })
 }
 
 /// The records of the other collections that belong to this one.
@@ -190,7 +199,7 @@ fn member<'a>(site: &Site, collection: Collection, record: &'a RenderedRecord) -
     };
     let about = fields
         .iter()
-        .filter_map(|(field, label)| Some(format!("{label}{}", known(&record.fields, field)?)));
+        .filter_map(|(field, label)| Some(format!("{label}{}", shown(&record.fields, field)?)));
     let art = || Art::of(&record.id, &record.fields, "image", site.posters);
     Member {
         name: name(record),
