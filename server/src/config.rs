@@ -37,6 +37,8 @@ pub struct ServerConfig {
     pub public_port: Option<NonZeroU16>,
     /// Where links in the data point.
     pub links: LinkTarget,
+    /// Whether pages show posters from other hosts.
+    pub posters: Posters,
     /// The `Cache-Control` header of answers.
     pub cache_control: CacheControl,
     /// Whether answers show how long the server took.
@@ -65,6 +67,17 @@ pub enum LinkTarget {
     Upstream,
 }
 
+/// Whether pages show posters, which browsers load from the hosts that the data names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Posters {
+    /// A drawing stays where a poster does not load.
+    #[default]
+    On,
+    /// Drawings alone: browsers ask no other host for anything.
+    Off,
+}
+
 impl Default for ServerConfig {
     fn default() -> Self {
         Self {
@@ -75,6 +88,7 @@ impl Default for ServerConfig {
             public_url: None,
             public_port: None,
             links: LinkTarget::default(),
+            posters: Posters::default(),
             cache_control: CacheControl::default(),
             server_timing: false,
             log_format: Format::default(),
@@ -195,6 +209,13 @@ pub const VARIABLES: &[Variable] = &[
         name: "LINKS",
         default: "self",
         help: "Where links in the data point: self (PUBLIC_URL), or upstream (unchanged)",
+        secret: false,
+    },
+    Variable {
+        name: "POSTERS",
+        default: "on",
+        help: "Whether pages show the films' posters, which browsers load from the hosts that the \
+               records name: on or off",
         secret: false,
     },
     Variable {

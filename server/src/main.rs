@@ -135,6 +135,7 @@ async fn run(config: &ServerConfig) -> Result<()> {
     let setup = Setup {
         base: base.clone(),
         cache_control: config.cache_control.0.clone(),
+        posters: config.posters,
         server_timing: config.server_timing,
         watched: Watched::new(watched.clone()),
         queries: figures.queries,
@@ -158,7 +159,9 @@ async fn run(config: &ServerConfig) -> Result<()> {
         outcome = tokio::spawn(follow::run(reader, known)) => {
             outcome.context("following the cache failed")
         }
-        outcome = tokio::spawn(publish::run(watched, links, base, published, events.clone())) => {
+        outcome = tokio::spawn(publish::run(
+            watched, links, base, config.posters, published, events.clone(),
+        )) => {
             outcome.context("rendering failed").flatten()
         }
     };

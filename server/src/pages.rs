@@ -1,122 +1,179 @@
-//! The HTML for people: the films with their people, newest first.
+//! The HTML for people: the films, and a page for each record.
 //!
-//! Pure. The template engine does all escaping. The template isolates titles and names (`bdi`), so
-//! that right-to-left text does not change the order of the text after it.
+//! Pure. The template engine does all escaping. The templates isolate titles and names (`bdi`), so
+//! that right-to-left text does not change the order of the text after it. No page contains
+//! anything that changes between generations: the age of the data is in the header `Age`, and the
+//! page's script shows it.
 
-mod film;
+mod art;
+mod choice;
+mod error;
+mod films;
+mod record;
+mod sitemap;
 
-use askama::Template;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value};
 use shared::catalogue::snapshot::{Snapshot, Source};
-use shared::catalogue::{Collection, Record};
+use shared::catalogue::{Collection, PerCollection};
 
-use crate::render::{RenderedCatalogue, segment};
+use crate::config::{Posters, prefix};
+use crate::render::{Body, HTML, RenderedCatalogue, RenderedRecord, segment};
 
-pub use film::FilmPages;
+pub(crate) use choice::Choice;
+pub(crate) use error::error;
+pub(crate) use sitemap::robots;
 
 /// The only stylesheet.
 pub const STYLE: &str = include_str!("../templates/style.css");
 
-/// The only picture.
+/// The only picture of this origin.
 pub const ICON: &str = include_str!("../templates/icon.svg");
 
-/// The only script: it shows how old the data is. The page's policy allows it by its hash.
-pub(crate) const SCRIPT: &str = include_str!("../templates/age.js");
+/// Shows how old the data is.
+const AGE: &str = include_str!("../templates/age.js");
 
-#[derive(Template)]
-#[template(path = "movies.html")]
-struct Movies<'a> {
-    /// The prefix of every path.
-    prefix: &'a str,
-    films: Vec<Film<'a>>,
-    built_in: bool,
-    upstream: &'a str,
+/// Searches while a person types.
+const SEARCH: &str = include_str!("../templates/search.js");
+
+/// All scripts. The pages' policy allows each by its hash.
+pub(crate) const SCRIPTS: [&str; 2] = [AGE, SEARCH];
+
+/// The pages of one generation.
+#[derive(Debug)]
+pub struct Pages {
+    /// `/movies`.
+    pub table: Body,
+    /// `/movies?view=cards`.
+    pub cards: Body,
+    /// `/sitemap.xml`.
+    pub sitemap: Body,
+    site: Arc<Site>,
+    /// Each record's page, from when somebody first asks for it.
+    records: Arc<PerCollection<HashMap<Arc<str>, OnceLock<Body>>>>,
+}
+
+/// What all pages of a generation show or need.
+#[derive(Debug)]
+struct Site {
+    base: Arc<str>,
+    posters: Posters,
+    upstream: String,
+    is_built_in: bool,
     generation: u64,
     /// When the generation was committed, for machines (RFC 3339).
     committed_at: String,
     /// The same for people.
     committed_on: String,
-    script: &'static str,
+    /// The ids of the records that the upstream no longer lists.
+    withdrawn: PerCollection<Vec<String>>,
 }
 
-struct Film<'a> {
-    /// The id, as a segment of a path.
-    segment: String,
-    title: &'a str,
-    original_title: Option<&'a str>,
-    year: Option<String>,
-    score: Option<String>,
-    producer: Option<String>,
-    director: Option<String>,
-    people: Vec<Person<'a>>,
-    withdrawn: bool,
+impl Site {
+    fn of(snapshot: &Snapshot, base: &Arc<str>, posters: Posters) -> Self {
+        Self {
+            base: base.clone(),
+            posters,
+            upstream: snapshot.upstream.clone(),
+            is_built_in: snapshot.source() == Source::BuiltIn,
+            generation: snapshot.generation,
+            committed_at: machine_time(snapshot.committed_at),
+            committed_on: reading_time(snapshot.committed_at),
+            withdrawn: PerCollection::from_fn(|collection| {
+                let withdrawn = &snapshot.collections[collection].withdrawn;
+                withdrawn.keys().cloned().collect()
+            }),
+        }
+    }
+
+    /// The prefix of every path.
+    fn prefix(&self) -> &str {
+        prefix(&self.base)
+    }
+
+    fn is_withdrawn(&self, collection: Collection, id: &str) -> bool {
+        let ids = &self.withdrawn[collection];
+        ids.binary_search_by(|one| one.as_str().cmp(id)).is_ok()
+    }
 }
 
-struct Person<'a> {
-    name: &'a str,
-    /// What is known about the person, shown after the name.
-    about: String,
+impl Pages {
+    /// Renders what most people ask for, of a mirror that clients know under `base`.
+    pub fn render(
+        snapshot: &Snapshot,
+        catalogue: &RenderedCatalogue,
+        base: &Arc<str>,
+        posters: Posters,
+    ) -> Self {
+        let site = Site::of(snapshot, base, posters);
+        let films = |choice| Body::uncompressed(HTML, films::page(&site, catalogue, &choice));
+        let records = PerCollection::from_fn(|collection| {
+            let items = catalogue.collections[collection].items.iter();
+            items
+                .map(|item| (item.id.clone(), OnceLock::new()))
+                .collect()
+        });
+        Self {
+            table: films(Choice::default()),
+            cards: films(Choice::cards()),
+            sitemap: sitemap::sitemap(base, catalogue),
+            site: Arc::new(site),
+            records: Arc::new(records),
+        }
+    }
+
+    /// The same pages with those that are rendered compressed.
+    #[must_use]
+    pub fn compressed(&self) -> Self {
+        Self {
+            table: self.table.clone().compressed(),
+            cards: self.cards.clone().compressed(),
+            sitemap: self.sitemap.clone().compressed(),
+            site: self.site.clone(),
+            records: self.records.clone(),
+        }
+    }
+
+    /// The films that a person chose; `catalogue` is that of these pages.
+    pub(crate) fn films(&self, choice: &Choice, catalogue: &RenderedCatalogue) -> Body {
+        if *choice == Choice::default() {
+            self.table.clone()
+        } else if *choice == Choice::cards() {
+            self.cards.clone()
+        } else {
+            Body::new(HTML, films::page(&self.site, catalogue, choice))
+        }
+    }
+
+    /// The page of a record of this catalogue; `None` if there is no such record.
+    pub fn record(
+        &self,
+        collection: Collection,
+        id: &str,
+        catalogue: &RenderedCatalogue,
+    ) -> Option<&Body> {
+        let record = catalogue.collections[collection].item(id)?;
+        let page = self.records[collection].get(id)?;
+        let render = || record::page(&self.site, catalogue, collection, record);
+        Some(page.get_or_init(|| Body::new(HTML, render())))
+    }
 }
 
-/// Renders `/movies` for a snapshot and what is rendered of it, of a mirror whose paths begin with `prefix`.
-///
-/// The page contains nothing that changes between generations. The age of the data is in the
-/// header `Age`; the page's script shows it.
-pub fn movies(snapshot: &Snapshot, rendered: &RenderedCatalogue, prefix: &str) -> String {
-    let committed_at = snapshot.committed_at;
-    let page = Movies {
-        prefix,
-        films: films_newest_first(snapshot, rendered),
-        built_in: snapshot.source() == Source::BuiltIn,
-        upstream: &snapshot.upstream,
-        generation: snapshot.generation,
-        committed_at: machine_time(committed_at),
-        committed_on: reading_time(committed_at),
-        script: SCRIPT,
-    };
-    page.render().expect("templates write to memory")
+/// The path of a record's page, without the prefix.
+fn path(collection: Collection, id: &str) -> String {
+    match collection {
+        Collection::Films => format!("/movies/{}", segment(id)),
+        other => format!("/movies/{other}/{}", segment(id)),
+    }
 }
 
-fn films_newest_first<'a>(snapshot: &'a Snapshot, rendered: &RenderedCatalogue) -> Vec<Film<'a>> {
-    let withdrawn = &snapshot.collections.films.withdrawn;
-    let mut films: Vec<_> = snapshot
-        .records(Collection::Films)
-        .iter()
-        .enumerate()
-        .collect();
-    // A film without a year is new in the catalogue and not released yet.
-    films.sort_by_key(|(position, film)| (year(film).unwrap_or(u32::MAX), *position));
-    let film = |film: &'a Record| Film {
-        segment: segment(film.id()),
-        title: film.title(),
-        original_title: film
-            .text("original_title")
-            .filter(|title| *title != film.title()),
-        year: known(film.fields(), "release_date"),
-        score: known(film.fields(), "rt_score"),
-        producer: known(film.fields(), "producer"),
-        director: known(film.fields(), "director"),
-        people: people_of(snapshot, rendered, film.id()),
-        withdrawn: withdrawn.contains_key(film.id()),
-    };
-    films
-        .into_iter()
-        .rev()
-        .map(|(_, record)| film(record))
-        .collect()
-}
-
-fn people_of<'a>(
-    snapshot: &'a Snapshot,
-    rendered: &RenderedCatalogue,
-    film: &str,
-) -> Vec<Person<'a>> {
-    let people = snapshot.records(Collection::People);
-    let positions = rendered.positions_of_related(Collection::Films, film, Collection::People);
-    positions
-        .map(|position| person(&people[position]))
-        .collect()
+/// A record's name for people.
+fn name(record: &RenderedRecord) -> &str {
+    let text = |field: &str| record.fields.get(field).and_then(Value::as_str);
+    text("title").or(text("name")).unwrap_or(&record.id)
 }
 
 /// A moment for machines (RFC 3339).
@@ -129,35 +186,15 @@ fn reading_time(moment: DateTime<Utc>) -> String {
     moment.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-fn year(film: &Record) -> Option<u32> {
-    known(film.fields(), "release_date")?.get(..4)?.parse().ok()
+/// The year of a film's release.
+fn year(fields: &Map<String, Value>) -> Option<u32> {
+    known(fields, "release_date")?.get(..4)?.parse().ok()
 }
 
-/// `Pazu (age 13) with Black eyes, Brown hair`; unknown parts are left out.
-fn person(person: &Record) -> Person<'_> {
-    let age = known(person.fields(), "age").map(|age| {
-        let age = age.strip_prefix("Unspecified/").unwrap_or(&age);
-        let is_number = age.starts_with(|first: char| first.is_ascii_digit());
-        if is_number {
-            format!(" (age {age})")
-        } else {
-            format!(" ({age})")
-        }
-    });
-    let features = [("eye_color", "eyes"), ("hair_color", "hair")]
-        .into_iter()
-        .filter_map(
-            |(field, feature)| match known(person.fields(), field)?.as_str() {
-                "None" => Some(format!("no {feature}")),
-                color => Some(format!("{color} {feature}")),
-            },
-        );
-    let features = features.collect::<Vec<_>>().join(", ");
-    let with = if features.is_empty() { "" } else { " with " };
-    Person {
-        name: person.title(),
-        about: format!("{}{with}{features}", age.unwrap_or_default()),
-    }
+/// A film's score, if it is one from 0 to 100.
+fn score(fields: &Map<String, Value>) -> Option<u8> {
+    let score = known(fields, "rt_score")?.parse().ok();
+    score.filter(|score| *score <= 100)
 }
 
 /// A field as text, unless its value means "unknown".
@@ -184,36 +221,37 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::render::Links;
 
-    fn record(value: Value) -> Record {
-        serde_json::from_value(value).unwrap()
+    /// A snapshot of these records.
+    pub(super) fn snapshot(records: &Value) -> Snapshot {
+        let mut document = json!({
+            "format": 2, "generation": 7, "committed_at": "2026-11-26T00:00:00Z",
+            "upstream": "https://ghibliapi.example", "releases": [], "collections": {},
+        });
+        for collection in Collection::ALL {
+            let records = records.get(collection.name()).cloned().unwrap_or(json!([]));
+            document["collections"][collection.name()] =
+                json!({"source": "upstream", "as_of": "2026-11-25T00:00:00Z", "records": records});
+        }
+        Snapshot::from_json(document.to_string().as_bytes()).expect("a snapshot")
+    }
+
+    pub(super) fn catalogue(snapshot: &Snapshot) -> RenderedCatalogue {
+        let links = Links::To("https://mirror.example/g".into());
+        RenderedCatalogue::render(snapshot, &links, None)
     }
 
     #[test]
-    fn a_person_is_described_as_far_as_known() {
-        for (fields, line) in [
-            (
-                json!({"id": 1, "name": "Pazu", "age": "13", "eye_color": "Black", "hair_color": "Brown"}),
-                "Pazu (age 13) with Black eyes, Brown hair",
-            ),
-            (
-                json!({"id": 1, "name": "Jiji", "age": "NA", "eye_color": "Black", "hair_color": ""}),
-                "Jiji with Black eyes",
-            ),
-            (json!({"id": 1, "name": "Totoro", "age": ""}), "Totoro"),
-            (
-                json!({"id": 1, "name": "Pom", "age": "Unspecified/Elderly", "hair_color": "None"}),
-                "Pom (Elderly) with no hair",
-            ),
-            (
-                json!({"id": 1, "name": "Ashitaka", "age": "late teens"}),
-                "Ashitaka (late teens)",
-            ),
-            (json!({"id": 1, "age": 7, "eye_color": null}), "1 (age 7)"),
-        ] {
-            let record = record(fields);
-            let Person { name, about } = person(&record);
-            assert_eq!(format!("{name}{about}"), line);
+    fn the_sitemap_has_every_page() {
+        let snapshot = snapshot(&json!({
+            "films": [{"id": "a&b", "title": "x"}], "species": [{"id": "7", "name": "y"}],
+        }));
+        let base = "https://mirror.example/g".into();
+        let pages = Pages::render(&snapshot, &catalogue(&snapshot), &base, Posters::On);
+        let xml = String::from_utf8(pages.sitemap.identity.bytes.to_vec()).unwrap();
+        for path in ["/movies", "/movies/a%26b", "/movies/species/7"] {
+            assert!(xml.contains(&format!("<loc>{base}{path}</loc>")), "{xml}");
         }
     }
 }

@@ -11,13 +11,13 @@ use shared::log;
 use shared::service::telemetry::events;
 use tokio::sync::{oneshot, watch};
 
-use crate::config::prefix;
+use crate::config::Posters;
 use crate::events::{Events, Log};
 use crate::feeds::News;
 use crate::follow::Known;
 use crate::http::heads::Freshness;
-use crate::pages::{self, FilmPages};
-use crate::render::{Body, HTML, Links, RenderedCatalogue};
+use crate::pages::Pages;
+use crate::render::{Links, RenderedCatalogue};
 use crate::status::Facts;
 
 /// The largest small catalogue, in bytes of JSON; three times the upstream's.
@@ -34,10 +34,8 @@ const COMPRESSING: i32 = 19;
 pub struct View {
     /// The JSON bodies.
     pub catalogue: Arc<RenderedCatalogue>,
-    /// `/movies`.
-    pub movies: Body,
-    /// `/movies/{id}`.
-    pub films: Arc<FilmPages>,
+    /// The pages.
+    pub pages: Arc<Pages>,
     /// The feeds and the release log.
     pub news: Arc<News>,
     /// What `/status` shows of the snapshot.
@@ -67,6 +65,7 @@ pub async fn run(
     mut known: watch::Receiver<Known>,
     links: Links,
     base: String,
+    posters: Posters,
     published: Published,
     events: Events,
 ) -> anyhow::Result<()> {
@@ -88,6 +87,7 @@ pub async fn run(
                     status.as_ref(),
                     &links,
                     &base,
+                    posters,
                     &published,
                     &events,
                 );
@@ -105,8 +105,7 @@ pub async fn run(
         } else if let Some(view) = published.load_full() {
             published.store(Some(Arc::new(View {
                 catalogue: view.catalogue.clone(),
-                movies: view.movies.clone(),
-                films: view.films.clone(),
+                pages: view.pages.clone(),
                 news: view.news.clone(),
                 facts: view.facts.clone(),
                 freshness: Freshness::of(status.as_ref()),
@@ -122,22 +121,21 @@ fn publish(
     status: Option<&Status>,
     links: &Links,
     base: &Arc<str>,
+    posters: Posters,
     published: &Published,
     events: &Events,
 ) {
     let freshness = || Freshness::of(status);
     let earlier = published.load_full().map(|view| view.catalogue.clone());
     let catalogue = RenderedCatalogue::render(&snapshot, links, earlier.as_deref());
-    let movies = Body::uncompressed(HTML, pages::movies(&snapshot, &catalogue, prefix(base)));
-    let films = Arc::new(FilmPages::new(&snapshot, &catalogue, base));
+    let pages = Arc::new(Pages::render(&snapshot, &catalogue, base, posters));
     let news = Arc::new(News::render(&snapshot, base));
     let facts = Arc::new(Facts::of(&snapshot));
     let log = Log::of(&snapshot, base);
     drop((snapshot, earlier));
     let view = Arc::new(View {
         catalogue: Arc::new(catalogue),
-        movies,
-        films,
+        pages,
         news,
         facts,
         freshness: freshness(),
@@ -148,8 +146,7 @@ fn publish(
     yield_to_others(COMPRESSING);
     published.store(Some(Arc::new(View {
         catalogue: Arc::new(view.catalogue.compressed()),
-        movies: view.movies.clone().compressed(),
-        films: view.films.clone(),
+        pages: Arc::new(view.pages.compressed()),
         news: Arc::new(view.news.compressed()),
         facts: view.facts.clone(),
         freshness: freshness(),

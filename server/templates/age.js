@@ -1,6 +1,6 @@
 'use strict';
-// Shows how long ago the upstream confirmed the data, updated every second. The page cannot
-// contain the age, because its bytes change only with the films. The server sends it in `Age`.
+// Shows how long ago the upstream confirmed the data (`Age`). The page cannot contain that, because
+// its bytes change only with the films.
 const line = document.getElementById('age');
 const units = [[172800, 86400, 'day'], [7200, 3600, 'hour'], [120, 60, 'minute'], [0, 1, 'second']];
 const reread = 60000;

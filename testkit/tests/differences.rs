@@ -407,3 +407,53 @@ async fn the_root_leads_to_the_films_and_the_reference_has_a_place_of_its_own() 
     let docs = ask(&server, "GET", "/docs").await.text();
     assert!(docs.contains("href=\"/movies\""));
 }
+
+#[tokio::test]
+async fn a_browser_gets_a_page_where_there_is_nothing_and_a_program_what_it_always_got() {
+    let mirror = Mirror::of(catalogue()).await;
+    let server = mirror.server(&[]).await;
+    let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    for (path, status, page) in [
+        ("/nope", 404, true),
+        ("/movies/unknown", 404, true),
+        ("/movies/people/unknown", 404, true),
+        ("/movies?sort=colour", 400, true),
+        ("/films/unknown", 404, false),
+        ("/films?limit=abc", 400, false),
+        ("/changes?since=x", 400, false),
+    ] {
+        let url = format!("{}{path}", server.url());
+        let plain = get(&url).await;
+        assert_eq!(plain.status, status, "{path}");
+        assert!(
+            plain.header("content-type").unwrap().contains("json"),
+            "{path}"
+        );
+        if status == 404 {
+            assert_eq!(plain.text(), "{}", "{path}");
+        }
+        for accept in ["*/*", "application/json, text/html"] {
+            let other = request(http::Method::GET, &url, &[("accept", accept)]).await;
+            assert_eq!(other.body, plain.body, "{path} {accept}");
+        }
+        let shown = request(http::Method::GET, &url, &[("accept", browser)]).await;
+        assert_eq!(shown.status, status, "{path}");
+        if page {
+            let text = shown.text();
+            assert!(
+                text.contains("<h1>") && text.contains("href=\"/movies\""),
+                "{path}"
+            );
+            assert!(shown.header("content-security-policy").is_some(), "{path}");
+            for answer in [&plain, &shown] {
+                assert_eq!(
+                    answer.header("vary"),
+                    Some("Accept-Encoding, Accept"),
+                    "{path}"
+                );
+            }
+        } else {
+            assert_eq!(shown.body, plain.body, "{path}");
+        }
+    }
+}

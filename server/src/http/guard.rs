@@ -23,9 +23,10 @@ use shared::service::http::Malformed;
 use tower_service::Service as _;
 use warp::reply::Reply;
 
+use crate::config::prefix;
 use crate::http::handlers::{Setup, Target};
 use crate::http::routes::routes;
-use crate::http::{problems, respond, stream};
+use crate::http::{problems, respond, stream, substitute};
 use crate::publish::Published;
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -46,9 +47,11 @@ pub fn service<B: Body + Send + 'static>(
 + Send
 + 'static {
     let (server_timing, events) = (setup.server_timing, setup.events.clone());
+    let prefix: Arc<str> = prefix(&setup.base).into();
     let routes = warp::service(routes(published, setup));
     hyper::service::service_fn(move |request: Request<B>| {
         let (mut routes, events) = (routes.clone(), events.clone());
+        let reader = substitute::Reader::of(&request, &prefix);
         async move {
             let started = Instant::now();
             let whole = match *request.method() {
@@ -71,6 +74,10 @@ pub fn service<B: Body + Send + 'static>(
                 }
                 Method::OPTIONS => respond::options().into_response(),
                 _ => problems::not_allowed().into_response(),
+            };
+            let whole = match reader {
+                Some(reader) => reader.page_for(whole),
+                None => whole,
             };
             let mut response = whole.map(Either::Left);
             if server_timing {

@@ -12,11 +12,13 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 use shared::catalogue::Collection;
 
-use crate::config::prefix;
+use crate::config::{Posters, prefix};
 use crate::events::Events;
 use crate::http::heads::{Heads, PLAIN};
 use crate::http::problems;
 use crate::http::respond::{self, NOTHING};
+use crate::http::security_headers;
+use crate::pages::Choice;
 use crate::publish::View;
 use crate::query::pool::QueryLoad;
 use crate::query::{BadQuery, Pages, Plan, Selection};
@@ -36,6 +38,8 @@ pub struct Setup {
     pub base: String,
     /// `Cache-Control` of every answer from the catalogue.
     pub cache_control: HeaderValue,
+    /// Whether pages show posters.
+    pub posters: Posters,
     /// Whether answers show how long the server took.
     pub server_timing: bool,
     /// What the status shows beside the view.
@@ -69,15 +73,34 @@ pub(crate) struct Context<'a> {
 impl Context<'_> {
     /// `/movies`.
     pub(crate) fn movies(&self) -> Response<Bytes> {
-        self.answer(|view, heads| Ok(self.whole(&view.movies, heads)))
+        if self.query.is_empty() {
+            return self.answer(|view, heads| Ok(self.whole(&view.pages.table, heads)));
+        }
+        match Choice::parse(self.query) {
+            Ok(choice) => self.answer(|view, heads| {
+                let page = self.whole(&view.pages.films(&choice, &view.catalogue), heads);
+                Ok(if choice.has_posters() {
+                    self.with_posters(page)
+                } else {
+                    page
+                })
+            }),
+            Err(bad) => problems::bad_parameter(bad.parameter, &bad.detail),
+        }
     }
 
-    /// `/movies/{id}`.
-    pub(crate) fn film(&self, id: &str) -> Response<Bytes> {
-        self.with_item(Collection::Films, id, |view, heads, film| {
-            let page = view.films.page(&film.id, &view.catalogue);
-            Ok(page.map_or_else(|| self.nothing(), |page| self.whole(page, heads)))
+    /// `/movies/{id}` and `/movies/{collection}/{id}`.
+    pub(crate) fn page(&self, collection: Collection, id: &str) -> Response<Bytes> {
+        self.with_item(collection, id, |view, heads, record| {
+            let page = view.pages.record(collection, &record.id, &view.catalogue);
+            let answer = page.map(|page| self.with_posters(self.whole(page, heads)));
+            Ok(answer.unwrap_or_else(|| self.nothing()))
         })
+    }
+
+    /// `/sitemap.xml`.
+    pub(crate) fn sitemap(&self) -> Response<Bytes> {
+        self.answer(|view, heads| Ok(self.whole(&view.pages.sitemap, heads)))
     }
 
     /// `/feed.atom`.
@@ -217,6 +240,14 @@ impl Context<'_> {
     /// A body that is the same for every client.
     fn whole(&self, body: &Body, heads: &Heads) -> Response<Bytes> {
         respond::with_body(StatusCode::OK, body, self.headers, heads)
+    }
+
+    /// A page on which posters may be.
+    fn with_posters(&self, mut page: Response<Bytes>) -> Response<Bytes> {
+        if self.setup.posters == Posters::On {
+            security_headers::allow_posters(page.headers_mut());
+        }
+        page
     }
 
     /// The records that a plan selects.

@@ -19,7 +19,7 @@ use shared::service::http::Malformed;
 use shared::service::metrics::Page;
 
 /// The paths of the routes, and the rest. [`route`] returns an index.
-const ROUTES: [&str; 18] = [
+const ROUTES: [&str; 21] = [
     "/{collection}/{id}",
     "/{collection}",
     "/{collection}/{id}/{related}",
@@ -36,6 +36,9 @@ const ROUTES: [&str; 18] = [
     "/changes",
     "/status",
     "/status.json",
+    "/movies/{collection}/{id}",
+    "/sitemap.xml",
+    "/robots.txt",
     "/events",
     "other",
 ];
@@ -207,7 +210,10 @@ fn route(path: &str) -> usize {
         [Some("changes"), None, ..] => 13,
         [Some("status"), None, ..] => 14,
         [Some("status.json"), None, ..] => 15,
-        [Some("events"), None, ..] => 16,
+        [Some("movies"), Some(of), Some(_), None] if is_collection(of) => 16,
+        [Some("sitemap.xml"), None, ..] => 17,
+        [Some("robots.txt"), None, ..] => 18,
+        [Some("events"), None, ..] => 19,
         _ => OTHER_ROUTE,
     }
 }

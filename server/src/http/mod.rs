@@ -13,6 +13,7 @@
 //! | `negotiation` | which coding of a body the client gets |
 //! | [`heads`] | the header fields that answers have in common |
 //! | `fields` | header fields that are lists |
+//! | `substitute` | the pages that browsers get in place of errors |
 //! | `security_headers` | the headers that make browsers refuse what a page does not need |
 
 mod conditional;
@@ -27,3 +28,4 @@ pub mod respond;
 mod routes;
 pub(crate) mod security_headers;
 mod stream;
+mod substitute;

@@ -12,6 +12,10 @@ use crate::render::Body;
 /// After how many seconds the client should ask again when there is no answer yet.
 pub const RETRY_SOON: u32 = 2;
 
+/// What a problem says, kept beside the answer for the page that a person gets in its place.
+#[derive(Clone, Debug)]
+pub(super) struct Detail(pub(super) String);
+
 /// A problem with a sentence about it.
 pub fn problem(status: StatusCode, detail: &str) -> Response<Bytes> {
     problem_with(status, &serde_json::json!({"detail": detail}))
@@ -37,6 +41,9 @@ fn problem_with(status: StatusCode, members: &serde_json::Value) -> Response<Byt
     let body = Body::uncompressed("application/problem+json", format!("{body:#}"));
     let mut response = with_body(status, &body, &HeaderMap::new(), &PLAIN);
     response.headers_mut().remove(ETAG);
+    if let Some(detail) = members["detail"].as_str() {
+        response.extensions_mut().insert(Detail(detail.to_owned()));
+    }
     response
 }
 

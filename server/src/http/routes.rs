@@ -3,7 +3,8 @@
 //! | path | answers |
 //! |---|---|
 //! | `/` | leads to `/movies` |
-//! | `/movies`, `/movies/{id}` | HTML for people |
+//! | `/movies`, `/movies/{id}`, `/movies/{collection}/{id}` | HTML for people |
+//! | `/sitemap.xml`, `/robots.txt` | where search engines find that |
 //! | `/films`, `/people`, `/locations`, `/species`, `/vehicles` | a collection, or what a query selects of it |
 //! | `/{collection}/{id}` | a record |
 //! | `/{collection}/{id}/{collection}` | the records that belong to it |
@@ -35,7 +36,7 @@ use crate::config::prefix;
 use crate::http::handlers::{Context, Setup, Target};
 use crate::http::heads::PLAIN;
 use crate::http::{problems, respond, stream};
-use crate::pages::{ICON, STYLE};
+use crate::pages::{ICON, STYLE, robots};
 use crate::publish::{Published, View};
 use crate::query::Plan;
 use crate::query::pool::{Busy, QueryPool};
@@ -167,6 +168,23 @@ where
     }
 }
 
+/// Answers at once without a query, and in the pool with one: the answer is then rendered and
+/// compressed for this request alone.
+fn at_once_or_computed<F>(
+    mirror: &Arc<Mirror>,
+    asked: Asked,
+    answer: F,
+) -> impl Future<Output = Response<Bytes>> + Send + use<F>
+where
+    F: FnOnce(Context<'_>) -> Response<Bytes> + Send + 'static,
+{
+    if asked.target.is_none() {
+        Either::Left(ready(mirror.answer(&asked, answer)))
+    } else {
+        Either::Right(mirror.clone().compute(asked, answer))
+    }
+}
+
 /// A path, as the reference spells it, and the filter that answers it.
 type Route = (&'static str, BoxedFilter<(Response<Bytes>,)>);
 
@@ -184,15 +202,19 @@ fn table(mirror: &Arc<Mirror>) -> Vec<Route> {
             rendered_or_computed(&mirror, asked, move |it| it.related(from, &id, to))
         }
     });
-    let movies = warp::path("movies").and(end()).and(asked()).map({
+    let movies = warp::path("movies").and(end()).and(asked()).then({
         let mirror = mirror();
-        move |asked| mirror.answer(&asked, |it| it.movies())
+        move |asked: Asked| at_once_or_computed(&mirror, asked, |it| it.movies())
     });
-
     let film = warp::path("movies").and(param()).and(end()).and(asked());
     let film = film.map({
         let mirror = mirror();
-        move |id: String, asked| mirror.answer(&asked, |it| it.film(&id))
+        move |id: String, asked| mirror.answer(&asked, |it| it.page(Collection::Films, &id))
+    });
+    let page = warp::path("movies").and(collection()).and(param());
+    let page = page.and(end()).and(asked()).map({
+        let mirror = mirror();
+        move |of, id: String, asked| mirror.answer(&asked, |it| it.page(of, &id))
     });
     let news = |path: &'static str, answer: fn(Context<'_>) -> Response<Bytes>| {
         let mirror = mirror();
@@ -232,6 +254,12 @@ fn table(mirror: &Arc<Mirror>) -> Vec<Route> {
     vec![
         ("/movies", movies.boxed()),
         ("/movies/{id}", film.boxed()),
+        ("/movies/{collection}/{id}", page.boxed()),
+        ("/sitemap.xml", news("sitemap.xml", |it| it.sitemap())),
+        (
+            "/robots.txt",
+            asset("robots.txt", "text/plain; charset=utf-8", robots(base)),
+        ),
         ("/feed.atom", news("feed.atom", |it| it.atom())),
         ("/feed.json", news("feed.json", |it| it.json_feed())),
         ("/changes", news("changes", |it| it.changes())),
@@ -254,7 +282,7 @@ fn table(mirror: &Arc<Mirror>) -> Vec<Route> {
 fn asset(
     name: &'static str,
     content_type: &'static str,
-    text: &'static str,
+    text: impl Into<Bytes>,
 ) -> BoxedFilter<(Response<Bytes>,)> {
     let body = Body::new(content_type, text);
     warp::path(name)
@@ -274,6 +302,7 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
+    use crate::config::Posters;
     use crate::events::Events;
     use crate::follow::Known;
     use crate::query::pool::QueryLoad;
@@ -292,6 +321,7 @@ mod tests {
             setup: Setup {
                 base: "http://mirror.example".into(),
                 cache_control: HeaderValue::from_static("no-cache"),
+                posters: Posters::On,
                 server_timing: false,
                 watched: Watched::new(watch::channel(Known::default()).1),
                 queries: QueryLoad::default(),

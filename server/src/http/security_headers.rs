@@ -2,7 +2,7 @@
 //! a page does not need, and keep the page from leaking information.
 //!
 //! Decides which answers carry them. The pages need a stylesheet and an icon of their own origin,
-//! and one inline script, which the policy allows by its hash. Any other script in its place does
+//! and inline scripts, which the policy allows by their hashes. Any other script in their place does
 //! not run, and the browser loads no body of this origin (JSONP!) as a script.
 
 use std::sync::LazyLock;
@@ -13,18 +13,24 @@ use http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 
-use crate::pages::SCRIPT;
+use crate::pages::SCRIPTS;
 
-/// What pages may run and load. The script requests its own page to read the age of the data.
-static CONTENT: LazyLock<HeaderValue> = LazyLock::new(|| {
-    let script = STANDARD.encode(Sha256::digest(SCRIPT));
+/// What pages may run and load. The scripts request pages of this origin.
+static CONTENT: LazyLock<HeaderValue> = LazyLock::new(|| content("'self'"));
+
+/// The same for pages with posters, which are at other hosts.
+static WITH_POSTERS: LazyLock<HeaderValue> = LazyLock::new(|| content("'self' https:"));
+
+fn content(pictures: &str) -> HeaderValue {
+    let hash = |script| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(script)));
+    let scripts = SCRIPTS.map(hash).join(" ");
     let policy = format!(
-        "default-src 'none'; script-src 'sha256-{script}'; connect-src 'self'; \
-         style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; \
+        "default-src 'none'; script-src {scripts}; connect-src 'self'; \
+         style-src 'self'; img-src {pictures}; base-uri 'none'; form-action 'self'; \
          frame-ancestors 'none'"
     );
     HeaderValue::try_from(policy).expect("is ASCII")
-});
+}
 
 /// The other headers, for every answer with HTML and every 304 in place of one.
 const PAGE: [(HeaderName, HeaderValue); 3] = [
@@ -57,4 +63,9 @@ pub(crate) fn protect(headers: &mut HeaderMap, content_type: &str) {
         headers.insert(CONTENT_SECURITY_POLICY, CONTENT.clone());
         headers.extend(PAGE);
     }
+}
+
+/// Lets a page load posters.
+pub(crate) fn allow_posters(headers: &mut HeaderMap) {
+    headers.insert(CONTENT_SECURITY_POLICY, WITH_POSTERS.clone());
 }

@@ -17,6 +17,7 @@ use hyper::service::Service;
 use poller::cycle::step::{Trust, advance, built_in};
 use poller::upstream::Fetched;
 use serde_json::Value;
+use server::config::Posters;
 use server::events::Events;
 use server::follow::Known;
 use server::http::guard;
@@ -47,6 +48,7 @@ static MIRROR: LazyLock<Mirror> = LazyLock::new(|| {
     let setup = Setup {
         base: "https://mirror.example".into(),
         cache_control: HeaderValue::from_static("no-cache"),
+        posters: Posters::On,
         server_timing: false,
         watched: Watched::new(watch::channel(Known::default()).1),
         queries: QueryLoad::default(),
@@ -95,6 +97,7 @@ async fn publish_catalogue() -> Published {
         receiver,
         links,
         String::new(),
+        Posters::On,
         published.clone(),
         Events::new(0),
     ));

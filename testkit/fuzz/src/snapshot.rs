@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use poller::cycle::restore::{knows, restore};
 use poller::cycle::step::{Trust, advance};
 use poller::upstream::Fetched;
-use server::pages;
+use server::config::Posters;
+use server::pages::Pages;
 use server::render::{Links, RenderedCatalogue};
 use shared::catalogue::snapshot::{LAST_GENERATION, Snapshot, Source};
 use shared::catalogue::status::Status;
@@ -124,5 +125,10 @@ fn renders(snapshot: &Snapshot) {
             assert_eq!(&**verbatim, record.fields());
         }
     }
-    assert!(!pages::movies(snapshot, &catalogue, "").is_empty());
+    let pages = Pages::render(snapshot, &catalogue, &"".into(), Posters::On);
+    for collection in Collection::ALL {
+        for record in snapshot.records(collection) {
+            assert!(pages.record(collection, record.id(), &catalogue).is_some());
+        }
+    }
 }

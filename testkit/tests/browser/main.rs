@@ -7,6 +7,7 @@
 mod age;
 mod browser;
 mod elsewhere;
+mod films;
 mod hostile;
 mod live;
 mod pages;

@@ -17,7 +17,7 @@ fn parsed(text: &str) -> String {
 }
 
 /// What a row shows for a text in every field of a film and of its one person.
-fn row(text: &str) -> [String; 7] {
+fn row(text: &str) -> [String; 8] {
     let trimmed = text.trim();
     let is_number = trimmed.starts_with(|first: char| first.is_ascii_digit());
     let age = if is_number {
@@ -29,6 +29,7 @@ fn row(text: &str) -> [String; 7] {
         text.to_owned(),
         format!("({trimmed})"),
         format!("{text} ~"),
+        format!("{trimmed} minutes"),
         trimmed.to_owned(),
         trimmed.to_owned(),
         format!("{text}, {text}"),
@@ -46,10 +47,10 @@ const MARKUP: &str = "const name = one => [one.localName,
         ...[...one.attributes].map(attribute => `${one.localName}@${attribute.name}`)];
     return [...new Set([...document.querySelectorAll('*')].flatMap(name))].sort();";
 
-/// Every address to which the page links.
+/// Every address to which the page links, beside those of films and of a director's films.
 const ADDRESSES: &str = "return [...document.querySelectorAll('[href], [src]')]
     .map(one => one.getAttribute('href') ?? one.getAttribute('src'))
-    .filter(one => !one.startsWith('/movies/'));";
+    .filter(one => !one.startsWith('/movies/') && !one.startsWith('/movies?director='));";
 
 /// Where the titles of films lead.
 const FILMS: &str =

@@ -208,6 +208,14 @@ const TABLE: &[Row] = &[
     },
     Row {
         programs: &[Server],
+        name: "POSTERS",
+        good: "off",
+        same: &[],
+        refused: &["true", "false", "0", "none", "On"],
+        expected: "`on` or `off`",
+    },
+    Row {
+        programs: &[Server],
         name: "SERVER_TIMING",
         good: "true",
         same: &[],

@@ -44,8 +44,8 @@ pub(crate) fn visits(document: &Value, ids: &[(String, String)]) -> Vec<Visit> {
         };
         let example = with_examples(path, &parameters);
         visits.push(plain(example.clone()));
-        // The page of a record exists for films alone.
-        let has_page = |collection: &str| !path.starts_with("/movies/") || collection == "films";
+        // This page exists for films alone; other records have theirs below their collection.
+        let has_page = |collection: &str| path != "/movies/{id}" || collection == "films";
         for (collection, id) in ids.iter().filter(|(name, _)| has_page(name)) {
             let url = path.replace("{collection}", collection).replace("{id}", id);
             for (related, _) in ids {
