@@ -36,7 +36,7 @@ async function tick() {
 tick();
 setInterval(tick, 1000);
 
-// Shows new films as they come. A hidden page frees its connection, and resumes later.
+// Shows new films. A hidden page frees its connection, and resumes later.
 const base = document.querySelector('link[rel=icon]').href;
 const news = document.createElement('p');
 news.className = 'news';
