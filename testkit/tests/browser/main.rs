@@ -4,6 +4,7 @@
 //! This needs Chromium and chromedriver. Without them, the tests are skipped.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+mod accessible;
 mod age;
 mod browser;
 mod elsewhere;
@@ -15,6 +16,7 @@ mod pictures;
 mod scripts;
 mod stage;
 mod strings;
+mod visits;
 
 use browser::Browser;
 use elsewhere::Elsewhere;
