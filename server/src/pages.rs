@@ -40,7 +40,7 @@ const AGE: &str = include_str!("../templates/age.js");
 const SEARCH: &str = include_str!("../templates/search.js");
 
 /// All scripts. The pages' policy allows each by its hash.
-pub(crate) const SCRIPTS: [&str; 2] = [AGE, SEARCH];
+pub(crate) const SCRIPTS: [&str; 3] = [AGE, SEARCH, crate::reference::SCRIPT];
 
 /// The pages of one generation.
 #[derive(Debug)]

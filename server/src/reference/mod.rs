@@ -4,6 +4,7 @@
 //! Pure. Knows the document's structure, not its content.
 
 mod openapi;
+mod snippets;
 
 use askama::Template;
 use serde_json::Value;
@@ -13,6 +14,9 @@ use crate::render::{Body, HTML, JSON, pretty};
 
 /// `testkit/tests/reference` checks it against running servers.
 const DOCUMENT: &str = include_str!("../../openapi.json");
+
+/// The page's script, which runs examples. The page's policy allows it by its hash.
+pub(crate) const SCRIPT: &str = include_str!("../../templates/docs.js");
 
 /// Both forms of the reference.
 #[derive(Debug)]
@@ -54,6 +58,7 @@ struct Page<'a> {
     /// The description of what all records have in common.
     records: Prose<'a>,
     schemas: Vec<Schema<'a>>,
+    script: &'static str,
 }
 
 struct Endpoint<'a> {
@@ -65,6 +70,8 @@ struct Endpoint<'a> {
     /// Names of parameters, each with the anchor of its explanation.
     parameters: Vec<(&'a str, &'a str)>,
     answers: Vec<(&'a str, &'a str)>,
+    /// The example as programs ask for it: the language, and the code.
+    snippets: [(&'static str, String); 4],
 }
 
 struct Parameter<'a> {
@@ -102,7 +109,11 @@ struct Field<'a> {
 
 impl<'a> Page<'a> {
     fn of(document: &'a Value, base: &'a str, prefix: &'a str) -> Self {
-        let reader = Reader { document, prefix };
+        let reader = Reader {
+            document,
+            base,
+            prefix,
+        };
         let components = &document["components"];
         let headers = entries(&components["headers"]);
         Self {
@@ -128,6 +139,7 @@ impl<'a> Page<'a> {
                 .filter(|(_, schema)| schema["properties"]["id"].is_object())
                 .map(|(name, schema)| reader.schema(name, schema))
                 .collect(),
+            script: SCRIPT,
         }
     }
 }

@@ -3,6 +3,7 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
+use super::snippets::snippets;
 use super::{Endpoint, Example, Field, Parameter, Problem, Prose, Schema};
 use crate::render::pretty;
 
@@ -17,6 +18,7 @@ const ESCAPED: AsciiSet = NON_ALPHANUMERIC
 /// Reads from a document what the template shows.
 pub(super) struct Reader<'a> {
     pub(super) document: &'a Value,
+    pub(super) base: &'a str,
     pub(super) prefix: &'a str,
 }
 
@@ -36,8 +38,10 @@ impl<'a> Reader<'a> {
             let (_, response) = self.resolve(response);
             (status, text(response, "description"))
         });
+        let below = href.strip_prefix(self.prefix).unwrap_or(&href);
         Endpoint {
             path,
+            snippets: snippets(&format!("{}{below}", self.base)),
             href,
             summary: prose(text(operation, "summary")),
             description: prose(text(operation, "description")),

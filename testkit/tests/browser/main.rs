@@ -16,6 +16,7 @@ mod pictures;
 mod scripts;
 mod stage;
 mod strings;
+mod tries;
 mod visits;
 
 use browser::Browser;

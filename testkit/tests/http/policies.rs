@@ -16,7 +16,7 @@ const PAGES: [&str; 4] = ["/movies", "/movies/", "/movies?x=1", "/docs"];
 const POLICIES: [(&str, &str); 4] = [
     (
         "content-security-policy",
-        "default-src 'none'; script-src 'sha256-HASH' 'sha256-HASH'; \
+        "default-src 'none'; script-src 'sha256-HASH' 'sha256-HASH' 'sha256-HASH'; \
          connect-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'; \
          form-action 'self'; frame-ancestors 'none'",
     ),
