@@ -1,5 +1,5 @@
 //! The commands for this repository: `cargo xtask up`, `test`, `chaos`, `attack`, `bench`,
-//! `fuzz`, `sbom` and `notes`.
+//! `fuzz`, `screenshots`, `sbom` and `notes`.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
@@ -11,6 +11,7 @@ mod install;
 mod lanes;
 mod notes;
 mod sbom;
+mod screenshots;
 mod test;
 mod up;
 
@@ -45,6 +46,8 @@ enum Command {
     Bench(bench::Options),
     /// Look for inputs that break something, with cargo-fuzz
     Fuzz(fuzz::Options),
+    /// Picture every page in every state, with Chromium
+    Screenshots(screenshots::Options),
     /// Write what each program is made of into target/sbom, as `CycloneDX`
     Sbom,
     /// Print what CHANGELOG.md says of a release, if its tag is ready to be one
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Command::Attack(options) => attack::attack(&options),
         Command::Bench(options) => bench::bench(&options),
         Command::Fuzz(options) => fuzz::fuzz(&options),
+        Command::Screenshots(options) => screenshots::screenshots(&options),
         Command::Sbom => sbom::sbom(),
         Command::Notes(options) => notes::notes(&options),
     };

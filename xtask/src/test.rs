@@ -217,7 +217,7 @@ fn chaos() -> Result<()> {
 }
 
 /// Chromium and its driver, to check the pages.
-fn browser() -> Result<()> {
+pub(crate) fn browser() -> Result<()> {
     let debian = ["chromium", "chromium-driver"];
     let is_there = || is_installed("chromedriver");
     let installed = install("chromedriver", &debian, "chromedriver", is_there);
