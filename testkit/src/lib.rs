@@ -11,6 +11,7 @@
 //! | [`oracle`] | the software that the upstream runs, on machines that have node |
 //! | [`redis`] | a private Redis server that tests can kill, pause and restart |
 //! | [`proxy`] | a TCP proxy that can cut the network |
+//! | [`receiver`] | a receiver of webhooks that may fail |
 //! | [`tls`] | TLS in front of a stand-in, with a good or a bad certificate |
 //! | [`client`] | a small HTTP client with limits, and a hammer |
 //! | [`document`] | a part of a document that a test writes |
@@ -30,6 +31,7 @@ pub mod mirror;
 pub mod oracle;
 pub mod process;
 pub mod proxy;
+pub mod receiver;
 pub mod redis;
 pub mod sample;
 mod skip;

@@ -1,124 +1,21 @@
 //! Webhooks: a release reaches each receiver, exactly once by its id, whatever dies on the way.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeSet;
 
-use http::HeaderMap;
 use serde_json::Value;
 use standardwebhooks::Webhook;
+use testkit::catalogue;
 use testkit::process::{Poller, Process, RunningPoller, binaries};
+use testkit::receiver::{Received, Receiver, Taking};
 use testkit::redis::Redis;
 use testkit::upstream::{Fault, Upstream};
-use testkit::{PATIENCE, catalogue, eventually};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const FILM: &str = "The Boy and the Heron";
 
-/// The path that nobody may see.
-const PATH: &str = "/services/s3cret";
-
 /// For a poller that syncs only at its start.
 const NEVER: &str = "0 0 0 1 1 *";
 const EVERY_SECOND: &str = "* * * * * *";
-
-/// How a receiver takes a request.
-#[derive(Clone, Copy)]
-enum Taking {
-    Status(u16),
-    /// Never answers.
-    Holds,
-}
-
-/// A receiver of webhooks.
-struct Receiver {
-    address: std::net::SocketAddr,
-    /// How to take the next requests; all others are accepted.
-    taking: Arc<Mutex<VecDeque<Taking>>>,
-    /// The requests that arrived, whatever the answer.
-    requests: Arc<Mutex<Vec<(HeaderMap, String)>>>,
-}
-
-impl Receiver {
-    async fn start(taking: &[Taking]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let receiver = Self {
-            address: listener.local_addr().unwrap(),
-            taking: Arc::new(Mutex::new(taking.iter().copied().collect())),
-            requests: Arc::default(),
-        };
-        let (taking, requests) = (receiver.taking.clone(), receiver.requests.clone());
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(take(stream, taking.clone(), requests.clone()));
-            }
-        });
-        receiver
-    }
-
-    fn url(&self) -> String {
-        format!("http://{}{PATH}", self.address)
-    }
-
-    fn requests(&self) -> Vec<(HeaderMap, String)> {
-        self.requests.lock().unwrap().clone()
-    }
-
-    /// Waits until this many requests have arrived, and returns their ids.
-    async fn has(&self, count: usize) -> Vec<String> {
-        let what = format!("{count} requests at the receiver");
-        eventually(&what, PATIENCE, async || self.requests().len() >= count).await;
-        let requests = self.requests();
-        let id =
-            |(headers, _): &(HeaderMap, String)| headers["webhook-id"].to_str().unwrap().into();
-        requests.iter().map(id).collect()
-    }
-}
-
-async fn take(
-    stream: TcpStream,
-    taking: Arc<Mutex<VecDeque<Taking>>>,
-    requests: Arc<Mutex<Vec<(HeaderMap, String)>>>,
-) -> std::io::Result<()> {
-    let mut stream = BufReader::new(stream);
-    loop {
-        let mut headers = HeaderMap::new();
-        let mut line = String::new();
-        stream.read_line(&mut line).await?;
-        assert!(
-            line.is_empty() || line == format!("POST {PATH} HTTP/1.1\r\n"),
-            "{line}"
-        );
-        loop {
-            line.clear();
-            if stream.read_line(&mut line).await? == 0 {
-                return Ok(());
-            }
-            let Some((name, value)) = line.trim_end().split_once(": ") else {
-                break;
-            };
-            let name: http::HeaderName = name.parse().unwrap();
-            headers.insert(name, value.parse().unwrap());
-        }
-        let length = headers["content-length"].to_str().unwrap().parse().unwrap();
-        let mut body = vec![0; length];
-        stream.read_exact(&mut body).await?;
-        let how = taking.lock().unwrap().pop_front();
-        requests
-            .lock()
-            .unwrap()
-            .push((headers, String::from_utf8(body).unwrap()));
-        let status = match how {
-            Some(Taking::Holds) => std::future::pending().await,
-            Some(Taking::Status(status)) => status,
-            None => 204,
-        };
-        let answer = format!("HTTP/1.1 {status} x\r\ncontent-length: 0\r\n\r\n");
-        stream.write_all(answer.as_bytes()).await?;
-    }
-}
 
 /// A mirror whose baseline is stored, so that the next film is a release.
 struct Stage {
@@ -190,7 +87,7 @@ async fn a_receiver_that_fails_three_times_gets_each_release_once() {
         .process
         .wait_for_log("webhook_delivered", is_done)
         .await;
-    for (headers, body) in stage.receivers.iter().flat_map(Receiver::requests) {
+    for Received { headers, body, .. } in stage.receivers.iter().flat_map(Receiver::requests) {
         let webhook = Webhook::new(SECRET).unwrap();
         webhook.verify(body.as_bytes(), &headers).unwrap();
         let body: Value = serde_json::from_str(&body).unwrap();

@@ -71,6 +71,11 @@ pub(super) async fn inflict(stack: &Stack, record: &Record, planned: Planned) {
             }
         }
         Trouble::Flush => flush(stack, record).await,
+        Trouble::Receiver(taking) => {
+            stack.receiver.take(Some(taking));
+            sleep(lasts).await;
+            stack.receiver.take(None);
+        }
         Trouble::Release => release(&stack.upstream, record),
         Trouble::Change => stack.upstream.edit(|catalogue| {
             let films = films(catalogue);

@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::report::{
-    AGE, ANNOUNCED, FORWARD, GENUINE, KEPT, LEADER, Promise, RECOVERS, RELEASE_LOG,
+    AGE, ANNOUNCED, DELIVERED, FORWARD, GENUINE, KEPT, LEADER, Promise, RECOVERS, RELEASE_LOG,
 };
 use super::schedule::READERS;
 use copies::{Copies, Copy};
@@ -64,6 +64,10 @@ pub(super) struct Model {
     pub(super) logged: BTreeSet<String>,
     /// Announced films with their numbers in the release log, while those numbers still count.
     announced: BTreeMap<String, Option<u64>>,
+    /// The messages' ids, and the film of each.
+    messages: BTreeMap<String, String>,
+    /// The films that the receiver of webhooks has accepted.
+    delivered: BTreeSet<String>,
     /// How many films and releases there were at the last quiet.
     settled: (usize, usize),
     /// Since the last quiet, the cache was emptied.
@@ -132,6 +136,24 @@ impl Model {
         if self.announced.insert(id.to_owned(), number).is_some() {
             let seen = format!("{id} was announced again, as number {sequence}");
             self.broken(ANNOUNCED, seen);
+        }
+    }
+
+    /// The receiver of webhooks got a message about a film.
+    pub(super) fn received(&mut self, id: &str, film: &str, accepted: bool) {
+        if !self.released.iter().any(|known| known == film) {
+            self.broken(GENUINE, format!("sent, and never released: {film}"));
+        }
+        // A log that was lost may name the same film later once more.
+        let is_known = self.messages.contains_key(id) || self.lost_log || self.forgetting;
+        let other = self.messages.insert(id.to_owned(), film.to_owned());
+        let of_film = |(_, known): &(&String, &String)| *known == film;
+        let ids: Vec<_> = self.messages.iter().filter(of_film).collect();
+        if !is_known && ids.len() > 1 || other.is_some_and(|other| other != film) {
+            self.broken(DELIVERED, format!("one release, two messages: {ids:?}"));
+        }
+        if accepted {
+            self.delivered.insert(film.to_owned());
         }
     }
 
@@ -263,6 +285,11 @@ impl Model {
             let since = &log[releases..];
             return wrong(format!("released: {wanted:?}; logged: {since:?}"));
         }
+        let is_missing = |id: &&&String| !self.delivered.contains(**id);
+        let since = log.iter().skip(releases);
+        if let Some(id) = since.filter(|_| !self.lost_log).find(is_missing) {
+            return Some((DELIVERED, format!("{id} was not delivered")));
+        }
         let place = |id| stored.log.iter().find(|(_, other)| other == id);
         let mut announced = self.announced.iter();
         announced.find_map(|(id, number)| match (place(id), number) {
@@ -285,6 +312,9 @@ impl Model {
             place.is_some()
         });
         self.log = log.into_iter().map(|(_, id)| id).collect();
+        if self.lost_log || self.forgetting {
+            self.messages.clear();
+        }
         self.settled = (self.released.len(), self.log.len());
         self.committed = self.released.len();
         self.lost_cache = false;

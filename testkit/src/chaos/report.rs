@@ -19,6 +19,8 @@ pub(super) const AGE: Promise = "an answer has all that the upstream had when it
 pub(super) const ANNOUNCED: Promise = "each release is announced once, under its number";
 pub(super) const RELEASE_LOG: Promise =
     "the release log has every release once, without gaps, and only grows";
+pub(super) const DELIVERED: Promise =
+    "each release reaches the receiver of webhooks, always with the same id";
 pub(super) const ATOMIC: Promise = "a commit replaces snapshot and status together";
 pub(super) const LEADER: Promise = "only the poller with the lease commits";
 pub(super) const SHARE: Promise = "the upstream never gets more than one poller's requests";
@@ -47,6 +49,8 @@ pub(super) struct Figures {
     pub(super) released: usize,
     pub(super) logged: usize,
     pub(super) announced: usize,
+    /// Requests that the receiver of webhooks got.
+    pub(super) webhooks: usize,
     /// Syncs that the status showed, and how many of them did not confirm everything.
     pub(super) syncs: [usize; 2],
     /// Requests that readers answered, and others that the edge answered.
@@ -74,6 +78,7 @@ impl Figures {
             ("released films", self.released, self.rounds),
             ("films in the release log", self.logged, self.released / 2),
             ("announcements", self.announced, self.logged / 2),
+            ("webhooks", self.webhooks, self.announced / 2),
             ("syncs", self.syncs[0], SYNCS * self.rounds),
             ("answers", self.answered, REQUESTS * self.rounds),
             (
@@ -98,13 +103,14 @@ impl fmt::Display for Figures {
         }
         writeln!(
             f,
-            "films: {} released, {} logged, {} announced; {} rounds might forget any\n\
+            "films: {} released, {} logged, {} announced, {} webhooks; {} rounds might forget any\n\
              syncs: {} seen, {} of them incomplete; the upstream got {} requests\n\
              readers: {} requests answered, and {} through the edge; {} tries again\n\
              longest answer {:.1} s, longest recovery {:.1} s",
             self.released,
             self.logged,
             self.announced,
+            self.webhooks,
             self.forgetting,
             self.syncs[0],
             self.syncs[1],

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use crate::proxy::Network;
+use crate::receiver::Taking;
 use crate::sample::COLLECTIONS;
 use crate::upstream::Fault;
 
@@ -57,6 +58,8 @@ pub(super) enum Trouble {
     /// Another poller, which never commits, takes the lease in the middle of a cycle that the
     /// upstream draws out.
     LeaseStolen,
+    /// The receiver of webhooks takes requests like this.
+    Receiver(Taking),
     /// The upstream releases a film.
     Release,
     /// The upstream changes a film's score.
@@ -165,6 +168,9 @@ fn round(random: &mut Random, character: Character) -> Vec<Planned> {
         });
     }
     lane(random, &mut planned, 4_000, of_upstream);
+    lane(random, &mut planned, 0, |random| {
+        Trouble::Receiver(random.pick(&[Taking::Status(503), Taking::Holds]))
+    });
     // The upstream changes its data. A poller that begins anew does so after some calm, in which
     // the other surely learns of everything.
     let mut at = random.time(0, 4_000) + Duration::from_millis(u64::from(is_anew) * 9_500);
@@ -320,7 +326,7 @@ mod tests {
             assert!(ends.all(|end| end <= ROUND), "{round:?}");
             all.extend(kinds);
         }
-        // 16 of processes, the network and Redis, 17 of the upstream, 3 edits.
-        assert_eq!(all.len(), 36, "{all:?}");
+        // 16 of processes, the network and Redis, 17 of the upstream, 2 of the receiver, 3 edits.
+        assert_eq!(all.len(), 38, "{all:?}");
     }
 }

@@ -17,9 +17,13 @@ use super::schedule::{Node, POLLERS, READERS};
 use crate::edge::Edge;
 use crate::process::{Mark, Poller, Process, RunningPoller, RunningServer, Server, Signal};
 use crate::proxy::Proxy;
+use crate::receiver::Receiver;
 use crate::redis::Redis;
 use crate::upstream::Upstream;
 use crate::{catalogue, free_port};
+
+/// What signs the webhooks.
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// How often the run reads the processes' logs, and how often it looks at the cache.
 const LISTENS: Duration = Duration::from_millis(50);
@@ -34,6 +38,7 @@ const LOOK: &str = "local seen = {}
 /// Everything that runs.
 pub(super) struct Stack {
     pub(super) upstream: Upstream,
+    pub(super) receiver: Receiver,
     /// Locked for a trouble or for a look at the cache.
     pub(super) redis: Mutex<Redis>,
     pollers: Vec<Slot>,
@@ -58,6 +63,7 @@ impl Stack {
     /// Prepares everything, but starts none of the project's processes.
     pub(super) async fn new() -> Self {
         let upstream = Upstream::start(catalogue());
+        let receiver = Receiver::start(&[]).await;
         let redis = Redis::start_persistent().await;
         let directory = tempfile::tempdir().expect("a temporary directory");
         let (mut pollers, mut readers) = (Vec::new(), Vec::new());
@@ -67,6 +73,8 @@ impl Stack {
             let mut program = Poller::new(&upstream.url(), &slot.cache())
                 .schedule("* * * * * *")
                 .env("UPSTREAM_TIMEOUT", "1s")
+                .env("WEBHOOK_URLS", receiver.url())
+                .env("WEBHOOK_SECRET", SECRET)
                 .env("LOG_LEVEL", "info,poller=debug");
             for (name, value) in slot.clock.iter().flat_map(Clock::environment) {
                 program = program.env(name, value);
@@ -86,6 +94,7 @@ impl Stack {
         }
         Self {
             upstream,
+            receiver,
             redis: Mutex::new(redis),
             pollers,
             readers,
@@ -170,9 +179,16 @@ impl Stack {
                     record.with(|known| known.model.broken(STAYS_UP, seen));
                 }
             }
+            let received = self.receiver.requests();
             let (now, requests) = (record.now(), self.upstream.counts().requests);
             record.with(|known| {
                 known.figures.upstream_requests = requests;
+                for request in &received[known.figures.webhooks..] {
+                    let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
+                    let film = body["data"]["id"].as_str().unwrap_or_default();
+                    known.model.received(&request.id(), film, request.accepted);
+                }
+                known.figures.webhooks = received.len();
                 if let Some(seen) = known.share.sample(now, requests) {
                     known.model.broken(SHARE, seen);
                 }
