@@ -111,6 +111,8 @@ enum Character {
 /// All rounds of a seed, without an end. Characters take turns, so that a short run has each.
 pub(super) fn rounds(seed: u64) -> impl Iterator<Item = Vec<Planned>> {
     let mut random = Random(seed);
+    // Of its own, so that what happens to the receiver leaves the other troubles as they are.
+    let mut of_receiver = Random(!seed);
     (0..).map(move |number| {
         let character = match number % 6 {
             0 | 3 => Character::Plain,
@@ -119,7 +121,12 @@ pub(super) fn rounds(seed: u64) -> impl Iterator<Item = Vec<Planned>> {
             4 if random.below(2) == 0 => Character::Forgotten,
             _ => Character::Flushed,
         };
-        round(&mut random, character)
+        let mut planned = round(&mut random, character);
+        lane(&mut of_receiver, &mut planned, 0, |random| {
+            Trouble::Receiver(random.pick(&[Taking::Status(503), Taking::Holds]))
+        });
+        planned.sort_by_key(|planned| planned.at);
+        planned
     })
 }
 
@@ -168,9 +175,6 @@ fn round(random: &mut Random, character: Character) -> Vec<Planned> {
         });
     }
     lane(random, &mut planned, 4_000, of_upstream);
-    lane(random, &mut planned, 0, |random| {
-        Trouble::Receiver(random.pick(&[Taking::Status(503), Taking::Holds]))
-    });
     // The upstream changes its data. A poller that begins anew does so after some calm, in which
     // the other surely learns of everything.
     let mut at = random.time(0, 4_000) + Duration::from_millis(u64::from(is_anew) * 9_500);

@@ -43,6 +43,21 @@ const MISTAKES: &[Mistake] = &[
     (RELEASE_LOG, |mirror| mirror.logs(3, "film 3")),
     // It never enters the log.
     (RELEASE_LOG, Mirror::release),
+    (DELIVERED, |mirror| {
+        mirror.model.received("message 3", "film 4", true);
+    }),
+    (DELIVERED, |mirror| {
+        mirror.model.received("message 2", "film 3", true);
+    }),
+    // The receiver refused it.
+    (DELIVERED, |mirror| {
+        mirror.release();
+        mirror.stored.films.push("film 5".to_owned());
+        mirror.logs(3, "film 5");
+        mirror.model.announced(3, "film 5");
+        mirror.model.received("message 3", "film 5", false);
+    }),
+    (GENUINE, |mirror| mirror.model.received("x", "film 9", true)),
 ];
 
 /// A mirror with three films, two releases, and poller 0 as the leader.
@@ -77,6 +92,9 @@ impl Mirror {
             mirror.stored.lineage.insert(holder, generation);
             mirror.logs(number, id);
             mirror.model.announced(number, id);
+            mirror
+                .model
+                .received(&format!("message {number}"), id, true);
         }
         assert_eq!(mirror.model.unsettled(now), None);
         mirror.model.settled();
