@@ -44,7 +44,7 @@ news.setAttribute('aria-live', 'polite');
 line.after(news);
 let stream, last;
 
-const find = (main, path) => main?.querySelector(`a[href="${CSS.escape(path)}"]`);
+const find = (main, path) => main?.querySelector(`a[href='${CSS.escape(path)}']`);
 
 // Tries again, because another reader may not have the film yet.
 async function refresh(path, tries) {
