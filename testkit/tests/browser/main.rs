@@ -11,6 +11,7 @@ mod elsewhere;
 mod films;
 mod hostile;
 mod live;
+mod measured;
 mod pages;
 mod pictures;
 mod scripts;
