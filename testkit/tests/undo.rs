@@ -35,7 +35,7 @@ async fn served(reader: &RunningServer) -> Vec<String> {
         assert_eq!(answer.status, 200, "{path}");
         let body = answer.text();
         // Around the films, the page names the generation and when it was committed.
-        let films = body.split("<main>").nth(1).unwrap_or(&body);
+        let films = body.split("<main ").nth(1).unwrap_or(&body);
         bodies.push(films.split("</main>").next().unwrap().to_owned());
     }
     bodies
