@@ -119,6 +119,26 @@ impl Failover {
         &self.servers[index]
     }
 
+    /// From now on the replicas receive nothing from the master, so its death loses what is written.
+    ///
+    /// # Panics
+    ///
+    /// When a server refuses.
+    pub async fn stop_replication(&self) {
+        // Sentinels promote no replica whose link has been down for ten times this time and as long
+        // as the master is down. A slow machine needs more than ten times 700 ms until the master
+        // dies.
+        for sentinel in &self.sentinels {
+            let order = ["SENTINEL", "SET", NAME, "down-after-milliseconds", "5000"];
+            assert_eq!(self.ask(sentinel, &order).await, "OK");
+        }
+        let master = self.master().await;
+        let refuse = ["ACL", "SETUSER", "default", "-psync", "-sync"];
+        assert_eq!(self.ask(master, &refuse).await, "OK");
+        self.ask(master, &["CLIENT", "KILL", "TYPE", "replica"])
+            .await;
+    }
+
     /// Kills the master (SIGKILL). Returns its index among the servers.
     ///
     /// # Panics

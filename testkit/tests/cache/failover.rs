@@ -69,12 +69,8 @@ async fn rule_12_a_commit_that_a_failover_lost_is_restored_from_memory() {
     let mut group = Failover::start().await;
     let mirror = Mirror::on(&group.url(), 2).await;
 
-    // From now on replicas receive nothing.
     let master = group.master().await;
-    master
-        .cli(&["ACL", "SETUSER", "default", "-psync", "-sync"])
-        .await;
-    master.cli(&["CLIENT", "KILL", "TYPE", "replica"]).await;
+    group.stop_replication().await;
     mirror.upstream.release(FILM);
     mirror.shows(FILM).await;
     let replicas = group.servers().iter();
