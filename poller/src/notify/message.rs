@@ -101,8 +101,9 @@ impl Message {
             // A title does not call anybody on Discord.
             "allowed_mentions": {"parse": []},
         });
-        // Not the sequence: pollers that lost and restored the log may count differently.
-        let hash = Sha256::digest(format!("{first_seen} {id}"));
+        // Neither the sequence nor the time: pollers that lost the log may count, and see, anew. The
+        // log names a film once.
+        let hash = Sha256::digest(format!("release.appended {id}"));
         Self {
             id: format!("msg_{}", &format!("{hash:x}")[..32]),
             body: body.to_string(),

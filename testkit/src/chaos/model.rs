@@ -144,12 +144,11 @@ impl Model {
         if !self.released.iter().any(|known| known == film) {
             self.broken(GENUINE, format!("sent, and never released: {film}"));
         }
-        // A log that was lost may name the same film later once more.
-        let is_known = self.messages.contains_key(id) || self.lost_log || self.forgetting;
+        // Also when the log was lost and names the film anew.
         let other = self.messages.insert(id.to_owned(), film.to_owned());
         let of_film = |(_, known): &(&String, &String)| *known == film;
         let ids: Vec<_> = self.messages.iter().filter(of_film).collect();
-        if !is_known && ids.len() > 1 || other.is_some_and(|other| other != film) {
+        if other.is_none() && ids.len() > 1 || other.is_some_and(|other| other != film) {
             self.broken(DELIVERED, format!("one release, two messages: {ids:?}"));
         }
         if accepted {
@@ -312,9 +311,6 @@ impl Model {
             place.is_some()
         });
         self.log = log.into_iter().map(|(_, id)| id).collect();
-        if self.lost_log || self.forgetting {
-            self.messages.clear();
-        }
         self.settled = (self.released.len(), self.log.len());
         self.committed = self.released.len();
         self.lost_cache = false;
