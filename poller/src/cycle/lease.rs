@@ -22,6 +22,13 @@ const LEASE_TIME: Duration = Duration::from_secs(15);
 /// How often the poller renews the lease, during and between syncs; one renewal may fail.
 pub const RENEWAL: Duration = Duration::from_secs(LEASE_TIME.as_secs() / 3);
 
+/// How long a poller that was away leaves the restoring of a lost cache to a leader that it has not
+/// seen; that leader renews its lease in this time.
+const COURTESY: Duration = Duration::from_secs(RENEWAL.as_secs() + 1);
+
+/// How the log names that leader.
+const UNSEEN: &str = "another poller that may know more";
+
 /// One poller's place among those that share a cache.
 #[derive(Debug)]
 pub(super) struct Candidate {
@@ -30,8 +37,11 @@ pub(super) struct Candidate {
     pub(super) memory: Option<Snapshot>,
     /// The outbox that belongs to it.
     pub(super) outbox: Outbox,
-    /// The last poller that had the lease while the cache was complete, and when that was seen.
+    /// The last other poller that had the lease while the cache was complete, and until when this
+    /// poller leaves the restoring of a lost cache to it.
     leader: Option<(String, Instant)>,
+    /// When the cache last named the poller with the lease.
+    named: Option<Instant>,
     role: Role,
     standby: Lasting,
 }
@@ -51,6 +61,7 @@ impl Candidate {
             memory: None,
             outbox: Outbox::new(),
             leader: None,
+            named: None,
             role: Role::Unknown,
             standby: Lasting::HOURLY,
         }
@@ -59,12 +70,16 @@ impl Candidate {
     /// Takes or renews the lease. Returns which poller has it or should have it.
     ///
     /// A lost cache has lost the lease too. The last leader knows most, so for the time of one
-    /// lease a standby leaves the restoring to it. But if a new poller has taken the lease and
-    /// started anew, a poller that remembers the lost data takes the lease from it.
+    /// lease a standby leaves the restoring to it. A poller that was away for so long may have been
+    /// replaced, so it waits too. But if a new poller has taken the lease and started anew, a poller
+    /// that remembers the lost data takes the lease from it.
     ///
     /// # Errors
     /// When the cache cannot be reached.
     pub(super) async fn lead(&mut self) -> Result<Lease, CacheError> {
+        if self.named.is_some_and(|at| at.elapsed() > LEASE_TIME) {
+            self.suspect();
+        }
         let lease = self.compete().await?;
         self.learn(&lease);
         Ok(lease)
@@ -72,7 +87,7 @@ impl Candidate {
 
     async fn compete(&mut self) -> Result<Lease, CacheError> {
         let recent = self.leader.clone();
-        let recent = recent.filter(|(_, seen)| seen.elapsed() < LEASE_TIME);
+        let recent = recent.filter(|(_, until)| Instant::now() < *until);
         let leader = recent.map(|(leader, _)| leader);
         if let Some(leader) = &leader
             && is_lost(&self.writer.load().await, self.memory.as_ref())
@@ -125,7 +140,7 @@ impl Candidate {
     /// Remembers the leader's commit, so that this poller can restore it if both the leader and the
     /// cache are lost.
     fn follow(&mut self, leader: &str, stored: Stored) {
-        self.leader = Some((leader.to_owned(), Instant::now()));
+        self.leader = Some((leader.to_owned(), Instant::now() + LEASE_TIME));
         if let Some(status) = stored.status {
             self.outbox = status.outbox;
         }
@@ -144,6 +159,11 @@ impl Candidate {
         }
     }
 
+    /// Notes that another poller may lead, and may know more than this one.
+    fn suspect(&mut self) {
+        self.leader = Some((UNSEEN.to_owned(), Instant::now() + COURTESY));
+    }
+
     /// Commits, if this poller still has the lease.
     ///
     /// # Errors
@@ -152,6 +172,7 @@ impl Candidate {
         let outcome = self.writer.commit(commit).await;
         if let Err(error @ CacheError::LeaseLost) = &outcome {
             self.role = Role::Unknown;
+            self.suspect();
             log!(
                 events::LEASE_FENCED,
                 reason = %error,
@@ -163,6 +184,7 @@ impl Candidate {
 
     /// Logs what a lease changes about this poller's role.
     fn learn(&mut self, lease: &Lease) {
+        self.named = Some(Instant::now());
         let now = Utc::now();
         let Lease::HeldBy(holder) = lease else {
             self.standby = Lasting::HOURLY;
@@ -200,9 +222,14 @@ impl Candidate {
             sleep(RENEWAL).await;
             // A cache that fails now may be back for the commit, which checks the lease itself.
             let lease = self.writer.lease(LEASE_TIME).await;
-            if let Ok(Lease::HeldBy(holder)) = lease {
-                self.learn(&Lease::HeldBy(holder.clone()));
-                return holder;
+            match lease {
+                Ok(Lease::Held) => self.named = Some(Instant::now()),
+                Ok(Lease::HeldBy(holder)) => {
+                    self.suspect();
+                    self.learn(&Lease::HeldBy(holder.clone()));
+                    return holder;
+                }
+                Err(_) => {}
             }
         }
     }

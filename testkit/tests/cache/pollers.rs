@@ -94,3 +94,37 @@ async fn rule_13_a_poller_that_slept_through_its_lease_in_a_sync_is_fenced_out()
     assert_eq!(times(&sleeper.process, "release_appended"), 0);
     assert_eq!(redis.cli(&["GET", "{ghibli}:snapshot"]).await, stored);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_12_a_poller_that_was_replaced_leaves_the_restoring_to_its_successor() {
+    let redis = Redis::start().await;
+    let upstream = Upstream::start(catalogue());
+    let sleeper = patient_poller(&upstream, &redis).await;
+    sleeper.synced("committed").await;
+    sleeper.process.signal(Signal::Stop);
+    let other = patient_poller(&upstream, &redis).await;
+    other.process.wait_for_log("sync_completed", |_| true).await;
+    upstream.release(FILM);
+    other
+        .process
+        .wait_for_log("release_appended", |_| true)
+        .await;
+
+    // Both are frozen when the cache is lost, and the one that knows less wakes first.
+    other.process.signal(Signal::Stop);
+    redis.cli(&["FLUSHALL"]).await;
+    let mark = sleeper.process.mark();
+    sleeper.process.signal(Signal::Cont);
+    sleeper
+        .process
+        .wait_for_log_since(mark, STANDBY, |line| {
+            line["holder"] == "another poller that may know more"
+        })
+        .await;
+    other.process.signal(Signal::Cont);
+    other.process.wait_for_log("cache_rebuilt", |_| true).await;
+    let stored = redis.cli(&["--raw", "GET", "{ghibli}:snapshot"]).await;
+    assert!(stored.contains(FILM));
+    let announced = [&sleeper, &other].map(|poller| times(&poller.process, "release_appended"));
+    assert_eq!(announced, [0, 1]);
+}
