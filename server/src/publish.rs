@@ -2,6 +2,7 @@
 //! generation until the new one is rendered.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use arc_swap::ArcSwapOption;
@@ -28,6 +29,10 @@ const RENDERING: i32 = 5;
 
 /// On a machine with several readers, all should render before one compresses.
 const COMPRESSING: i32 = 19;
+
+/// How long the thread sleeps before it compresses, for the same reason: niceness alone does not
+/// keep a busy core from it.
+const LEISURE: Duration = Duration::from_millis(100);
 
 /// Everything that the answer to a request may need.
 #[derive(Debug)]
@@ -144,6 +149,7 @@ fn publish(
     // Now a client that hears of a film finds it here.
     events.publish(log);
     yield_to_others(COMPRESSING);
+    std::thread::sleep(LEISURE);
     published.store(Some(Arc::new(View {
         catalogue: Arc::new(view.catalogue.compressed()),
         pages: Arc::new(view.pages.compressed()),
