@@ -60,8 +60,8 @@ impl View {
 /// Where requests find the [`View`]; empty until the first snapshot is loaded.
 pub type Published = Arc<ArcSwapOption<View>>;
 
-/// Publishes a new generation as soon as it is rendered, with its events, once more when it is compressed, and a new
-/// status at once. Clients know the mirror under `base`.
+/// Publishes a new generation as soon as it is rendered, with its events, once more when it is
+/// compressed, and a new status at once. Clients know the mirror under `base`.
 ///
 /// # Errors
 /// When rendering panics, or when the task that follows the cache has ended. The process should
@@ -121,6 +121,10 @@ pub async fn run(
 
 /// Renders a snapshot and publishes it, first without compression, so that clients see new content
 /// as soon as possible. Also frees what it replaces, which takes long if it is large.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "sleeps on a thread of its own, which serves no request"
+)]
 fn publish(
     snapshot: Arc<Snapshot>,
     status: Option<&Status>,
