@@ -40,6 +40,24 @@ fn unit(directory: &tempfile::TempDir, program: &str) -> PathBuf {
 }
 
 #[test]
+fn the_units_set_the_allocator_as_the_image_does() {
+    let top = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let read = |path: &str| std::fs::read_to_string(format!("{top}/{path}")).unwrap();
+    let image = read("Dockerfile");
+    let settings: Vec<_> = image
+        .lines()
+        .filter_map(|line| line.strip_prefix("ENV "))
+        .filter(|setting| setting.starts_with("MALLOC_"))
+        .collect();
+    assert_eq!(settings.len(), 3);
+    let line = format!("\nEnvironment={}\n", settings.join(" "));
+    for program in ["poller", "server"] {
+        let unit = read(&format!("deploy/systemd/ghibli-{program}.service"));
+        assert!(unit.contains(&line), "{program}: {line}");
+    }
+}
+
+#[test]
 fn systemd_accepts_the_units_without_a_word() {
     if !has_systemd() {
         return;

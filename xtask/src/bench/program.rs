@@ -23,6 +23,9 @@ const END: Duration = Duration::from_secs(3);
 /// How often to look for an event.
 const INTERVAL: Duration = Duration::from_millis(2);
 
+/// Where the settings of the allocator stand.
+const DOCKERFILE: &str = include_str!("../../../Dockerfile");
+
 /// A program that is not started yet.
 pub(super) struct Launch {
     name: String,
@@ -39,6 +42,18 @@ impl Launch {
             environment: Vec::new(),
             patience: PATIENCE,
         }
+    }
+
+    /// One of our programs, with the environment that its image and its unit give it.
+    pub(super) fn ours(name: &str, program: &Path) -> Self {
+        let settings = DOCKERFILE.lines().filter_map(|line| {
+            let (variable, value) = line.strip_prefix("ENV ")?.split_once('=')?;
+            variable.starts_with("MALLOC_").then_some((variable, value))
+        });
+        let launch = Self::new(name, program);
+        settings.fold(launch, |launch, (variable, value)| {
+            launch.env(variable, value)
+        })
     }
 
     pub(super) fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {

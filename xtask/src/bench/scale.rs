@@ -164,7 +164,7 @@ fn new_film(catalogue: &Value) -> Value {
 /// Syncs once, in a process of its own. Returns the milliseconds, its start included.
 async fn sync(stage: &Stage, upstream: &str, cache: &Path) -> Result<f64> {
     let began = Instant::now();
-    let mut poller = Launch::new("sync", &stage.programs.poller)
+    let mut poller = Launch::ours("sync", &stage.programs.poller)
         .arg("sync")
         .env("GHIBLI_API", upstream)
         .env("CACHE_URL", format!("file:{}", cache.display()))

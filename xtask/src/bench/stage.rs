@@ -84,7 +84,7 @@ impl Stage {
 
     /// A reader that is not started yet, on free ports.
     pub(super) fn reader_launch(&self, cache: &str) -> Launch {
-        Launch::new("reader", &self.programs.server)
+        Launch::ours("reader", &self.programs.server)
             .env("CACHE_URL", cache)
             .env("LISTEN_ADDR", "127.0.0.1:0")
             .env("ADMIN_ADDR", "127.0.0.1:0")
@@ -116,7 +116,7 @@ impl Stage {
         cache: &str,
         schedule: &str,
     ) -> Result<Program> {
-        Launch::new("poller", &self.programs.poller)
+        Launch::ours("poller", &self.programs.poller)
             .env("GHIBLI_API", upstream.url())
             .env("CACHE_URL", cache)
             .env("POLL_SCHEDULE", schedule)
@@ -139,7 +139,7 @@ impl Stage {
         format!("file:{}", cache.display())
     }
     async fn fill_cache(&self) -> Result<()> {
-        let mut poller = Launch::new("poller", &self.programs.poller)
+        let mut poller = Launch::ours("poller", &self.programs.poller)
             .arg("sync")
             .env("GHIBLI_API", self.upstream.url())
             .env("CACHE_URL", self.cache_url())

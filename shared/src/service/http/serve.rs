@@ -241,7 +241,8 @@ impl Clients {
                 let must_wait = (!entry.may_answer()).then(|| entry.clone());
                 let answer = service.call(request);
                 let entry = entry.clone();
-                async move {
+                // An idle connection keeps room for this future, so it is a pointer.
+                Box::pin(async move {
                     if let Some(entry) = must_wait {
                         entry.next_turn().await;
                     }
@@ -253,7 +254,7 @@ impl Clients {
                         }
                         Sent::new(body, is_stream.then_some(entry))
                     }))
-                }
+                })
             })
         };
         let connection = self.http.serve_connection(socket, service);
