@@ -7,10 +7,10 @@ use std::time::Duration;
 use anyhow::Context;
 use arc_swap::ArcSwapOption;
 use shared::catalogue::snapshot::Snapshot;
-use shared::catalogue::status::Status;
 use shared::log;
 use shared::service::telemetry::events;
 use tokio::sync::{oneshot, watch};
+use tokio::time::sleep;
 
 use crate::config::Posters;
 use crate::events::{Events, Log};
@@ -30,8 +30,8 @@ const RENDERING: i32 = 5;
 /// On a machine with several readers, all should render before one compresses.
 const COMPRESSING: i32 = 19;
 
-/// How long the thread sleeps before it compresses, for the same reason: niceness alone does not
-/// keep a busy core from it.
+/// The pause before compressing, for the same reason: niceness alone does not keep it off a busy
+/// core.
 const LEISURE: Duration = Duration::from_millis(100);
 
 /// Everything that the answer to a request may need.
@@ -54,6 +54,30 @@ impl View {
     /// that serve connections.
     pub(crate) fn is_small(&self) -> bool {
         self.catalogue.db.identity.bytes.len() <= MOST_SMALL
+    }
+}
+
+impl View {
+    /// The same with every body compressed.
+    fn compressed(&self, freshness: Freshness) -> Self {
+        Self {
+            catalogue: Arc::new(self.catalogue.compressed()),
+            pages: Arc::new(self.pages.compressed()),
+            news: Arc::new(self.news.compressed()),
+            facts: self.facts.clone(),
+            freshness,
+        }
+    }
+
+    /// The same, confirmed at other times.
+    fn confirmed(&self, freshness: Freshness) -> Self {
+        Self {
+            catalogue: self.catalogue.clone(),
+            pages: self.pages.clone(),
+            news: self.news.clone(),
+            facts: self.facts.clone(),
+            freshness,
+        }
     }
 }
 
@@ -85,20 +109,21 @@ pub async fn run(
         let status = known.status.clone();
         if let Some(snapshot) = known.take_snapshot() {
             let (links, base) = (links.clone(), base.clone());
-            let (published, events) = (published.clone(), events.clone());
-            behind_requests(move || {
+            let (publication, events) = (published.clone(), events.clone());
+            let freshness = Freshness::of(status.as_ref());
+            let render = move || {
                 publish(
                     snapshot,
-                    status.as_ref(),
+                    freshness,
                     &links,
                     &base,
                     posters,
-                    &published,
+                    &publication,
                     &events,
-                );
-            })
-            .await
-            .context("rendering failed")?;
+                )
+            };
+            let view = behind_requests(RENDERING, render).await;
+            let view = view.context("rendering failed")?;
             if !is_ready && let Some(generation) = known.generation {
                 is_ready = true;
                 log!(
@@ -107,34 +132,30 @@ pub async fn run(
                     "ready: generation {generation} is served"
                 );
             }
+            sleep(LEISURE).await;
+            let publication = published.clone();
+            let freshness = Freshness::of(status.as_ref());
+            let compress = move || publication.store(Some(Arc::new(view.compressed(freshness))));
+            let done = behind_requests(COMPRESSING, compress).await;
+            done.context("compressing failed")?;
         } else if let Some(view) = published.load_full() {
-            published.store(Some(Arc::new(View {
-                catalogue: view.catalogue.clone(),
-                pages: view.pages.clone(),
-                news: view.news.clone(),
-                facts: view.facts.clone(),
-                freshness: Freshness::of(status.as_ref()),
-            })));
+            let freshness = Freshness::of(status.as_ref());
+            published.store(Some(Arc::new(view.confirmed(freshness))));
         }
     }
 }
 
-/// Renders a snapshot and publishes it, first without compression, so that clients see new content
-/// as soon as possible. Also frees what it replaces, which takes long if it is large.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "sleeps on a thread of its own, which serves no request"
-)]
+/// Renders a snapshot and publishes it, without compression, so that clients see new content as soon
+/// as possible. Also frees what it replaces, which takes long if it is large.
 fn publish(
     snapshot: Arc<Snapshot>,
-    status: Option<&Status>,
+    freshness: Freshness,
     links: &Links,
     base: &Arc<str>,
     posters: Posters,
     published: &Published,
     events: &Events,
-) {
-    let freshness = || Freshness::of(status);
+) -> Arc<View> {
     let earlier = published.load_full().map(|view| view.catalogue.clone());
     let catalogue = RenderedCatalogue::render(&snapshot, links, earlier.as_deref());
     let pages = Arc::new(Pages::render(&snapshot, &catalogue, base, posters));
@@ -147,31 +168,25 @@ fn publish(
         pages,
         news,
         facts,
-        freshness: freshness(),
+        freshness,
     });
     published.store(Some(view.clone()));
     // Now a client that hears of a film finds it here.
     events.publish(log);
-    yield_to_others(COMPRESSING);
-    std::thread::sleep(LEISURE);
-    published.store(Some(Arc::new(View {
-        catalogue: Arc::new(view.catalogue.compressed()),
-        pages: Arc::new(view.pages.compressed()),
-        news: Arc::new(view.news.compressed()),
-        facts: view.facts.clone(),
-        freshness: freshness(),
-    })));
+    view
 }
 
 /// Does work on a thread of its own that lets the threads of requests go first. `None` if the work
 /// panics.
-async fn behind_requests(work: impl FnOnce() + Send + 'static) -> Option<()> {
+async fn behind_requests<T: Send + 'static>(
+    niceness: i32,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
     let (done, finished) = oneshot::channel();
     let thread = std::thread::Builder::new().name("render".into());
     let work = move || {
-        yield_to_others(RENDERING);
-        work();
-        let _ = done.send(());
+        yield_to_others(niceness);
+        let _ = done.send(work());
     };
     thread.spawn(work).ok()?;
     finished.await.ok()
