@@ -20,7 +20,7 @@ pub struct Known {
     /// The generation of the newest snapshot that the reader has loaded.
     pub generation: Option<u64>,
     /// That snapshot, until it is taken to be rendered. Nothing else needs it, and it is large.
-    unrendered: Arc<Mutex<Option<Arc<Snapshot>>>>,
+    unrendered: Arc<Mutex<Option<Snapshot>>>,
     /// How many snapshots the reader has loaded.
     pub loads: u64,
     /// The newest status.
@@ -37,15 +37,15 @@ impl Known {
     pub fn put(&mut self, snapshot: Snapshot) {
         self.generation = Some(snapshot.generation);
         self.loads += 1;
-        *self.unrendered() = Some(Arc::new(snapshot));
+        *self.unrendered() = Some(snapshot);
     }
 
     /// Takes the newest snapshot, if it was not taken before.
-    pub fn take_snapshot(&self) -> Option<Arc<Snapshot>> {
+    pub fn take_snapshot(&self) -> Option<Snapshot> {
         self.unrendered().take()
     }
 
-    fn unrendered(&self) -> MutexGuard<'_, Option<Arc<Snapshot>>> {
+    fn unrendered(&self) -> MutexGuard<'_, Option<Snapshot>> {
         self.unrendered
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

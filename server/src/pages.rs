@@ -12,7 +12,6 @@ mod films;
 mod record;
 mod sitemap;
 
-use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -53,7 +52,7 @@ pub struct Pages {
     pub sitemap: Body,
     site: Arc<Site>,
     /// Each record's page, from when somebody first asks for it.
-    records: Arc<PerCollection<HashMap<Arc<str>, OnceLock<Body>>>>,
+    records: Arc<PerCollection<Vec<OnceLock<Box<Body>>>>>,
 }
 
 /// What all pages of a generation show or need.
@@ -112,9 +111,7 @@ impl Pages {
         let films = |choice| Body::uncompressed(HTML, films::page(&site, catalogue, &choice));
         let records = PerCollection::from_fn(|collection| {
             let items = catalogue.collections[collection].items.iter();
-            items
-                .map(|item| (item.id.clone(), OnceLock::new()))
-                .collect()
+            items.map(|_| OnceLock::new()).collect()
         });
         Self {
             table: films(Choice::default()),
@@ -155,10 +152,12 @@ impl Pages {
         id: &str,
         catalogue: &RenderedCatalogue,
     ) -> Option<&Body> {
-        let record = catalogue.collections[collection].item(id)?;
-        let page = self.records[collection].get(id)?;
+        let records = &catalogue.collections[collection];
+        let position = records.position(id)?;
+        let page = self.records[collection].get(position)?;
+        let record = &records.items[position];
         let render = || record::page(&self.site, catalogue, collection, record);
-        Some(page.get_or_init(|| Body::new(HTML, render())))
+        Some(page.get_or_init(|| Box::new(Body::new(HTML, render()))))
     }
 }
 
@@ -172,8 +171,8 @@ fn path(collection: Collection, id: &str) -> String {
 
 /// A record's name for people.
 fn name(record: &RenderedRecord) -> &str {
-    let text = |field: &str| record.fields.get(field).and_then(Value::as_str);
-    text("title").or(text("name")).unwrap_or(&record.id)
+    let text = |field: &str| record.fields().get(field).and_then(Value::as_str);
+    text("title").or(text("name")).unwrap_or(record.id())
 }
 
 /// A moment for machines (RFC 3339).
@@ -238,8 +237,9 @@ mod tests {
     }
 
     pub(super) fn catalogue(snapshot: &Snapshot) -> RenderedCatalogue {
-        let links = Links::To("https://mirror.example/g".into());
-        RenderedCatalogue::render(snapshot, &links, None)
+        let mut snapshot = snapshot.clone();
+        Links::To("https://mirror.example/g".into()).rewrite(&mut snapshot);
+        RenderedCatalogue::render(&snapshot, None)
     }
 
     #[test]

@@ -148,7 +148,7 @@ pub async fn run(
 /// Renders a snapshot and publishes it, without compression, so that clients see new content as soon
 /// as possible. Also frees what it replaces, which takes long if it is large.
 fn publish(
-    snapshot: Arc<Snapshot>,
+    mut snapshot: Snapshot,
     freshness: Freshness,
     links: &Links,
     base: &Arc<str>,
@@ -157,7 +157,8 @@ fn publish(
     events: &Events,
 ) -> Arc<View> {
     let earlier = published.load_full().map(|view| view.catalogue.clone());
-    let catalogue = RenderedCatalogue::render(&snapshot, links, earlier.as_deref());
+    links.rewrite(&mut snapshot);
+    let catalogue = RenderedCatalogue::render(&snapshot, earlier.as_deref());
     let pages = Arc::new(Pages::render(&snapshot, &catalogue, base, posters));
     let news = Arc::new(News::render(&snapshot, base));
     let facts = Arc::new(Facts::of(&snapshot));

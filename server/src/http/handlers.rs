@@ -92,7 +92,7 @@ impl Context<'_> {
     /// `/movies/{id}` and `/movies/{collection}/{id}`.
     pub(crate) fn page(&self, collection: Collection, id: &str) -> Response<Bytes> {
         self.with_item(collection, id, |view, heads, record| {
-            let page = view.pages.record(collection, &record.id, &view.catalogue);
+            let page = view.pages.record(collection, record.id(), &view.catalogue);
             let answer = page.map(|page| self.with_posters(self.whole(page, heads)));
             Ok(answer.unwrap_or_else(|| self.nothing()))
         })
@@ -162,7 +162,7 @@ impl Context<'_> {
             let Some(plan) = self.plan(Plan::parse_for_record)? else {
                 return Ok(self.whole(&item.body, heads));
             };
-            let record = plan.project(&item.fields, &|link| view.catalogue.resolve(link));
+            let record = plan.project(item.fields(), &|link| view.catalogue.resolve(link));
             Ok(self.rendered(StatusCode::OK, heads, &plan, pretty(&record)))
         })
     }
@@ -171,8 +171,8 @@ impl Context<'_> {
     pub(crate) fn related(&self, from: Collection, id: &str, to: Collection) -> Response<Bytes> {
         self.with_item(from, id, |view, heads, item| {
             let plan = Plan::parse(self.query)?;
-            let records = view.catalogue.related(from, &item.id, to);
-            let records = records.map(|record| &*record.fields);
+            let records = view.catalogue.related(from, item.id(), to);
+            let records = records.map(RenderedRecord::fields);
             Ok(self.selected(&plan, view, heads, to, records))
         })
     }

@@ -110,7 +110,7 @@ impl Page<'_> {
 /// Renders the films that a person chose.
 pub(super) fn page(site: &Site, catalogue: &RenderedCatalogue, choice: &Choice) -> String {
     let films: Vec<_> = newest_first(catalogue);
-    let text = |film: &RenderedRecord, field| known(&film.fields, field);
+    let text = |film: &RenderedRecord, field| known(film.fields(), field);
     let directors: BTreeSet<_> = films.iter().filter_map(|it| text(it, "director")).collect();
     let decades: BTreeSet<_> = films.iter().filter_map(|it| decade(it)).collect();
     let has_films = !films.is_empty();
@@ -146,7 +146,7 @@ pub(super) fn page(site: &Site, catalogue: &RenderedCatalogue, choice: &Choice) 
 /// comes first.
 fn newest_first(catalogue: &RenderedCatalogue) -> Vec<&RenderedRecord> {
     let mut films: Vec<_> = catalogue.collections.films.items.iter().rev().collect();
-    films.sort_by_key(|film| Reverse(year(&film.fields).unwrap_or(u32::MAX)));
+    films.sort_by_key(|film| Reverse(year(film.fields()).unwrap_or(u32::MAX)));
     films
 }
 
@@ -164,7 +164,7 @@ fn sort(films: &mut [Film<'_>], choice: &Choice) {
 }
 
 fn decade(film: &RenderedRecord) -> Option<u32> {
-    year(&film.fields).map(|year| year - year % 10)
+    year(film.fields()).map(|year| year - year % 10)
 }
 
 fn is_same(one: &str, other: &str) -> bool {
@@ -195,13 +195,13 @@ fn has_words(film: &Film<'_>, words: &[String]) -> bool {
 }
 
 fn film<'a>(site: &Site, catalogue: &'a RenderedCatalogue, record: &'a RenderedRecord) -> Film<'a> {
-    let fields = &record.fields;
+    let fields = record.fields();
     let text = |field| known(fields, field);
     let title = name(record);
     let original = fields.get("original_title").and_then(Value::as_str);
-    let people = catalogue.related(Collection::Films, &record.id, Collection::People);
+    let people = catalogue.related(Collection::Films, record.id(), Collection::People);
     Film {
-        path: path(Collection::Films, &record.id),
+        path: path(Collection::Films, record.id()),
         title,
         original_title: original.filter(|original| *original != title),
         romanised_title: text("original_title_romanised").filter(|it| it != title),
@@ -212,14 +212,14 @@ fn film<'a>(site: &Site, catalogue: &'a RenderedCatalogue, record: &'a RenderedR
         director: text("director"),
         minutes: text("running_time"),
         people: people.map(person).collect(),
-        withdrawn: site.is_withdrawn(Collection::Films, &record.id),
-        art: Art::of(&record.id, fields, "image", site.posters),
+        withdrawn: site.is_withdrawn(Collection::Films, record.id()),
+        art: Art::of(record.id(), fields, "image", site.posters),
     }
 }
 
 /// `Pazu (age 13) with Black eyes, Brown hair`; unknown parts are left out.
 fn person(person: &RenderedRecord) -> Person<'_> {
-    let age = known(&person.fields, "age").map(|age| {
+    let age = known(person.fields(), "age").map(|age| {
         let age = age.strip_prefix("Unspecified/").unwrap_or(&age);
         let is_number = age.starts_with(|first: char| first.is_ascii_digit());
         if is_number {
@@ -231,7 +231,7 @@ fn person(person: &RenderedRecord) -> Person<'_> {
     let features = [("eye_color", "eyes"), ("hair_color", "hair")]
         .into_iter()
         .filter_map(
-            |(field, feature)| match known(&person.fields, field)?.as_str() {
+            |(field, feature)| match known(person.fields(), field)?.as_str() {
                 "None" => Some(format!("no {feature}")),
                 color => Some(format!("{color} {feature}")),
             },

@@ -70,12 +70,12 @@ pub(super) fn page<'a>(
     collection: Collection,
     record: &'a RenderedRecord,
 ) -> String {
-    let fields = &*record.fields;
+    let fields = record.fields();
     let text = |field| known(fields, field);
     let title = name(record);
     let is_film = collection == Collection::Films;
     let description = text("description");
-    let url = format!("{}{}", site.base, path(collection, &record.id));
+    let url = format!("{}{}", site.base, path(collection, record.id()));
     let preview = address(fields, "movie_banner").or(address(fields, "image"));
     let preview = preview.filter(|_| site.posters == Posters::On);
     let released = is_film.then(|| text("release_date")).flatten();
@@ -90,10 +90,10 @@ pub(super) fn page<'a>(
         summary: summary(description.as_deref().unwrap_or(title)),
         facts: facts(site, collection, fields),
         score: is_film.then(|| score(fields)).flatten(),
-        is_withdrawn: site.is_withdrawn(collection, &record.id),
-        record: format!("{}/{collection}/{}", site.base, segment(&record.id)),
+        is_withdrawn: site.is_withdrawn(collection, record.id()),
+        record: format!("{}/{collection}/{}", site.base, segment(record.id())),
         groups: groups(site, catalogue, collection, record),
-        art: is_film.then(|| Art::of(&record.id, fields, "movie_banner", site.posters)),
+        art: is_film.then(|| Art::of(record.id(), fields, "movie_banner", site.posters)),
         linked_data: is_film.then(|| linked_data(fields, title, &url, preview)),
         preview,
         description,
@@ -175,7 +175,7 @@ fn groups<'a>(
 ) -> Vec<Group<'a>> {
     let others = Collection::ALL.into_iter().filter(|other| *other != of);
     let groups = others.map(|other| {
-        let related = catalogue.related(of, &record.id, other);
+        let related = catalogue.related(of, record.id(), other);
         Group {
             heading: words(other).1,
             members: related.map(|it| member(site, other, it)).collect(),
@@ -199,12 +199,12 @@ fn member<'a>(site: &Site, collection: Collection, record: &'a RenderedRecord) -
     };
     let about = fields
         .iter()
-        .filter_map(|(field, label)| Some(format!("{label}{}", shown(&record.fields, field)?)));
-    let art = || Art::of(&record.id, &record.fields, "image", site.posters);
+        .filter_map(|(field, label)| Some(format!("{label}{}", shown(record.fields(), field)?)));
+    let art = || Art::of(record.id(), record.fields(), "image", site.posters);
     Member {
         name: name(record),
         about: about.collect::<Vec<_>>().join(", "),
-        path: path(collection, &record.id),
+        path: path(collection, record.id()),
         art: (collection == Collection::Films).then(art),
     }
 }
@@ -271,7 +271,7 @@ mod tests {
         let base = "https://mirror.example/g".into();
         let pages = Pages::render(&snapshot, &catalogue, &base, Posters::On);
         assert!(pages.record(collection, "unknown", &catalogue).is_none());
-        let id = &catalogue.collections[collection].items[0].id;
+        let id = catalogue.collections[collection].items[0].id();
         let body = pages.record(collection, id, &catalogue).unwrap();
         String::from_utf8(body.identity.bytes.to_vec()).unwrap()
     }

@@ -14,7 +14,7 @@ const MOST: usize = 50_000;
 pub(super) fn sitemap(base: &str, catalogue: &RenderedCatalogue) -> Body {
     let records = Collection::ALL.into_iter().flat_map(|collection| {
         let items = catalogue.collections[collection].items.iter();
-        items.map(move |item| path(collection, &item.id))
+        items.map(move |item| path(collection, item.id()))
     });
     let mut xml = String::from(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\

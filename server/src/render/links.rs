@@ -1,8 +1,8 @@
 //! Where links in the data point (serving rule 7).
 
 use serde_json::{Map, Value};
+use shared::catalogue::Collection;
 use shared::catalogue::snapshot::Snapshot;
-use shared::catalogue::{Collection, Record};
 
 /// The hosts that the API has had over the years. Existing data contains all of them.
 const KNOWN_HOSTS: [&str; 4] = [
@@ -28,38 +28,27 @@ pub enum Links {
 }
 
 impl Links {
-    /// How the links of a snapshot's records are written.
-    pub(super) fn of<'a>(&'a self, snapshot: &'a Snapshot) -> Rewriting<'a> {
-        match self {
-            Self::Verbatim => Rewriting(None),
-            Self::To(base) => {
-                let mut names = Names::of(&snapshot.upstream);
-                names.add_own(snapshot);
-                Rewriting(Some((base, names)))
+    /// Points the links in a snapshot's records where they should lead. Only a whole value counts as
+    /// a link. Links inside longer text, links to other hosts and links to pictures stay unchanged.
+    pub fn rewrite(&self, snapshot: &mut Snapshot) {
+        let Self::To(base) = self else { return };
+        let names = Names::of(snapshot);
+        for collection in Collection::ALL {
+            for record in &mut snapshot.collections[collection].records {
+                record.edit(|fields| rewrite_fields(fields, base, &names));
             }
         }
     }
 }
 
-/// Writes records so that their links point where the configuration says.
-pub(super) struct Rewriting<'a>(Option<(&'a str, Names<'a>)>);
-
-impl Rewriting<'_> {
-    /// A record with rewritten links. Only a whole value counts as a link. Links inside longer
-    /// text, links to other hosts and links to pictures stay unchanged.
-    pub(super) fn record(&self, record: &Record) -> Map<String, Value> {
-        let mut fields = record.fields().clone();
-        if let Self(Some((base, names))) = self {
-            fields
-                .iter_mut()
-                .filter(|(name, _)| !PICTURES.contains(&name.as_str()))
-                .for_each(|(_, value)| rewrite(value, base, names));
-        }
-        fields
-    }
+fn rewrite_fields(fields: &mut Map<String, Value>, base: &str, names: &Names) {
+    fields
+        .iter_mut()
+        .filter(|(name, _)| !PICTURES.contains(&name.as_str()))
+        .for_each(|(_, value)| rewrite(value, base, names));
 }
 
-fn rewrite(value: &mut Value, base: &str, names: &Names<'_>) {
+fn rewrite(value: &mut Value, base: &str, names: &Names) {
     match value {
         Value::String(text) => {
             if let Some(path) = names.path(text) {
@@ -78,37 +67,42 @@ fn rewrite(value: &mut Value, base: &str, names: &Names<'_>) {
 
 /// The base URLs by which links name the upstream: the configured one, the known ones, and those
 /// in the data's own `url` fields. The API has moved before, and its data still had old URLs.
-struct Names<'a>(Vec<Name<'a>>);
+struct Names(Vec<Name>);
 
 /// One base URL of the upstream.
-#[derive(Clone, Copy)]
-struct Name<'a> {
-    host: &'a str,
+struct Name {
+    host: String,
     /// The prefix of its paths: the upstream of a mirror may be another mirror below a path.
-    prefix: &'a str,
+    prefix: String,
 }
 
-impl<'a> Names<'a> {
+impl Names {
+    fn of(snapshot: &Snapshot) -> Self {
+        let mut names = Self::known(&snapshot.upstream);
+        names.add_own(snapshot);
+        names
+    }
+
     /// The configured base URL and the known ones.
-    fn of(url: &'a str) -> Self {
+    fn known(url: &str) -> Self {
         let (host, path) = host_and_path(url).unwrap_or((url, ""));
-        let prefix = path.trim_end_matches('/');
-        let known = KNOWN_HOSTS.map(|host| Name { host, prefix: "" });
-        Self([vec![Name { host, prefix }], known.into()].concat())
+        let configured = Name::new(host, path.trim_end_matches('/'));
+        let known = KNOWN_HOSTS.map(|host| Name::new(host, ""));
+        Self([configured].into_iter().chain(known).collect())
     }
 
     /// Adds the base URL before `/{collection}/{id}` in the `url` of the record with that id.
-    fn add_own(&mut self, snapshot: &'a Snapshot) {
+    fn add_own(&mut self, snapshot: &Snapshot) {
         let most = self.0.len() + MOST_OWN_NAMES;
         for collection in Collection::ALL {
             for record in snapshot.records(collection) {
                 let url = record.fields().get("url").and_then(Value::as_str);
                 let name = url.and_then(|url| own_name(url, collection, record.id()));
-                if let Some(name) = name
+                if let Some((host, prefix)) = name
                     && self.0.len() < most
-                    && !self.0.iter().any(|known| known.is_same(name))
+                    && !self.0.iter().any(|known| known.is(host, prefix))
                 {
-                    self.0.push(name);
+                    self.0.push(Name::new(host, prefix));
                 }
             }
         }
@@ -121,27 +115,34 @@ impl<'a> Names<'a> {
         if path.contains(char::is_whitespace) {
             return None;
         }
-        let mut named = self.0.iter().filter(|name| is_same_host(name.host, host));
+        let mut named = self.0.iter().filter(|name| is_same_host(&name.host, host));
         named.find_map(|name| {
-            path.strip_prefix(name.prefix)
+            path.strip_prefix(name.prefix.as_str())
                 .filter(|rest| is_served(rest))
         })
     }
 }
 
-impl Name<'_> {
-    fn is_same(self, other: Name<'_>) -> bool {
-        is_same_host(self.host, other.host) && self.prefix == other.prefix
+impl Name {
+    fn new(host: &str, prefix: &str) -> Self {
+        Self {
+            host: host.to_owned(),
+            prefix: prefix.to_owned(),
+        }
+    }
+
+    fn is(&self, host: &str, prefix: &str) -> bool {
+        is_same_host(&self.host, host) && self.prefix == prefix
     }
 }
 
-/// The upstream's base URL in a record's own `url`.
-fn own_name<'a>(url: &'a str, collection: Collection, id: &str) -> Option<Name<'a>> {
+/// The host and the prefix of the upstream's base URL in a record's own `url`.
+fn own_name<'a>(url: &'a str, collection: Collection, id: &str) -> Option<(&'a str, &'a str)> {
     let (host, path) = host_and_path(url)?;
     let path = path.strip_suffix('/').unwrap_or(path);
     let path = path.strip_suffix(id)?.strip_suffix('/')?;
     let prefix = path.strip_suffix(collection.name())?.strip_suffix('/')?;
-    Some(Name { host, prefix })
+    Some((host, prefix))
 }
 
 /// Whether a path leads to the root, to a collection or below one, or to `/db`; not to a picture on
@@ -184,7 +185,8 @@ mod tests {
 
     #[test]
     fn links_to_the_upstream_are_told_from_other_text() {
-        let path = |text| Names::of("http://localhost:4000").path(text);
+        let upstream = Names::known("http://localhost:4000");
+        let path = |text| upstream.path(text);
         assert_eq!(
             path("https://ghibliapi.vercel.app/films/1"),
             Some("/films/1")
@@ -219,7 +221,7 @@ mod tests {
 
     #[test]
     fn links_to_an_upstream_below_a_path_lose_it() {
-        let upstream = Names::of("https://api.example/ghibli/");
+        let upstream = Names::known("https://api.example/ghibli/");
         let path = |text| upstream.path(text);
         assert_eq!(path("https://api.example/ghibli/films/1"), Some("/films/1"));
         assert_eq!(path("https://api.example/ghibli"), Some(""));
@@ -230,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_record_says_what_the_upstream_calls_itself() {
-        let name = |url| own_name(url, Collection::Films, "7").map(|name| (name.host, name.prefix));
+        let name = |url| own_name(url, Collection::Films, "7");
         assert_eq!(
             name("https://new.example/films/7"),
             Some(("new.example", ""))

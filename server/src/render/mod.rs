@@ -15,10 +15,9 @@ use memchr::memchr_iter;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 use shared::catalogue::snapshot::Snapshot;
-use shared::catalogue::{Collection, PerCollection};
+use shared::catalogue::{Collection, PerCollection, Record};
 
 use crate::query::Shown;
-use links::Rewriting;
 use relations::{Relations, target};
 
 pub use body::{Body, Form};
@@ -49,13 +48,11 @@ pub struct RenderedCollection {
     positions: Arc<HashMap<Arc<str>, u32>>,
 }
 
-/// One record, with its links rewritten.
+/// One record.
 #[derive(Clone, Debug)]
 pub struct RenderedRecord {
-    /// The record's id.
-    pub id: Arc<str>,
-    /// The record's fields.
-    pub fields: Arc<Map<String, Value>>,
+    /// The record, which the snapshot shares.
+    record: Record,
     /// The record as bytes.
     pub body: Body,
     /// The record's place in the text of the whole collection.
@@ -66,13 +63,13 @@ pub struct RenderedRecord {
 pub const HTML: &str = "text/html; charset=utf-8";
 
 impl RenderedCatalogue {
-    /// Renders a snapshot. Takes bodies that an earlier catalogue has already from there, with their
-    /// compressed forms; the others have none yet. Do not call it on the request path.
-    pub fn render(snapshot: &Snapshot, links: &Links, earlier: Option<&Self>) -> Self {
-        let links = links.of(snapshot);
+    /// Renders a snapshot, whose records it shares. Takes bodies that an earlier catalogue has
+    /// already from there, with their compressed forms; the others have none yet. Do not call it on
+    /// the request path.
+    pub fn render(snapshot: &Snapshot, earlier: Option<&Self>) -> Self {
         let collections = PerCollection::from_fn(|collection| {
             let earlier = earlier.map(|earlier| &earlier.collections[collection]);
-            RenderedCollection::render(snapshot, collection, &links, earlier)
+            RenderedCollection::render(snapshot, collection, earlier)
         });
         let fields =
             PerCollection::from_fn(|collection| collections[collection].fields().collect());
@@ -107,7 +104,7 @@ impl RenderedCatalogue {
     /// The record that a link in the data leads to.
     pub fn resolve(&self, link: &str) -> Option<&Map<String, Value>> {
         let (collection, id) = target(link)?;
-        Some(&self.collections[collection].item(id)?.fields)
+        Some(self.collections[collection].item(id)?.fields())
     }
 
     /// The records of collection `to` that belong to a record, whichever of them holds the link.
@@ -152,12 +149,7 @@ impl RenderedCatalogue {
 }
 
 impl RenderedCollection {
-    fn render(
-        snapshot: &Snapshot,
-        collection: Collection,
-        links: &Rewriting<'_>,
-        earlier: Option<&Self>,
-    ) -> Self {
+    fn render(snapshot: &Snapshot, collection: Collection, earlier: Option<&Self>) -> Self {
         let held = &snapshot.collections[collection];
         // `[`, and a line end before each record.
         let mut end = 1;
@@ -165,9 +157,8 @@ impl RenderedCollection {
             .records(collection)
             .iter()
             .map(|record| {
-                let fields = links.record(record);
                 let before = earlier.and_then(|earlier| earlier.item(record.id()));
-                let body = body(&fields, before.map(|before| &before.body));
+                let body = body(record, before.map(|before| &before.body));
                 let changed_at = held.changed_at(record.id()).unwrap_or(held.as_of);
                 let body = body.modified_at(changed_at);
                 let text = &body.identity.bytes;
@@ -176,16 +167,18 @@ impl RenderedCollection {
                 let range = start..start + text.len() + line_ends * "  ".len();
                 end = range.end + ",".len();
                 RenderedRecord {
-                    id: record.id().into(),
-                    fields: Arc::new(fields),
+                    record: record.clone(),
                     body,
                     range,
                 }
             })
             .collect();
-        let positions = items.iter().map(|item| item.id.clone()).zip(0..).collect();
-        let all: Vec<_> = items.iter().map(|item| &*item.fields).collect();
-        let body = body(&all, earlier.map(|earlier| &earlier.body));
+        let ids = items.iter().map(|item| item.record.shared_id());
+        let positions = ids.zip(0..).collect();
+        let body = body(
+            &snapshot.records(collection),
+            earlier.map(|earlier| &earlier.body),
+        );
         Self {
             body: body.modified_at(held.as_of),
             items,
@@ -207,8 +200,12 @@ impl RenderedCollection {
 
     /// A record by its id.
     pub fn item(&self, id: &str) -> Option<&RenderedRecord> {
-        let position = self.positions.get(id)?;
-        Some(&self.items[*position as usize])
+        Some(&self.items[self.position(id)?])
+    }
+
+    /// The place of a record among [`items`](Self::items).
+    pub fn position(&self, id: &str) -> Option<usize> {
+        self.positions.get(id).map(|position| *position as usize)
     }
 
     /// The text of a record in the text of the whole collection, if it is one of these records and
@@ -216,13 +213,25 @@ impl RenderedCollection {
     fn text(&self, record: &Map<String, Value>) -> Option<&str> {
         let item = self.item(record.get("id")?.as_str()?)?;
         let text = self.body.identity.bytes.get(item.range.clone())?;
-        let is_whole = std::ptr::eq(record, &raw const *item.fields);
+        let is_whole = std::ptr::eq(record, item.fields());
         is_whole.then(|| std::str::from_utf8(text).ok()).flatten()
     }
 
     /// The records in order.
     pub fn fields(&self) -> impl Iterator<Item = &Map<String, Value>> {
-        self.items.iter().map(|item| &*item.fields)
+        self.items.iter().map(RenderedRecord::fields)
+    }
+}
+
+impl RenderedRecord {
+    /// The record's id.
+    pub fn id(&self) -> &str {
+        self.record.id()
+    }
+
+    /// The record's fields.
+    pub fn fields(&self) -> &Map<String, Value> {
+        self.record.fields()
     }
 }
 

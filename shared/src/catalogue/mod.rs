@@ -176,9 +176,19 @@ impl Record {
         &self.id
     }
 
+    /// The id, for an owner that outlives the record.
+    pub fn shared_id(&self) -> Arc<str> {
+        self.id.clone()
+    }
+
     /// The whole object.
     pub fn fields(&self) -> &Map<String, Value> {
         &self.fields
+    }
+
+    /// Changes the object. The record keeps the id that identifies it.
+    pub fn edit(&mut self, change: impl FnOnce(&mut Map<String, Value>)) {
+        change(Arc::make_mut(&mut self.fields));
     }
 
     /// A field's value, if it is a string.
