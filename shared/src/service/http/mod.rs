@@ -152,7 +152,11 @@ mod tests {
         let (client, accepted) =
             tokio::join!(tokio::net::TcpStream::connect(address), listener.accept());
         let (_client, (accepted, _)) = (client.unwrap(), accepted.unwrap());
-        let segment = SockRef::from(&accepted).tcp_mss().unwrap();
-        assert!(segment * 2 <= SEND_BUFFER, "{segment}");
+        let socket = SockRef::from(&accepted);
+        let segment = socket.tcp_mss().unwrap() as usize;
+        assert!(
+            segment * 2 <= socket.send_buffer_size().unwrap(),
+            "{segment}"
+        );
     }
 }
