@@ -10,7 +10,8 @@ use crate::say;
 
 const BUILD: [&str; 4] = ["build", "--release", "--locked", "--quiet"];
 
-const OURS: [&str; 4] = ["--package", "poller", "--package", "server"];
+/// Each is built alone, as `Dockerfile` does: built together, each has the features of both.
+const OURS: [&str; 2] = ["poller", "server"];
 
 /// Where each program is.
 pub(super) struct Programs {
@@ -30,7 +31,9 @@ impl Programs {
         let ours = if let Some(directory) = std::env::var_os("GHIBLI_BIN_DIR") {
             PathBuf::from(directory)
         } else {
-            run(cargo().args(BUILD).args(OURS))?;
+            for package in OURS {
+                run(cargo().args(BUILD).args(["--package", package]))?;
+            }
             built.clone()
         };
         Ok(Self {
@@ -51,9 +54,13 @@ impl Programs {
         // libraries of one for those of the other.
         let target = target().join("bench-raised");
         let built = target.join("release");
-        let mut compile = cargo();
-        compile.args(BUILD).args(OURS).current_dir(&sources);
-        run(compile.env("CARGO_TARGET_DIR", target))?;
+        for package in OURS {
+            let mut compile = cargo();
+            compile.args(BUILD).args(["--package", package]);
+            run(compile
+                .current_dir(&sources)
+                .env("CARGO_TARGET_DIR", &target))?;
+        }
         let moved = |name: &str| -> Result<PathBuf> {
             let to = folder.join(name);
             std::fs::copy(built.join(name), &to)?;
