@@ -7,8 +7,7 @@
 # `rust:1-slim-bookworm@sha256:...`; see SECURITY.md.
 FROM rust:1-slim-bookworm AS toolchain
 FROM gcr.io/distroless/cc-debian12:nonroot AS runtime
-# The allocator gives freed memory back soon: a reader takes 9 MiB instead of 12.
-ENV MALLOC_ARENA_MAX=1
+# The allocator gives freed memory back soon: a reader takes 9.5 MiB instead of 13.
 ENV MALLOC_MMAP_THRESHOLD_=65536
 ENV MALLOC_TRIM_THRESHOLD_=65536
 

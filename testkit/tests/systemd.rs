@@ -49,7 +49,7 @@ fn the_units_set_the_allocator_as_the_image_does() {
         .filter_map(|line| line.strip_prefix("ENV "))
         .filter(|setting| setting.starts_with("MALLOC_"))
         .collect();
-    assert_eq!(settings.len(), 3);
+    assert_eq!(settings.len(), 2);
     let line = format!("\nEnvironment={}\n", settings.join(" "));
     for program in ["poller", "server"] {
         let unit = read(&format!("deploy/systemd/ghibli-{program}.service"));
