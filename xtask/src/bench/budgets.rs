@@ -15,6 +15,8 @@ enum Measure {
     Figure(&'static str),
     /// The first figure divided by the second.
     Ratio(&'static str, &'static str),
+    /// The same for the slowest answers.
+    Tail(&'static str, &'static str),
 }
 
 #[derive(Clone, Copy)]
@@ -24,7 +26,7 @@ enum Limit {
 }
 
 use Limit::{AtLeast, AtMost};
-use Measure::{Figure, Ratio};
+use Measure::{Figure, Ratio, Tail};
 
 const fn budget(name: &'static str, measure: Measure, limit: Limit) -> Budget {
     Budget {
@@ -57,9 +59,9 @@ pub(super) const BUDGETS: &[Budget] = &[
     budget("304: requests/s / json-server", Ratio("304.mirror.rate", "304.json-server.rate"), AtLeast(40.0)),
     budget("filtered: requests/s / json-server", Ratio("filtered.mirror.rate", "filtered.json-server.rate"), AtLeast(40.0)),
     budget("limit=5: requests/s / json-server", Ratio("limit.mirror.rate", "limit.json-server.rate"), AtLeast(40.0)),
-    budget("film: p99 at 70 % of peak / nginx", Ratio("film.mirror.steady_p99_ms", "film.nginx.steady_p99_ms"), AtMost(1.0)),
-    budget("collection: p99 at 70 % of peak / nginx", Ratio("collection.mirror.steady_p99_ms", "collection.nginx.steady_p99_ms"), AtMost(1.0)),
-    budget("crowded: p99 at 70 % of peak / nginx", Ratio("crowded.mirror.steady_p99_ms", "crowded.nginx.steady_p99_ms"), AtMost(1.0)),
+    budget("film: p99 at 70 % of peak / nginx", Tail("film.mirror.steady_p99_ms", "film.nginx.steady_p99_ms"), AtMost(1.0)),
+    budget("collection: p99 at 70 % of peak / nginx", Tail("collection.mirror.steady_p99_ms", "collection.nginx.steady_p99_ms"), AtMost(1.0)),
+    budget("crowded: p99 at 70 % of peak / nginx", Tail("crowded.mirror.steady_p99_ms", "crowded.nginx.steady_p99_ms"), AtMost(1.0)),
     budget("reader, idle, Redis: MiB", Figure("idle.reader-redis.rss_mib"), AtMost(10.0)),
     budget("reader, idle, file: MiB", Figure("idle.reader-file.rss_mib"), AtMost(10.0)),
     budget("reader, limit raised: idle connections held", Figure("scale-connections.reader.held"), AtLeast(10_000.0)),
@@ -80,7 +82,7 @@ pub(super) const BUDGETS: &[Budget] = &[
     budget("commit to visible, 16 readers, Redis: p99 ms", Figure("spread.redis-16.p99_ms"), AtMost(50.0)),
     budget("commit to visible, 16 readers, file: p99 ms", Figure("spread.file-16.p99_ms"), AtMost(300.0)),
     budget("catalogue x 1000: film CPU / today's", Ratio("scale-1000.film.cpu_us", "scale-1.film.cpu_us"), AtMost(1.1)),
-    budget("catalogue x 1000: p99 during a reload / quiet", Ratio("scale-1000.reload_p99_ms", "scale-1000.quiet_p99_ms"), AtMost(2.0)),
+    budget("catalogue x 1000: p99 during a reload / quiet", Tail("scale-1000.reload_p99_ms", "scale-1000.quiet_p99_ms"), AtMost(2.0)),
     budget("catalogue x 1000: reader's memory / raw JSON", Ratio("scale-1000.rss_mib", "scale-1000.raw_mib"), AtMost(6.0)),
     budget("catalogue x 1000: sync with one new film, ms", Figure("scale-1000.sync_ms"), AtMost(3000.0)),
     // Linear growth gives 1, growth with the square 33.
@@ -97,13 +99,25 @@ impl Budget {
     pub(super) fn value(&self, figures: &Figures) -> Option<f64> {
         match self.measure {
             Figure(name) => figures.get(name),
-            Ratio(name, other) => Some(figures.get(name)? / figures.get(other)?),
+            Ratio(name, other) | Tail(name, other) => {
+                Some(figures.get(name)? / figures.get(other)?)
+            }
         }
     }
 
     /// Whether it is a ratio, which other machines share.
     pub(super) fn is_ratio(&self) -> bool {
-        matches!(self.measure, Ratio(..))
+        !matches!(self.measure, Figure(_))
+    }
+
+    /// What a later value is compared with. Whatever else a machine does decides the slowest
+    /// answers, which differ tenfold between two runs of one build; so within the limit, all of
+    /// them are equally good.
+    pub(super) fn reference(&self, recorded: f64) -> f64 {
+        match (&self.measure, self.limit) {
+            (Tail(..), AtMost(limit)) => recorded.max(limit),
+            _ => recorded,
+        }
     }
 
     /// Whether this value keeps the limit.
@@ -147,7 +161,7 @@ mod tests {
     #[test]
     fn budgets_of_the_table_name_servers_of_its_cases() {
         for budget in BUDGETS {
-            let Ratio(one, other) = budget.measure else {
+            let (Ratio(one, other) | Tail(one, other)) = budget.measure else {
                 continue;
             };
             for figure in [one, other] {
@@ -172,5 +186,15 @@ mod tests {
         let at_least = budget("", Figure(""), AtLeast(2.0));
         assert!(at_least.is_met(2.0) && !at_least.is_met(1.9));
         assert!(at_least.worsening(1.0, 1.2) > 1.1);
+    }
+
+    #[test]
+    fn the_slowest_answers_are_compared_with_their_limit_if_they_were_better() {
+        let compared = |measure| {
+            let budget = budget("", measure, AtMost(1.0));
+            [0.1, 3.0].map(|recorded| budget.reference(recorded).to_string())
+        };
+        assert_eq!(compared(Tail("", "")), ["1", "3"]);
+        assert_eq!(compared(Ratio("", "")), ["0.1", "3"]);
     }
 }

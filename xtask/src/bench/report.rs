@@ -164,7 +164,7 @@ fn check(figures: &Figures) -> Result<()> {
         let Some((now, before)) = now.zip(before) else {
             continue;
         };
-        if budget.worsening(now, before) > TOLERANCE {
+        if budget.worsening(now, budget.reference(before)) > TOLERANCE {
             worse.push(format!("{}: {now:.3} instead of {before:.3}", budget.name));
         }
     }

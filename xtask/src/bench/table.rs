@@ -78,6 +78,9 @@ async fn one(stage: &Stage, options: &Options, case: &Case, figures: &mut Figure
     Ok(())
 }
 
+/// How many rounds of slowest answers go with one round of the rest, as they differ more.
+const STEADY_ROUNDS: u32 = 3;
+
 /// The slowest answers at a rate that the mirror still keeps easily.
 async fn steady(
     stage: &Stage,
@@ -89,7 +92,7 @@ async fn steady(
     let peak = median(lanes[0].rounds.iter().map(|round| round.rate).collect());
     let time = Duration::from_secs(options.seconds);
     let mut slowest = vec![Vec::new(); lanes.len()];
-    for _ in 0..options.rounds {
+    for _ in 0..options.rounds * STEADY_ROUNDS {
         for (lane, slowest) in lanes.iter().zip(&mut slowest) {
             if !case.steady.contains(&lane.rival) {
                 continue;
