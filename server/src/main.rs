@@ -92,7 +92,7 @@ async fn run(config: &ServerConfig) -> Result<()> {
         %address,
         admin_address = %admin.local_addr()?,
         cache = %config.cache_url,
-        ?links,
+        %links,
         "ghibli-server {} started: listens at {address}, reads {}",
         server::VERSION,
         config.cache_url

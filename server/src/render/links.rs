@@ -1,5 +1,7 @@
 //! Where links in the data point (serving rule 7).
 
+use std::fmt;
+
 use serde_json::{Map, Value};
 use shared::catalogue::Collection;
 use shared::catalogue::snapshot::Snapshot;
@@ -25,6 +27,16 @@ pub enum Links {
     Verbatim,
     /// Point them at this base URL, which has no trailing slash.
     To(String),
+}
+
+impl fmt::Display for Links {
+    /// The base URL that links lead to, or `upstream`.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Verbatim => "upstream",
+            Self::To(base) => base,
+        })
+    }
 }
 
 impl Links {
