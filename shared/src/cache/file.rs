@@ -6,11 +6,15 @@
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 
 use super::commit::{Commit, Lease};
 use super::disk::{Disk, load, lock, replace};
@@ -25,8 +29,9 @@ const SNAPSHOT: &str = "snapshot.json";
 const STATUS: &str = "status.json";
 const LEASE: &str = "lease";
 
-/// Readers notice a commit within half a second; each check costs two `stat` calls.
-const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+/// How often to look at the files. The kernel reports most commits at once, but not those of other
+/// machines on a file system that they share.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Read again now and then even without a change on disk: time stamps can be coarse.
 const LOOK_ALL_THE_SAME: Duration = Duration::from_secs(5);
@@ -36,6 +41,9 @@ const LOOK_ALL_THE_SAME: Duration = Duration::from_secs(5);
 pub(super) struct Reader {
     disk: Disk,
     seen: Stamps,
+    /// The kernel's notices of files that are renamed into the directory; `None` before the first
+    /// wait, and where the kernel gives none.
+    notices: Option<OwnedFd>,
 }
 
 /// What distinguishes one version of the two files from the next: inode, and time of change.
@@ -46,6 +54,7 @@ impl Reader {
         Self {
             disk: Disk::new(directory),
             seen: [None; 2],
+            notices: None,
         }
     }
 
@@ -64,26 +73,49 @@ impl Reader {
         self.disk.run(stored_snapshot).await
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "sleeps on a thread for blocking work"
-    )]
     pub(super) async fn look_due(&mut self) {
         let (seen, waiting) = (self.seen, Arc::new(()));
         let waits = Arc::downgrade(&waiting);
+        let notices = self.notices.take();
         // One thread that sleeps costs a tenth of a timer and a new thread for each look.
         let look = move |directory: &Path| {
+            let notices = notices.or_else(|| watch(directory));
             for _ in 0..LOOK_ALL_THE_SAME.as_millis() / LOOK_INTERVAL.as_millis() {
-                thread::sleep(LOOK_INTERVAL);
                 if waits.strong_count() == 0 || stamps(directory) != seen {
                     break;
                 }
+                sleep_until_notice(notices.as_ref());
             }
-            Ok(())
+            Ok(notices)
         };
         // The caller's next read reports files that cannot be checked.
-        let _ = self.disk.run(look).await;
+        self.notices = self.disk.run(look).await.ok().flatten();
     }
+}
+
+/// Asks the kernel for notices of files that are renamed into a directory, as commits do.
+fn watch(directory: &Path) -> Option<OwnedFd> {
+    let notices = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).ok()?;
+    inotify::add_watch(&notices, directory, WatchFlags::MOVED_TO).ok()?;
+    Some(notices)
+}
+
+/// Sleeps until there is a notice, at most [`LOOK_INTERVAL`].
+#[expect(
+    clippy::disallowed_methods,
+    reason = "sleeps on a thread for blocking work"
+)]
+fn sleep_until_notice(notices: Option<&OwnedFd>) {
+    let Some(notices) = notices else {
+        return thread::sleep(LOOK_INTERVAL);
+    };
+    let most = Timespec::try_from(LOOK_INTERVAL).ok();
+    let mut waiting = [PollFd::new(notices, PollFlags::IN)];
+    if poll(&mut waiting, most.as_ref()) == Ok(0) {
+        return;
+    }
+    // What was renamed does not matter: the caller looks at its files.
+    let _ = rustix::io::read(notices, &mut [0; 4096]);
 }
 
 fn stamps(directory: &Path) -> Stamps {
@@ -222,4 +254,30 @@ fn is_the_lock(ours: &File, directory: &Path) -> bool {
     let theirs = fs::metadata(directory.join(LEASE)).ok();
     ours.zip(theirs)
         .is_some_and(|(ours, theirs)| ours.ino() == theirs.ino())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reader_notices_a_file_that_is_replaced_and_one_that_is_written_in_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let (status, new) = (folder.path().join(STATUS), folder.path().join("new"));
+        let mut reader = Reader::new(folder.path());
+        for (written, renamed) in [(&new, Some(&status)), (&status, None)] {
+            for text in ["{", "{}"] {
+                let _ = reader.status().await;
+                let due = tokio::time::timeout(LOOK_ALL_THE_SAME / 2, reader.look_due());
+                let (due, ()) = tokio::join!(due, async {
+                    fs::write(written, text).unwrap();
+                    if let Some(to) = renamed {
+                        fs::rename(written, to).unwrap();
+                    }
+                });
+                due.expect("sooner than without a change");
+            }
+        }
+        assert!(reader.notices.is_some(), "the kernel gives notices");
+    }
 }
