@@ -105,6 +105,15 @@ impl Budget {
         }
     }
 
+    /// Whether it compares figures of this case.
+    pub(super) fn compares(&self, case: &str) -> bool {
+        let (Ratio(one, other) | Tail(one, other)) = self.measure else {
+            return false;
+        };
+        let is_of = |figure: &str| figure.split('.').next() == Some(case);
+        is_of(one) || is_of(other)
+    }
+
     /// Whether it is a ratio, which other machines share.
     pub(super) fn is_ratio(&self) -> bool {
         !matches!(self.measure, Figure(_))

@@ -25,6 +25,7 @@ mod idle;
 mod measure;
 mod program;
 mod programs;
+mod recorded;
 mod report;
 mod rivals;
 mod scale;
@@ -39,13 +40,19 @@ use anyhow::{Result, ensure};
 use clap::{Args, Subcommand};
 
 use crate::say;
+use budgets::Budget;
 use cases::CASES;
 use figures::Figures;
+use recorded::Recorded;
 use scale::SCALES;
 use stage::Stage;
 
+/// How often to measure again what seems worse than recorded: a slower build is slower each time, a
+/// machine with busy neighbours is not.
+const AGAIN: u32 = 2;
+
 /// What can be chosen.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(crate) struct Options {
     /// What to measure; without it, the table of servers
     #[command(subcommand)]
@@ -119,31 +126,87 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
 async fn run(options: &Options) -> Result<()> {
     let mut stage = Stage::set().await?;
     say(&stage.machine);
+    let recorded = options.check.then(Recorded::read).transpose()?;
     let mut figures = Figures::default();
-    let what = options.what.unwrap_or(What::Table);
-    let is_all = matches!(what, What::All);
-    if is_all || matches!(what, What::Table) {
-        table::run(&stage, options, &mut figures).await?;
+    for part in options.what.unwrap_or(What::Table).parts() {
+        part.measure(&mut stage, options, &mut figures).await?;
+        let Some(recorded) = &recorded else { continue };
+        for _ in 0..AGAIN {
+            let cases = part.cases_of(&recorded.worse(&figures));
+            if cases.is_empty() {
+                break;
+            }
+            say(format_args!(
+                "again, as it seems worse: {}",
+                cases.join(", ")
+            ));
+            let options = Options {
+                only: cases,
+                ..options.clone()
+            };
+            part.measure(&mut stage, &options, &mut figures).await?;
+        }
     }
-    if is_all || matches!(what, What::Idle) {
-        idle::run(&stage, options, &mut figures).await?;
-        say(report::list(
-            &figures,
-            &["idle.", "connections.", "start.", "binary."],
-        ));
+    report::finish(&stage, options, &figures)?;
+    recorded.map_or(Ok(()), |recorded| recorded.check(&figures))
+}
+
+impl What {
+    /// The parts that it consists of. `Scale` is the last, as it replaces the programs.
+    fn parts(self) -> Vec<Self> {
+        match self {
+            Self::All => vec![
+                Self::Table,
+                Self::Idle,
+                Self::Sync,
+                Self::Spread,
+                Self::Scale,
+            ],
+            part => vec![part],
+        }
     }
-    if is_all || matches!(what, What::Sync) {
-        sync::run(&stage, options, &mut figures).await?;
-        say(report::list(&figures, &["sync-"]));
+
+    /// Measures a part and prints its figures.
+    async fn measure(
+        self,
+        stage: &mut Stage,
+        options: &Options,
+        figures: &mut Figures,
+    ) -> Result<()> {
+        let listed: &[_] = match self {
+            Self::Table | Self::All => {
+                table::run(stage, options, figures).await?;
+                return Ok(());
+            }
+            Self::Idle => {
+                idle::run(stage, options, figures).await?;
+                &["idle.", "connections.", "start.", "binary."]
+            }
+            Self::Sync => {
+                sync::run(stage, options, figures).await?;
+                &["sync-"]
+            }
+            Self::Spread => {
+                spread::run(stage, options, figures).await?;
+                &["spread."]
+            }
+            Self::Scale => {
+                scale::run(stage, options, figures).await?;
+                &["scale"]
+            }
+        };
+        say(report::list(figures, listed));
+        Ok(())
     }
-    if is_all || matches!(what, What::Spread) {
-        spread::run(&stage, options, &mut figures).await?;
-        say(report::list(&figures, &["spread."]));
+
+    /// The cases of this part whose figures these budgets compare.
+    fn cases_of(self, budgets: &[&Budget]) -> Vec<String> {
+        let known: Vec<_> = match self {
+            Self::Table => CASES.iter().map(|case| case.name.to_owned()).collect(),
+            Self::Scale => SCALES.map(scale::name).into(),
+            _ => Vec::new(),
+        };
+        let is_compared = |case: &String| budgets.iter().any(|budget| budget.compares(case));
+        known.into_iter().filter(is_compared).collect()
     }
-    // Last, as it replaces the programs.
-    if is_all || matches!(what, What::Scale) {
-        scale::run(&mut stage, options, &mut figures).await?;
-        say(report::list(&figures, &["scale"]));
-    }
-    report::finish(&stage, options, &figures)
 }

@@ -1,6 +1,6 @@
 //! Tables and JSON.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
 use super::Options;
@@ -11,7 +11,7 @@ use super::stage::Stage;
 use crate::say;
 
 /// The page with the recorded ratios.
-const PAGE: &str = "docs/performance.md";
+pub(super) const PAGE: &str = "docs/performance.md";
 
 /// What the recorded figures stand between in it.
 const BEGIN: &str = "<!-- recorded by cargo xtask bench all --record -->";
@@ -27,9 +27,6 @@ const OTHERS: &[&str] = &[
     "start.",
     "sync-",
 ];
-
-/// How much worse than recorded a ratio may be.
-const TOLERANCE: f64 = 1.10;
 
 /// The head of the table of servers.
 pub(super) const HEADER: &str = "\n\
@@ -113,9 +110,6 @@ pub(super) fn finish(stage: &Stage, options: &Options, figures: &Figures) -> Res
         let text = serde_json::to_string_pretty(&all)?;
         std::fs::write(file, text + "\n").with_context(|| file.display().to_string())?;
     }
-    if options.check {
-        check(figures)?;
-    }
     if options.record {
         record(stage, options, figures)?;
     }
@@ -153,39 +147,6 @@ fn record(stage: &Stage, options: &Options, figures: &Figures) -> Result<()> {
     Ok(())
 }
 
-fn check(figures: &Figures) -> Result<()> {
-    let page = crate::top().join(PAGE);
-    let page = std::fs::read_to_string(page).context(PAGE)?;
-    let recorded = recorded(&page).with_context(|| format!("{PAGE} has no JSON block"))?;
-    let mut worse = Vec::new();
-    for budget in BUDGETS {
-        let now = budget.is_ratio().then(|| budget.value(figures)).flatten();
-        let before = recorded[budget.name].as_f64();
-        let Some((now, before)) = now.zip(before) else {
-            continue;
-        };
-        if budget.worsening(now, budget.reference(before)) > TOLERANCE {
-            worse.push(format!("{}: {now:.3} instead of {before:.3}", budget.name));
-        }
-    }
-    ensure!(
-        worse.is_empty(),
-        "worse than {PAGE} by more than a tenth:\n{}",
-        worse.join("\n")
-    );
-    say(format_args!(
-        "\nno ratio is more than a tenth worse than in {PAGE}"
-    ));
-    Ok(())
-}
-
-/// The first block of JSON in a page.
-fn recorded(page: &str) -> Option<Value> {
-    let (_, block) = page.split_once("```json\n")?;
-    let (block, _) = block.split_once("```")?;
-    serde_json::from_str(block).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,12 +156,5 @@ mod tests {
         let page = std::fs::read_to_string(crate::top().join(PAGE)).expect("the page");
         let (_, rest) = page.split_once(BEGIN).expect("a mark to write after");
         assert!(rest.contains(END));
-    }
-
-    #[test]
-    fn recorded_ratios_are_read_from_the_page() {
-        let page = "text\n```json\n{ \"film\": 1.5 }\n```\nmore";
-        assert_eq!(recorded(page), Some(json!({ "film": 1.5 })));
-        assert_eq!(recorded("no block"), None);
     }
 }
