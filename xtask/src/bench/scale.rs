@@ -132,8 +132,10 @@ async fn one(stage: &Stage, options: &Options, scale: u32, figures: &mut Figures
         "reloaded_rss_mib",
         mebibytes(running.program.spent()?.resident),
     );
-    std::fs::remove_dir_all(&files)?;
-    std::fs::remove_dir_all(&next)?;
+    drop(running);
+    for folder in [files, next, held] {
+        std::fs::remove_dir_all(folder)?;
+    }
     Ok(())
 }
 

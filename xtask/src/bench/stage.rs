@@ -162,7 +162,9 @@ impl Stage {
             let answer = answer(reader.address, path, &[])?;
             ensure!(answer.status() == 200, "{path}: {}", answer.status());
             std::fs::write(&file, answer.body())?;
-            run(Command::new("gzip").args(["-9", "--keep"]).arg(file))?;
+            run(Command::new("gzip")
+                .args(["-9", "--keep", "--force"])
+                .arg(file))?;
         }
         Ok(())
     }
