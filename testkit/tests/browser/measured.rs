@@ -35,6 +35,8 @@ async fn pages_are_measured_on_a_slow_device() {
     browser
         .command("Emulation.setCPUThrottlingRate", rate)
         .await;
+    // Without this, the next command has no effect.
+    browser.command("Network.enable", json!({})).await;
     browser
         .command("Network.setCacheDisabled", json!({"cacheDisabled": true}))
         .await;
