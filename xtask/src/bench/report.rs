@@ -7,6 +7,7 @@ use super::Options;
 use super::budgets::{BUDGETS, Budget};
 use super::cases::CASES;
 use super::figures::Figures;
+use super::recorded::Recorded;
 use super::stage::Stage;
 use crate::say;
 
@@ -98,7 +99,12 @@ fn ratios(figures: &Figures) -> Value {
 
 /// Prints the budgets. Writes the JSON, records the figures and compares them with the recorded
 /// ones, as far as that is wanted.
-pub(super) fn finish(stage: &Stage, options: &Options, figures: &Figures) -> Result<()> {
+pub(super) fn finish(
+    stage: &Stage,
+    options: &Options,
+    figures: &Figures,
+    recorded: Option<&Recorded>,
+) -> Result<()> {
     say(budgets(figures));
     if let Some(file) = &options.json {
         let named = figures
@@ -110,6 +116,8 @@ pub(super) fn finish(stage: &Stage, options: &Options, figures: &Figures) -> Res
         let text = serde_json::to_string_pretty(&all)?;
         std::fs::write(file, text + "\n").with_context(|| file.display().to_string())?;
     }
+    // Before they are recorded, so that worse figures do not replace better ones.
+    recorded.map_or(Ok(()), |recorded| recorded.check(figures))?;
     if options.record {
         record(stage, options, figures)?;
     }
