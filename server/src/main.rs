@@ -151,12 +151,13 @@ async fn run(config: &ServerConfig) -> Result<()> {
     ));
     supervisor::ready();
 
+    let mut following = tokio::spawn(follow::run(reader, known));
     let outcome = tokio::select! {
         signal = shutdown => {
             drains(signal);
             Ok(())
         }
-        outcome = tokio::spawn(follow::run(reader, known)) => {
+        outcome = &mut following => {
             outcome.context("following the cache failed")
         }
         outcome = tokio::spawn(publish::run(
@@ -165,6 +166,8 @@ async fn run(config: &ServerConfig) -> Result<()> {
             outcome.context("rendering failed").flatten()
         }
     };
+    // Otherwise the end of the process would wait for the thread that looks at a file cache.
+    following.abort();
     // Clients then connect to another server. These streams would last longer than the drain.
     events.end().await;
     drop(stop);
