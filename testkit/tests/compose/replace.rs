@@ -2,7 +2,7 @@
 //! failed answer says when to ask again.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -53,7 +53,7 @@ pub(crate) async fn a_roll_to_a_broken_reader_changes_nothing(stack: &Stack) {
 /// Other usual commands stop all readers at once: then every answer says when to ask again, and
 /// none says that something does not exist.
 pub(crate) async fn with_no_reader_clients_get_a_time_to_try_again(stack: &Stack) {
-    asked_meanwhile(stack, "no reader", async {
+    asked_meanwhile(stack, "no reader", async |_| {
         stack.composed(&["stop", "server"]).await;
         eventually(
             "the edge to know that none is there",
@@ -72,13 +72,18 @@ pub(crate) async fn with_no_reader_clients_get_a_time_to_try_again(stack: &Stack
     })
     .await;
 
-    asked_meanwhile(stack, "every reader frozen", async {
+    asked_meanwhile(stack, "every reader frozen", async |later| {
         let readers = stack.containers("server").await;
         let all = |what| [vec![what], readers.iter().map(String::as_str).collect()].concat();
         stack.docker.run(&all("pause")).await;
         let answer = get(&stack.url("/films")).await;
         assert!([503, 504].contains(&answer.status), "{answer:?}");
         assert_eq!(missing_in(&answer), None, "{answer:?}");
+        // The clients' own requests began before this one, and may wait longer for the edge.
+        eventually("a client to fail", PATIENCE, async || {
+            later.load(Ordering::Relaxed) > 0
+        })
+        .await;
         stack.docker.run(&all("unpause")).await;
     })
     .await;
@@ -87,39 +92,41 @@ pub(crate) async fn with_no_reader_clients_get_a_time_to_try_again(stack: &Stack
     let old = stack.containers("server").await;
     stack.change("another label", json!({}));
     stack.build().await;
-    asked_meanwhile(stack, "`up` with a new image", stack.scale(READERS)).await;
+    asked_meanwhile(stack, "`up` with a new image", async |_| {
+        stack.scale(READERS).await;
+    })
+    .await;
     all_are_new(stack, &old).await;
 }
 
-/// Sends requests without a pause, from before `happens` until all readers are back and enough
-/// requests have failed. Panics if an answer is neither good nor names a time to ask again, or if
-/// there is none.
-async fn asked_meanwhile(stack: &Stack, what: &str, happens: impl Future<Output = ()>) {
+/// Sends requests without a pause, from before `happens` until all readers are back. `happens`
+/// gets the count of answers that ask the client to come again. Panics if an answer is neither
+/// good nor names a time to ask again, or if there is none of either.
+async fn asked_meanwhile(stack: &Stack, what: &str, happens: impl AsyncFnOnce(&AtomicUsize)) {
     const CLIENTS: usize = 8;
     /// The pause of a client before it asks again.
     const PAUSE: Duration = Duration::from_millis(50);
 
     let url = stack.url("/films");
     let over = AtomicBool::new(false);
+    let (good, later) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let client = async || {
-        let (mut good, mut later) = (0, 0);
         let mut connection = Connection::new();
         while !over.load(Ordering::Relaxed) {
             let answer = connection.get(&url).await;
             let answer = answer.unwrap_or_else(|error| panic!("{what}: {error:#}"));
             if answer.status == 200 {
-                good += 1;
+                good.fetch_add(1, Ordering::Relaxed);
                 continue;
             }
             assert!((502..=504).contains(&answer.status), "{what}: {answer:?}");
             assert_eq!(missing_in(&answer), None, "{what}: {answer:?}");
-            later += 1;
+            later.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(PAUSE).await;
         }
-        (good, later)
     };
     let happens = async {
-        happens.await;
+        happens(&later).await;
         for reader in stack.containers("server").await {
             healthy(stack, &reader).await;
         }
@@ -131,9 +138,8 @@ async fn asked_meanwhile(stack: &Stack, what: &str, happens: impl Future<Output 
         over.store(true, Ordering::Relaxed);
     };
     let clients = join_all((0..CLIENTS).map(|_| client()));
-    let (counts, ()) = tokio::join!(clients, happens);
-    let (good, later): (Vec<usize>, Vec<usize>) = counts.into_iter().unzip();
-    let (good, later) = (good.iter().sum::<usize>(), later.iter().sum::<usize>());
+    tokio::join!(clients, happens);
+    let (good, later) = (good.into_inner(), later.into_inner());
     println!("{what}: {good} requests answered, {later} to be asked again");
     assert!(good > 0 && later > 0, "{what}: {good} good, {later} later");
 }
