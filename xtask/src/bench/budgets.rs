@@ -99,9 +99,7 @@ impl Budget {
     pub(super) fn value(&self, figures: &Figures) -> Option<f64> {
         match self.measure {
             Figure(name) => figures.get(name),
-            Ratio(name, other) | Tail(name, other) => {
-                Some(figures.get(name)? / figures.get(other)?)
-            }
+            Ratio(name, other) | Tail(name, other) => figures.ratio(name, other),
         }
     }
 

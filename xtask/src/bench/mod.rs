@@ -174,10 +174,9 @@ impl What {
         figures: &mut Figures,
     ) -> Result<()> {
         let listed: &[_] = match self {
-            Self::Table | Self::All => {
-                table::run(stage, options, figures).await?;
-                return Ok(());
-            }
+            // It prints its own rows.
+            Self::Table => return table::run(stage, options, figures).await,
+            Self::All => unreachable!("is taken apart before"),
             Self::Idle => {
                 idle::run(stage, options, figures).await?;
                 &["idle.", "connections.", "start.", "binary."]

@@ -36,14 +36,14 @@ pub(super) const HEADER: &str = "\n\
 
 /// One server's row.
 pub(super) fn row(figures: &Figures, case: &str, server: &str) -> String {
-    let get = |server: &str, figure: &str| figures.get(&format!("{case}.{server}.{figure}"));
+    let name = |server: &str, figure: &str| format!("{case}.{server}.{figure}");
     let cell = |value: Option<f64>, digits: usize| {
         value.map_or_else(String::new, |value| format!("{value:.digits$}"))
     };
-    let figure = |name: &str, digits| cell(get(server, name), digits);
+    let figure = |figure: &str, digits| cell(figures.get(&name(server, figure)), digits);
     let ratio = |other: &str| {
-        let ratio = get(server, "cpu_us").zip(get(other, "cpu_us"));
-        cell(ratio.map(|(own, other)| own / other), 2)
+        let ratio = figures.ratio(&name(server, "cpu_us"), &name(other, "cpu_us"));
+        cell(ratio, 2)
     };
     format!(
         "| {case} | {server} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",

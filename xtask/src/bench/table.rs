@@ -64,11 +64,13 @@ async fn one(stage: &Stage, options: &Options, case: &Case, figures: &mut Figure
     steady(stage, options, case, &lanes, figures).await?;
     for lane in &lanes {
         let name = |figure: &str| format!("{}.{}.{figure}", case.name, lane.rival.name());
-        let middle = |of: fn(&Round) -> f64| median(lane.rounds.iter().map(of).collect());
-        figures.set(name("rate"), middle(|round| round.rate));
-        figures.set(name("cpu_us"), middle(|round| round.cpu));
-        figures.set(name("p50_ms"), middle(|round| round.p50));
-        figures.set(name("p99_ms"), middle(|round| round.p99));
+        let mut rounds = |figure: &str, of: fn(&Round) -> f64| {
+            figures.set_rounds(name(figure), lane.rounds.iter().map(of).collect());
+        };
+        rounds("rate", |round| round.rate);
+        rounds("cpu_us", |round| round.cpu);
+        rounds("p50_ms", |round| round.p50);
+        rounds("p99_ms", |round| round.p99);
         figures.set(
             name("rss_mib"),
             mebibytes(lane.running.program.spent()?.resident),
@@ -105,7 +107,7 @@ async fn steady(
     for (lane, slowest) in lanes.iter().zip(slowest) {
         if !slowest.is_empty() {
             let name = format!("{}.{}.steady_p99_ms", case.name, lane.rival.name());
-            figures.set(name, median(slowest));
+            figures.set_rounds(name, slowest);
         }
     }
     Ok(())
