@@ -7,6 +7,7 @@
 mod stack;
 mod table;
 
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
@@ -68,12 +69,12 @@ async fn each_fault_shows_in_log_metrics_alerts_and_status() {
         .buffered(10)
         .collect()
         .await;
-    let failed = rows.iter().filter_map(|row| row.as_ref().err());
-    assert_eq!(
-        failed.count(),
-        0,
-        "faults that did not show; the panics above name them"
-    );
+    let failed: Vec<_> = ROWS
+        .iter()
+        .zip(&rows)
+        .filter_map(|(row, observed)| Some((row.title, panic_message(observed.as_ref().err()?))))
+        .collect();
+    assert!(failed.is_empty(), "faults that did not show: {failed:#?}");
     let mut text = String::from(
         "| fault | clients get | log | metrics | alerts | `/status` | ends with |\n\
          |---|---|---|---|---|---|---|\n",
@@ -110,6 +111,12 @@ fn each_alert_has_a_fault_that_raises_it() {
     let raised: BTreeSet<_> = ROWS.iter().flat_map(|row| row.alerts).copied().collect();
     let all: BTreeSet<_> = rules().into_iter().map(|(alert, _)| alert).collect();
     assert_eq!(raised, all);
+}
+
+fn panic_message(panic: &Box<dyn Any + Send>) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref().copied())
+        .unwrap_or_default()
 }
 
 /// The first cell of a row.
