@@ -41,9 +41,6 @@ const LOOK_ALL_THE_SAME: Duration = Duration::from_secs(5);
 pub(super) struct Reader {
     disk: Disk,
     seen: Stamps,
-    /// The kernel's notices of files that are renamed into the directory; `None` before the first
-    /// wait, and where the kernel gives none.
-    notices: Option<OwnedFd>,
 }
 
 /// What distinguishes one version of the two files from the next: inode, and time of change.
@@ -54,7 +51,6 @@ impl Reader {
         Self {
             disk: Disk::new(directory),
             seen: [None; 2],
-            notices: None,
         }
     }
 
@@ -76,24 +72,25 @@ impl Reader {
     pub(super) async fn look_due(&mut self) {
         let (seen, waiting) = (self.seen, Arc::new(()));
         let waits = Arc::downgrade(&waiting);
-        let notices = self.notices.take();
         // One thread that sleeps costs a tenth of a timer and a new thread for each look.
         let look = move |directory: &Path| {
-            let notices = notices.or_else(|| watch(directory));
+            // Anew each time, as somebody may have replaced the directory.
+            let notices = watch(directory);
             for _ in 0..LOOK_ALL_THE_SAME.as_millis() / LOOK_INTERVAL.as_millis() {
                 if waits.strong_count() == 0 || stamps(directory) != seen {
                     break;
                 }
                 sleep_until_notice(notices.as_ref());
             }
-            Ok(notices)
+            Ok(())
         };
         // The caller's next read reports files that cannot be checked.
-        self.notices = self.disk.run(look).await.ok().flatten();
+        let _ = self.disk.run(look).await;
     }
 }
 
-/// Asks the kernel for notices of files that are renamed into a directory, as commits do.
+/// Asks the kernel for notices of files that are renamed into a directory, as commits do; `None`
+/// where it gives none.
 fn watch(directory: &Path) -> Option<OwnedFd> {
     let notices = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).ok()?;
     inotify::add_watch(&notices, directory, WatchFlags::MOVED_TO).ok()?;
@@ -278,6 +275,19 @@ mod tests {
                 due.expect("sooner than without a change");
             }
         }
-        assert!(reader.notices.is_some(), "the kernel gives notices");
+    }
+
+    #[test]
+    fn the_kernel_reports_a_file_that_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let notices = watch(folder.path()).unwrap();
+        let is_reported = || {
+            let mut waiting = [PollFd::new(&notices, PollFlags::IN)];
+            poll(&mut waiting, Some(&Timespec::default())) == Ok(1)
+        };
+        fs::write(folder.path().join("new"), "{}").unwrap();
+        assert!(!is_reported());
+        fs::rename(folder.path().join("new"), folder.path().join(STATUS)).unwrap();
+        assert!(is_reported());
     }
 }
