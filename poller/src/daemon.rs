@@ -152,9 +152,9 @@ impl Daemon {
 
     fn exposed(&self) -> Metrics {
         let metrics = self.metrics.clone();
-        Metrics::new(crate::VERSION, self.readiness(), move |page| {
-            metrics.describe(page)
-        })
+        let ready = self.readiness();
+        let is_ready = move || ready().is_ok();
+        Metrics::new(crate::VERSION, is_ready, move |page| metrics.describe(page))
     }
 
     async fn work(&mut self, work: Work) {

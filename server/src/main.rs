@@ -125,8 +125,9 @@ async fn run(config: &ServerConfig) -> Result<()> {
         known: watched.clone(),
     };
     let metrics = {
-        let figures = figures.clone();
-        Metrics::new(server::VERSION, ready.clone(), move |page| {
+        let (ready, figures) = (ready.clone(), figures.clone());
+        let is_ready = move || ready().is_ok();
+        Metrics::new(server::VERSION, is_ready, move |page| {
             figures.describe(page)
         })
     };
@@ -198,7 +199,7 @@ async fn fall_back(config: &ServerConfig) -> Result<()> {
         async move { _ = stopped.changed().await }
     };
     let limits = Limits::default().within_open_files();
-    let metrics = Metrics::new(server::VERSION, || Ok(()), |_| Ok(()));
+    let metrics = Metrics::new(server::VERSION, || true, |_| Ok(()));
     let health = tokio::spawn(admin::run(admin, || Ok(()), None, metrics, until_stop()));
     let public = tokio::spawn(http::serve_on_each_core(
         listener,

@@ -79,7 +79,7 @@ async fn a_client_that_connects_again_gets_each_release_once() {
         assert_eq!(titles(&got), expected, "{path} {last:?}");
         assert!(!at.is_empty(), "{path} {last:?}");
     }
-    // A page without a release is told that the data moved.
+    // When the data moves without a release, a page gets an event without one.
     mirror.upstream.change("films", CASTLE, "rt_score", "12");
     mirror.sync().await;
     let (none, at) = releases(&mut again).await;

@@ -1,5 +1,5 @@
 //! The dead man's switch: requests `HEARTBEAT_URL` after each fully successful sync, and only then.
-//! Whoever watches that URL raises the alarm when the requests stop, for whatever reason.
+//! The service behind that URL raises the alarm when the requests stop, for whatever reason.
 //!
 //! Never delays a sync, never retries, and never shows more of the URL than its origin: its path is a
 //! secret with most services.

@@ -130,7 +130,8 @@ impl Context<'_> {
 
     /// `/status` and `/status.json`, which need no catalogue either.
     pub(crate) fn status(&self, form: status::Form) -> Response<Bytes> {
-        let report = self.setup.watched.report(self.view, Utc::now());
+        let facts = self.view.map(|view| &*view.facts);
+        let report = self.setup.watched.report(facts, Utc::now());
         respond::for_now(&form.body(&report, prefix(&self.setup.base)))
     }
 

@@ -13,7 +13,6 @@ use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 
 use crate::follow::Known;
-use crate::publish::View;
 
 pub use facts::Facts;
 pub(crate) use page::Form;
@@ -35,9 +34,8 @@ impl Watched {
         }
     }
 
-    /// How everything is at a moment.
-    pub(crate) fn report(&self, view: Option<&View>, now: DateTime<Utc>) -> Report {
-        let facts = view.map(|view| &*view.facts);
+    /// How everything is at a moment. Without facts, this reader has no snapshot yet.
+    pub(crate) fn report(&self, facts: Option<&Facts>, now: DateTime<Utc>) -> Report {
         let known = self.known.borrow();
         Report::of(facts, &known, self.started_at, now)
     }

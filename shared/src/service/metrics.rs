@@ -18,7 +18,6 @@ use prometheus_client::encoding::{
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use crate::service::admin::Readiness;
 use crate::service::process;
 use crate::service::telemetry;
 
@@ -36,13 +35,13 @@ impl Metrics {
     /// The figures that `own` writes at each scrape, and those that every process has.
     pub fn new(
         version: &'static str,
-        ready: impl Fn() -> Readiness + Send + Sync + 'static,
+        is_ready: impl Fn() -> bool + Send + Sync + 'static,
         own: impl Fn(&mut Page<'_>) -> fmt::Result + Send + Sync + 'static,
     ) -> Self {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Figures(move |page: &mut Page<'_>| {
             own(page)?;
-            common(page, version, ready().is_ok())
+            common(page, version, is_ready())
         })));
         Self(Arc::new(registry))
     }
@@ -58,7 +57,8 @@ impl Metrics {
     }
 }
 
-/// What both programs have in common.
+/// What both programs have in common. The names of a process's figures are those of every
+/// Prometheus client library.
 fn common(page: &mut Page<'_>, version: &str, is_ready: bool) -> fmt::Result {
     page.gauges(
         "ghibli_build_info",
@@ -75,7 +75,27 @@ fn common(page: &mut Page<'_>, version: &str, is_ready: bool) -> fmt::Result {
         "Log lines that could not be written",
         telemetry::lost_lines(),
     )?;
-    process::describe(page)
+    if let Some(usage) = process::usage() {
+        page.gauge(
+            "process_resident_memory_bytes",
+            "Resident memory",
+            usage.resident,
+        )?;
+        page.counter(
+            "process_cpu_seconds",
+            "Processor time, of user and system",
+            usage.cpu,
+        )?;
+        page.gauge(
+            "process_start_time_seconds",
+            "When the process started, in Unix time",
+            usage.started,
+        )?;
+    }
+    if let Some(files) = process::open_files() {
+        page.gauge("process_open_fds", "Open files and sockets", files)?;
+    }
+    Ok(())
 }
 
 /// The page that a scrape gets. One call for each metric; names of counters have no `_total` here,
@@ -229,7 +249,7 @@ mod tests {
     fn both_formats_name_each_metric_as_the_format_wants_it() {
         let metrics = Metrics::new(
             "1.2.3",
-            || Ok(()),
+            || true,
             |page| {
                 page.counters("a", "Some", [([("kind", "x")], 1), ([("kind", "y")], 2)])?;
                 page.histogram("b_seconds", "Times", &[0.5, 1.0], &[3, 0, 1], 7.5)

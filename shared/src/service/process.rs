@@ -1,46 +1,28 @@
 //! What this process uses of the machine, read from `/proc`. Systems without it have no such
-//! metrics.
+//! figures.
 
-use std::fmt;
 use std::fs;
 
 use rustix::param::{clock_ticks_per_second, page_size};
 
-use crate::service::metrics::Page;
-
-/// Writes the metrics that every Prometheus client library has under these names.
-pub(super) fn describe(page: &mut Page<'_>) -> fmt::Result {
-    if let Some(usage) = usage() {
-        page.gauge(
-            "process_resident_memory_bytes",
-            "Resident memory",
-            usage.resident,
-        )?;
-        page.counter(
-            "process_cpu_seconds",
-            "Processor time, of user and system",
-            usage.cpu,
-        )?;
-        page.gauge(
-            "process_start_time_seconds",
-            "When the process started, in Unix time",
-            usage.started,
-        )?;
-    }
-    if let Ok(files) = fs::read_dir("/proc/self/fd") {
-        page.gauge("process_open_fds", "Open files and sockets", files.count())?;
-    }
-    Ok(())
+/// Files and sockets that are open now.
+pub(super) fn open_files() -> Option<usize> {
+    Some(fs::read_dir("/proc/self/fd").ok()?.count())
 }
 
-struct Usage {
-    resident: u64,
-    cpu: f64,
-    started: f64,
+/// What a process uses.
+pub(super) struct Usage {
+    /// Memory, in bytes.
+    pub(super) resident: u64,
+    /// Processor time, of user and system, in seconds.
+    pub(super) cpu: f64,
+    /// When it started, in seconds of Unix time.
+    pub(super) started: f64,
 }
 
+/// What this process uses now.
 #[expect(clippy::cast_precision_loss, reason = "ticks of years are exact")]
-fn usage() -> Option<Usage> {
+pub(super) fn usage() -> Option<Usage> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
     // The name in parentheses may hold anything; the field after it is the third.
     let (_, fields) = stat.rsplit_once(')')?;

@@ -5,8 +5,10 @@ use serde_json::Value;
 
 use super::budgets::{BUDGETS, Budget};
 use super::figures::Figures;
-use super::report::PAGE;
 use crate::say;
+
+/// The page with the recorded ratios.
+pub(super) const PAGE: &str = "docs/performance.md";
 
 /// How much worse a ratio may be.
 const TOLERANCE: f64 = 1.1;

@@ -7,12 +7,9 @@ use super::Options;
 use super::budgets::{BUDGETS, Budget};
 use super::cases::CASES;
 use super::figures::Figures;
-use super::recorded::Recorded;
+use super::recorded::{PAGE, Recorded};
 use super::stage::Stage;
 use crate::say;
-
-/// The page with the recorded ratios.
-pub(super) const PAGE: &str = "docs/performance.md";
 
 /// What the recorded figures stand between in it.
 const BEGIN: &str = "<!-- recorded by cargo xtask bench all --record -->";
