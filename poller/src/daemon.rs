@@ -15,7 +15,7 @@ use futures_util::FutureExt;
 use shared::cache::CacheError;
 use shared::cache::write::Lease;
 use shared::log;
-use shared::service::admin::{self, Order};
+use shared::service::admin::{self, AdminCommand};
 use shared::service::metrics::Metrics;
 use shared::service::telemetry::events;
 use tokio::net::TcpListener;
@@ -119,7 +119,7 @@ type Reply = Result<String, String>;
 
 enum Work {
     Sync,
-    Order(Order),
+    Order(AdminCommand),
 }
 
 impl Daemon {
@@ -176,7 +176,7 @@ impl Daemon {
     async fn wait(
         &mut self,
         triggers: &mut mpsc::Receiver<()>,
-        orders: &mut mpsc::Receiver<Order>,
+        orders: &mut mpsc::Receiver<AdminCommand>,
     ) -> Work {
         let mut heartbeat = interval(RENEWAL);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);

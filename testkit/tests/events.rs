@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use testkit::attack::raise_open_files;
 use testkit::attack::usage::Usage;
-use testkit::client::{Connection, Event, EventStream, get, request};
+use testkit::client::{Connection, EventStream, ServerSentEvent, get, request};
 use testkit::mirror::Mirror;
 use testkit::process::{Process, RunningServer, Server, Signal, binaries};
 use testkit::{PATIENCE, eventually};
@@ -23,7 +23,7 @@ async fn open(server: &RunningServer, path: &str, last: Option<&str>) -> EventSt
 }
 
 /// The releases until the next generation, and the last id.
-async fn releases(stream: &mut EventStream) -> (Vec<Event>, String) {
+async fn releases(stream: &mut EventStream) -> (Vec<ServerSentEvent>, String) {
     let mut releases = Vec::new();
     loop {
         let event = stream.next(PATIENCE).await.expect("the stream goes on");
@@ -35,8 +35,8 @@ async fn releases(stream: &mut EventStream) -> (Vec<Event>, String) {
     }
 }
 
-fn titles(releases: &[Event]) -> Vec<String> {
-    let title = |event: &Event| event.json()["title"].as_str().unwrap().to_owned();
+fn titles(releases: &[ServerSentEvent]) -> Vec<String> {
+    let title = |event: &ServerSentEvent| event.json()["title"].as_str().unwrap().to_owned();
     releases.iter().map(title).collect()
 }
 
@@ -302,7 +302,7 @@ async fn a_crowd_of_subscribers_is_measured() {
 }
 
 /// The first releases that a stream sends.
-async fn titled(stream: &mut EventStream) -> Vec<Event> {
+async fn titled(stream: &mut EventStream) -> Vec<ServerSentEvent> {
     loop {
         let (found, _) = releases(stream).await;
         if !found.is_empty() {

@@ -31,7 +31,7 @@ impl Order {
     ///
     /// # Errors
     /// What is wrong with it, as text for a person.
-    pub fn read(order: &admin::Order) -> Result<Self, String> {
+    pub fn read(order: &admin::AdminCommand) -> Result<Self, String> {
         match order.path.as_str() {
             "/accept" => Ok(Self::Accept),
             "/prune" => Ok(Self::Change(Change::Prune)),

@@ -21,7 +21,7 @@ use crate::http::security_headers;
 use crate::pages::Choice;
 use crate::publish::View;
 use crate::query::pool::QueryLoad;
-use crate::query::{BadQuery, Pages, Plan, Selection};
+use crate::query::{BadQuery, PageLinks, Plan, Selection};
 use crate::reference::Reference;
 use crate::render::{Body, JSON, RenderedRecord, pretty};
 use crate::status::{self, Watched};
@@ -278,7 +278,7 @@ impl Context<'_> {
     }
 
     /// The `Link` header (RFC 8288). It repeats path and query as the client wrote them.
-    fn link(&self, links: &Pages) -> Option<HeaderValue> {
+    fn link(&self, links: &PageLinks) -> Option<HeaderValue> {
         let url = format!("{}{}", self.setup.base, self.path);
         HeaderValue::try_from(links.header(&url)).ok()
     }

@@ -52,7 +52,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use self::{condition::Condition, order::Order, page::Slice, tree::Tree};
-pub use self::{error::BadQuery, page::Pages, relation::Resolve};
+pub use self::{error::BadQuery, page::PageLinks, relation::Resolve};
 
 /// Longest query string, in bytes. Real ones stay below 200.
 const LONGEST_QUERY: usize = 4096;
@@ -79,7 +79,7 @@ pub struct Selection<'a> {
     /// The number of records before slicing, for `X-Total-Count`; absent without a slice.
     pub total: Option<usize>,
     /// The pages around this one, for `Link`; absent without `_page`.
-    pub links: Option<Pages>,
+    pub links: Option<PageLinks>,
 }
 
 /// A record as a plan shows it.

@@ -14,7 +14,7 @@ const PAGE: f64 = 10.0;
 
 /// Queries that lead to other pages, for the `Link` header.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Pages {
+pub struct PageLinks {
     /// The first page.
     pub first: Option<String>,
     /// The previous page, unless this is the first.
@@ -25,7 +25,7 @@ pub struct Pages {
     pub last: Option<String>,
 }
 
-impl Pages {
+impl PageLinks {
     /// The value of the `Link` header. `url` is the address without `?` and query.
     ///
     /// Empty when all records fit on the page; the upstream sends the header even then.
@@ -102,12 +102,12 @@ impl Slice {
     /// client's query, with the page number replaced. A link that would lead to a wrong page is
     /// left out: `_page=0` shows the first page, but leaves no number to replace, so that `next`
     /// would lead to the same page for ever.
-    pub(super) fn pages(&self, raw: &str, shown: usize, total: usize) -> Option<Pages> {
+    pub(super) fn pages(&self, raw: &str, shown: usize, total: usize) -> Option<PageLinks> {
         let Self::Page { number, size } = *self else {
             return None;
         };
         if shown == 0 || shown == total {
-            return Some(Pages::default());
+            return Some(PageLinks::default());
         }
         let link = |to: f64| {
             let from = format!("page={}", js::number_text(number));
@@ -115,7 +115,7 @@ impl Slice {
             (Self::page(&link) == Some(to)).then_some(link)
         };
         let total = count(total);
-        Some(Pages {
+        Some(PageLinks {
             first: link(1.0),
             prev: Some(number - 1.0).filter(|to| *to >= 1.0).and_then(link),
             next: Some(number + 1.0)

@@ -68,7 +68,7 @@ const FETCH_SITE: &str = "sec-fetch-site";
 
 /// An order from a person to a running process.
 #[derive(Debug)]
-pub struct Order {
+pub struct AdminCommand {
     /// The path that it was sent to.
     pub path: String,
     /// What follows the `?`, without it; often nothing.
@@ -84,7 +84,7 @@ pub struct Order {
 pub async fn run(
     listener: TcpListener,
     ready: impl Fn() -> Readiness + Clone + Send + Sync + 'static,
-    orders: Option<mpsc::Sender<Order>>,
+    orders: Option<mpsc::Sender<AdminCommand>>,
     metrics: Metrics,
     shutdown: impl Future<Output = ()>,
 ) {
@@ -158,7 +158,10 @@ fn look(
     }
 }
 
-async fn take(request: Request<Incoming>, orders: &mpsc::Sender<Order>) -> Response<Full<Bytes>> {
+async fn take(
+    request: Request<Incoming>,
+    orders: &mpsc::Sender<AdminCommand>,
+) -> Response<Full<Bytes>> {
     if let Some(reason) = reason_to_refuse(&request) {
         return problem(StatusCode::FORBIDDEN, reason);
     }
@@ -180,7 +183,7 @@ async fn take(request: Request<Incoming>, orders: &mpsc::Sender<Order>) -> Respo
         Err(_) => return problem(StatusCode::REQUEST_TIMEOUT, "the document does not arrive"),
     };
     let (reply, outcome) = oneshot::channel();
-    place.send(Order {
+    place.send(AdminCommand {
         path: head.uri.path().to_owned(),
         query: head.uri.query().unwrap_or_default().to_owned(),
         document,

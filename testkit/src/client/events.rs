@@ -18,7 +18,7 @@ use super::response::TIMEOUT;
 
 /// One event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
+pub struct ServerSentEvent {
     /// Its name.
     pub name: String,
     /// Its data.
@@ -27,7 +27,7 @@ pub struct Event {
     pub id: String,
 }
 
-impl Event {
+impl ServerSentEvent {
     /// The data as JSON.
     ///
     /// # Panics
@@ -89,7 +89,7 @@ impl EventStream {
     /// # Panics
     ///
     /// When no event comes within this time.
-    pub async fn next(&mut self, within: Duration) -> Option<Event> {
+    pub async fn next(&mut self, within: Duration) -> Option<ServerSentEvent> {
         let reading = async {
             loop {
                 while let Some((block, rest)) = self.read.split_once("\n\n") {
@@ -129,7 +129,7 @@ impl EventStream {
         Some(())
     }
 
-    fn dispatch(&mut self, block: &str) -> Option<Event> {
+    fn dispatch(&mut self, block: &str) -> Option<ServerSentEvent> {
         let (mut name, mut data) = ("message", Vec::new());
         for line in block.lines() {
             match line.split_once(':') {
@@ -139,7 +139,7 @@ impl EventStream {
                 _ => {}
             }
         }
-        (!data.is_empty()).then(|| Event {
+        (!data.is_empty()).then(|| ServerSentEvent {
             name: name.to_owned(),
             data: data.join("\n"),
             id: self.last_id.clone(),

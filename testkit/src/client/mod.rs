@@ -12,7 +12,7 @@ mod response;
 
 pub(crate) use connection::CUT;
 pub use connection::Connection;
-pub use events::{Event, EventStream};
+pub use events::{EventStream, ServerSentEvent};
 pub use hammer::{Tally, hammer};
 pub use request::{get, raw, raw_half_closed, request, try_get, try_request};
 pub use response::{Response, TIMEOUT};
