@@ -250,7 +250,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_readme_tells_every_variable_with_its_default() {
+    fn the_readme_lists_every_variable_with_its_default() {
         let readme = include_str!("../../README.md");
         for Variable { name, default, .. } in VARIABLES {
             let is_listed = readme.lines().any(|line| {
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_tells_every_variable_with_its_real_default() {
+    fn the_table_lists_every_variable_with_its_real_default() {
         let defaults = VARIABLES
             .iter()
             .filter(|variable| {

@@ -237,7 +237,7 @@ mod tests {
     }
 
     /// The same list from Cargo, asked in another way.
-    fn told_by_cargo(package: &str, edges: &str) -> BTreeSet<String> {
+    fn linked_by_cargo(package: &str, edges: &str) -> BTreeSet<String> {
         let output = cargo()
             .args(["tree", "--package", package, "--edges", edges])
             .args(["--target", TARGET, "--prefix", "none", "--no-dedupe"])
@@ -258,12 +258,12 @@ mod tests {
         for (package, program) in PROGRAMS {
             let bom = bom_of(package, program);
             let linked = named(&bom, |it| it.scope == Some(Scope::Required));
-            assert_eq!(linked, told_by_cargo(package, "normal,no-proc-macro"));
-            let normal = told_by_cargo(package, "normal");
+            assert_eq!(linked, linked_by_cargo(package, "normal,no-proc-macro"));
+            let normal = linked_by_cargo(package, "normal");
             assert!(named(&bom, |_| true).is_superset(&normal));
             assert_eq!(
                 named(&bom, |_| true),
-                told_by_cargo(package, "normal,build")
+                linked_by_cargo(package, "normal,build")
             );
 
             let linked = |name: &str| {

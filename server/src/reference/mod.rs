@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_document_tells_this_version() {
+    fn the_document_names_this_version() {
         let document: Value = serde_json::from_str(DOCUMENT).unwrap();
         assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
     }

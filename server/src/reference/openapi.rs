@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn typed_text_is_told_from_prose() {
+    fn typed_text_is_distinguished_from_prose() {
         let pieces = [(false, "Leads to "), (true, "/movies"), (false, ".")];
         assert_eq!(prose("Leads to `/movies`."), pieces);
     }

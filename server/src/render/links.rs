@@ -196,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_to_the_upstream_are_told_from_other_text() {
+    fn links_to_the_upstream_are_distinguished_from_other_text() {
         let upstream = Names::known("http://localhost:4000");
         let path = |text| upstream.path(text);
         assert_eq!(

@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_told_from_data() {
+    fn damage_is_distinguished_from_data() {
         let mut json = empty().to_json();
         assert_eq!(Snapshot::from_json(json.as_bytes()).unwrap(), empty());
         json.truncate(json.len() / 2);

@@ -96,7 +96,11 @@ pub async fn run(
     }
     let (watcher, looks) = both();
     running.spawn(async move {
-        tokio::join!(watcher.listen(&looks), watcher.watch(&looks), tell(&looks));
+        tokio::join!(
+            watcher.listen(&looks),
+            watcher.watch(&looks),
+            print_progress(&looks)
+        );
     });
     tokio::select! {
         () = rounds(&stack, &record, seed, time) => {}
@@ -110,7 +114,7 @@ pub async fn run(
 }
 
 /// Reports progress, for ever.
-async fn tell(record: &Record) {
+async fn print_progress(record: &Record) {
     loop {
         sleep(PROGRESS).await;
         let line = record.with(|known| {

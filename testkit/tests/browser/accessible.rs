@@ -5,9 +5,10 @@ use std::fs;
 use serde_json::Value;
 use testkit::mirror::Mirror;
 use testkit::process::Server;
-use testkit::{catalogue, is_ci, oracle, skip};
+use testkit::{PATIENCE, catalogue, eventually, is_ci, oracle, skip};
 
 use crate::Browser;
+use crate::tries::runs;
 use crate::visits::paths;
 
 /// What is wrong with the open page: the rules that it breaks, with the elements.
@@ -69,4 +70,38 @@ async fn no_page_has_a_barrier_in_any_state() {
     browser.ask("document.documentElement.lang = '';").await;
     browser.run(&axe, &[]).await.unwrap();
     assert_ne!(browser.ask(VIOLATIONS).await, Value::Array(vec![]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_scripts_add_to_a_page_has_no_barrier() {
+    let (Some(browser), Some(axe)) = (Browser::start().await, axe()) else {
+        return;
+    };
+    let mirror = Mirror::of(catalogue()).await;
+    let server = mirror.server(&[("POSTERS", "off")]).await;
+    let shows = async |what: &str, script: String| {
+        let is_shown = async || browser.ask(&script).await == true;
+        eventually(what, PATIENCE, is_shown).await;
+        assert_no_violation(&browser, &axe, what).await;
+    };
+    for (view, scheme) in [("table", "light"), ("cards", "dark")] {
+        browser.prefer(scheme).await;
+        let page = format!("{}/movies?view={view}", server.url());
+        browser.open(&page).await;
+        let id = mirror.upstream.release(&format!("A film for the {view}"));
+        mirror.sync().await;
+        let listed = format!(
+            "return document.querySelector('.news a[href=\"/movies/{id}\"]') !== null
+                && document.querySelector('main a[href=\"/movies/{id}\"]') !== null;"
+        );
+        shows(&format!("a new film, {view}, {scheme}"), listed).await;
+        let types = "const field = document.getElementById('q'); field.value = 'no such film';
+            field.dispatchEvent(new Event('input', {bubbles: true}));";
+        browser.ask(types).await;
+        let none = "return document.getElementById('none').checkVisibility();";
+        shows(&format!("nothing found, {view}, {scheme}"), none.to_owned()).await;
+    }
+    browser.open(&format!("{}/docs", server.url())).await;
+    runs(&browser, "/films", &["200 OK"]).await;
+    assert_no_violation(&browser, &axe, "an example and its answer").await;
 }

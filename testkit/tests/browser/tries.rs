@@ -6,7 +6,7 @@ use testkit::{PATIENCE, catalogue, eventually};
 use crate::Browser;
 
 /// Runs the example with this text, and waits until its answer has all of these.
-async fn runs(browser: &Browser, example: &str, expected: &[&str]) {
+pub(crate) async fn runs(browser: &Browser, example: &str, expected: &[&str]) {
     let script = format!(
         "window.place = [...document.querySelectorAll('a.example')]
             .find(link => link.textContent === '{example}').parentElement;

@@ -56,7 +56,7 @@ impl Reader {
             match self.subscribe().await {
                 Ok(notices) => self.notices = Some(notices),
                 Err(error) => {
-                    self.tell_of_refusal(&error);
+                    self.log_refusal(&error);
                     sleep(RESUBSCRIBE_INTERVAL).await;
                 }
             }
@@ -80,7 +80,7 @@ impl Reader {
 
     /// Warns, once, if the reader can read the cache but may not `SUBSCRIBE`. If the reader cannot
     /// read the cache, the caller reports that.
-    fn tell_of_refusal(&mut self, error: &CacheError) {
+    fn log_refusal(&mut self, error: &CacheError) {
         let is_readable = self.link.connection.is_some();
         let refused = is_readable && matches!(error, CacheError::Refused(_));
         if refused && !self.refused {
