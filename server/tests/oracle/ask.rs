@@ -7,7 +7,7 @@ use std::{
 };
 
 /// The parts of an answer on which clients can rely. Addresses have no host.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Observation {
     pub(crate) status: u16,
     pub(crate) content_type: String,

@@ -208,13 +208,10 @@ pub(crate) fn leads_nowhere(question: &str, ours: &Observation, theirs: &Observa
         })
 }
 
-/// The addresses and relations of a `Link` header.
+/// The addresses and relations of a `Link` header. An address may hold raw `<` and `>`.
 fn links(header: &str) -> impl Iterator<Item = (&str, &str)> {
-    let links = header.split('<').skip(1);
-    links.filter_map(|link| {
-        let (url, rest) = link.split_once(">; rel=\"")?;
-        Some((url, rest.split('"').next()?))
-    })
+    let links = header.trim_start_matches('<').split("\", <");
+    links.filter_map(|link| link.trim_end_matches('"').rsplit_once(">; rel=\""))
 }
 
 /// The page that an address asks for, by the first parameter for it: `_page=2`, or `_page[]=2`.

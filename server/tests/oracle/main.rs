@@ -19,7 +19,7 @@ mod words;
 
 use std::{collections::BTreeMap, env};
 
-use ask::ask;
+use ask::{Observation, ask};
 use compare::{Verdict, judge};
 use generate::{COLLECTIONS, facts, questions};
 use mirror::Mirror;
@@ -92,6 +92,25 @@ fn numbers_find_their_text(mirror: &str, oracle: &str) {
         }
     }
     assert!(asked > 20, "only {asked} numbers in the catalogue");
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_recognised_beside_raw_angle_brackets() {
+    let observed = |link: &str| Observation {
+        link: Some(link.to_owned()),
+        ..Observation::default()
+    };
+    let question = "/locations?tags=<b>&_page=%202";
+    let header = |query: &str| {
+        let relations = ["first", "prev", "next", "last"];
+        relations
+            .map(|relation| format!("</locations?tags=<b>&{query}>; rel=\"{relation}\""))
+            .join(", ")
+    };
+    let is_explained =
+        |theirs: &str| compare::leads_nowhere(question, &observed(""), &observed(&header(theirs)));
+    assert!(is_explained("_page=%202"));
+    assert!(!is_explained("_page=1"), "such a link leads to page 1");
 }
 
 #[test]
