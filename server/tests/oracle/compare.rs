@@ -318,8 +318,16 @@ fn value(piece: &str) -> String {
     decoded(piece.split_once('=').map_or("", |(_, value)| value))
 }
 
+/// Decodes escapes. As in the upstream, one broken escape leaves the whole text as it is.
 fn decoded(text: &str) -> String {
     let text = text.replace('+', " ");
+    let is_escape = |rest: &str| {
+        let hex = rest.as_bytes().get(..2);
+        hex.is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
+    };
+    if !text.split('%').skip(1).all(is_escape) {
+        return text;
+    }
     let decoded = percent_encoding::percent_decode_str(&text)
         .decode_utf8()
         .map(String::from);
