@@ -1,6 +1,6 @@
 //! The limits that the mirror shall keep. A limit that it misses stays as it is.
 
-use super::figures::Figures;
+use super::figures::{self, Figures};
 
 /// A figure or a ratio of two, and its limit.
 pub(super) struct Budget {
@@ -108,8 +108,7 @@ impl Budget {
         let (Ratio(one, other) | Tail(one, other)) = self.measure else {
             return false;
         };
-        let is_of = |figure: &str| figure.split('.').next() == Some(case);
-        is_of(one) || is_of(other)
+        [one, other].map(figures::case).contains(&case)
     }
 
     /// Whether it is a ratio, which other machines share.

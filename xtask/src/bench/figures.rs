@@ -25,7 +25,6 @@ impl Figures {
     /// neighbour slows the same round of both. The median of the rounds' ratios therefore differs
     /// less between runs than the ratio of the medians.
     pub(super) fn ratio(&self, name: &str, other: &str) -> Option<f64> {
-        let case = |name: &str| name.split('.').next().map(str::to_owned);
         let (values, others) = (self.0.get(name)?, self.0.get(other)?);
         if case(name) == case(other) && values.len() == others.len() {
             let rounds = values.iter().zip(others);
@@ -40,6 +39,11 @@ impl Figures {
             .iter()
             .map(move |(name, values)| (name.as_str(), median(values)))
     }
+}
+
+/// The case, or another part, that a figure's name begins with.
+pub(super) fn case(name: &str) -> &str {
+    name.split_once('.').map_or(name, |(case, _)| case)
 }
 
 /// The middle value; with an even number of values the lower of the two in the middle.
