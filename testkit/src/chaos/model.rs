@@ -249,7 +249,9 @@ impl Model {
             self.log.truncate(logged);
             self.announced.retain(|id, _| self.log.contains(id));
         }
-        let Some(left) = self.copies.left().filter(|left| *left < self.committed) else {
+        // What was announced since a first loss may be lost with a second one.
+        let may_forget = |left: &usize| self.forgetting || *left < self.committed;
+        let Some(left) = self.copies.left().filter(may_forget) else {
             return;
         };
         self.announced
@@ -257,7 +259,7 @@ impl Model {
         for number in self.announced.values_mut() {
             *number = None;
         }
-        self.committed = left;
+        self.committed = self.committed.min(left);
         self.forgetting = true;
         self.era += 1;
         for shown in &mut self.shown {

@@ -181,6 +181,27 @@ fn with_cache_and_every_memory_lost_films_may_go_and_come_until_the_round_settle
     assert_eq!(mirror.broken(), [KEPT]);
 }
 
+/// The second loss takes what was announced since the first, unless a poller in reach knows it.
+#[test]
+fn a_cache_lost_twice_in_a_round_excuses_what_only_the_second_loss_took() {
+    for (is_lost, expected) in [(true, vec![]), (false, vec![ANNOUNCED])] {
+        let mut mirror = Mirror::new();
+        mirror.model.poller_died(0);
+        mirror.model.poller_died(1);
+        mirror.model.cache_lost();
+        mirror.holds(|now| now.log.clear());
+        mirror.release();
+        mirror.model.announced(1, "film 5");
+        if is_lost {
+            mirror.model.cache_lost();
+        }
+        mirror.model.announced(3, "film 5");
+        mirror.stored.films.push("film 5".to_owned());
+        mirror.holds(|now| now.log = vec![(1, "film 5".to_owned())]);
+        assert_eq!(mirror.broken(), expected);
+    }
+}
+
 /// Sync rule 12: a poller that begins anew starts a log of its own, until the other returns.
 #[test]
 fn a_poller_that_is_away_keeps_the_release_log_and_not_films_from_being_missed() {
