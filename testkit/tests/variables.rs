@@ -1,5 +1,5 @@
-//! Every variable that the programs read can be set in compose, and `.env.example` has it with the
-//! same default.
+//! Every variable that the programs read can be set in compose, and the README and `.env.example`
+//! have it with the same default.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,6 +9,7 @@ use shared::service::config::Variable;
 
 const COMPOSE: &str = include_str!("../../docker-compose.yml");
 const EXAMPLE: &str = include_str!("../../.env.example");
+const README: &str = include_str!("../../README.md");
 
 /// What the stack fixes, and nobody can set: its own addresses, and its own cache.
 const FIXED: [&str; 5] = [
@@ -101,6 +102,25 @@ fn every_variable_reaches_its_process() {
         fallback.keys().eq(["LOG_FORMAT", "LOG_LEVEL"].iter()),
         "{fallback:?}"
     );
+}
+
+#[test]
+fn the_readme_lists_every_variable_with_its_default() {
+    for (program, table) in [
+        ("poller", poller::config::VARIABLES),
+        ("server", server::config::VARIABLES),
+    ] {
+        for Variable { name, default, .. } in table {
+            let is_row = |line: &&str| {
+                let readers = ["both", program].map(|who| format!("| {who} |"));
+                readers.iter().any(|cell| line.contains(cell))
+                    && line.contains(&format!("`{name}`"))
+            };
+            let row = README.lines().find(is_row);
+            let row = row.unwrap_or_else(|| panic!("no row for {name} of the {program}"));
+            assert!(row.contains(&format!("`{default}`")), "{default}: {row}");
+        }
+    }
 }
 
 #[test]

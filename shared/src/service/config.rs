@@ -23,7 +23,10 @@ pub use address::{address, overlap};
 pub use base_url::BaseUrl;
 pub use value::{read_secret, secret_file};
 
+use crate::cache::CacheUrl;
+use crate::service::telemetry::{Format, Level};
 use crate::service::terminal::wrapped;
+use crate::service::tls::Authorities;
 
 /// The exit status for unusable configuration: `EX_USAGE` of BSD's `sysexits.h`.
 pub const EXIT_USAGE: u8 = 64;
@@ -42,6 +45,35 @@ pub struct Variable {
     pub help: &'static str,
     /// Whether its value is secret; then the file named by `NAME_FILE` may hold it.
     pub secret: bool,
+}
+
+impl Variable {
+    /// The cache, for both processes.
+    pub const CACHE_URL: Self = Self::secret("CACHE_URL", "file:data", CacheUrl::HELP);
+    /// The authorities of a cache with TLS, for both processes.
+    pub const CACHE_CA_FILE: Self = Self::new("CACHE_CA_FILE", "the system's", Authorities::HELP);
+    /// The format of log lines, for both processes.
+    pub const LOG_FORMAT: Self = Self::new("LOG_FORMAT", "json", Format::HELP);
+    /// Which log lines to write, for both processes.
+    pub const LOG_LEVEL: Self = Self::new("LOG_LEVEL", "info", Level::HELP);
+
+    /// A variable whose value everybody may see.
+    pub const fn new(name: &'static str, default: &'static str, help: &'static str) -> Self {
+        Self {
+            name,
+            default,
+            help,
+            secret: false,
+        }
+    }
+
+    /// A variable whose value is secret.
+    pub const fn secret(name: &'static str, default: &'static str, help: &'static str) -> Self {
+        Self {
+            secret: true,
+            ..Self::new(name, default, help)
+        }
+    }
 }
 
 /// All mistakes in the environment, one line each.
@@ -167,7 +199,6 @@ pub fn help(table: &[Variable]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::CacheUrl;
     use crate::service::terminal::WIDTH;
 
     #[derive(Debug, PartialEq, serde::Deserialize)]
@@ -191,24 +222,9 @@ mod tests {
     }
 
     const TABLE: &[Variable] = &[
-        Variable {
-            name: "CACHE_URL",
-            default: "file:data",
-            help: "the cache",
-            secret: true,
-        },
-        Variable {
-            name: "PATIENCE",
-            default: "30s",
-            help: "how long to wait",
-            secret: false,
-        },
-        Variable {
-            name: "READERS",
-            default: "1",
-            help: "how many readers",
-            secret: false,
-        },
+        Variable::secret("CACHE_URL", "file:data", "the cache"),
+        Variable::new("PATIENCE", "30s", "how long to wait"),
+        Variable::new("READERS", "1", "how many readers"),
     ];
 
     fn load_from(pairs: &[(&str, &str)]) -> Result<Config, Mistakes> {
