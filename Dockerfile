@@ -14,7 +14,7 @@ ENV MALLOC_TRIM_THRESHOLD_=65536
 FROM toolchain AS build
 WORKDIR /build
 COPY . .
-# The commit that `--version` shows; the builder gets no history that could tell.
+# The commit that `--version` shows; the build has no git history to read it from.
 ARG GHIBLI_COMMIT=
 # Crates and compiled dependencies stay in the builder's cache between builds. Cargo detects changed
 # files by their time, and a checkout may have older times than the cache. So the build touches our
