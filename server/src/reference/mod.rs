@@ -69,7 +69,7 @@ struct Endpoint<'a> {
     description: Prose<'a>,
     /// Names of parameters, each with the anchor of its explanation.
     parameters: Vec<(&'a str, &'a str)>,
-    answers: Vec<(&'a str, &'a str)>,
+    answers: Vec<(&'a str, Prose<'a>)>,
     /// The example as programs ask for it: the language, and the code.
     snippets: [(&'static str, String); 4],
 }
@@ -152,6 +152,19 @@ mod tests {
     fn the_document_names_this_version() {
         let document: Value = serde_json::from_str(DOCUMENT).unwrap();
         assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+    }
+
+    /// Every text of the document is shown as prose, except where the page shows code.
+    #[test]
+    fn the_page_shows_no_backticks() {
+        let page = Reference::render("https://ghibli.example", "").page;
+        let page = std::str::from_utf8(&page.identity.bytes).unwrap();
+        let (page, _script) = page.split_once("<script>").unwrap();
+        let outside_code = page
+            .split("<pre>")
+            .map(|part| part.split_once("</pre>").map_or(part, |(_, after)| after));
+        let shown: Vec<_> = outside_code.filter(|text| text.contains('`')).collect();
+        assert!(shown.is_empty(), "{shown:?}");
     }
 
     #[test]

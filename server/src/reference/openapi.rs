@@ -36,7 +36,7 @@ impl<'a> Reader<'a> {
         }
         let answers = entries(&operation["responses"]).map(|(status, response)| {
             let (_, response) = self.resolve(response);
-            (status, text(response, "description"))
+            (status, prose(text(response, "description")))
         });
         let below = href.strip_prefix(self.prefix).unwrap_or(&href);
         Endpoint {
