@@ -144,8 +144,8 @@ pub const VARIABLES: &[Variable] = &[
         "https://ghibliapi.vercel.app",
         "Base URL of the upstream: http://HOST[:PORT][/PATH] or https://…",
     ),
-    Variable::CACHE_URL,
-    Variable::CACHE_CA_FILE,
+    CacheUrl::VARIABLE,
+    Authorities::VARIABLE,
     Variable::new(
         "POLL_SCHEDULE",
         "0 * * * * *",
@@ -178,8 +178,8 @@ pub const VARIABLES: &[Variable] = &[
         "none",
         "What signs these announcements, after Standard Webhooks: whsec_ and Base64",
     ),
-    Variable::LOG_FORMAT,
-    Variable::LOG_LEVEL,
+    Format::VARIABLE,
+    Level::VARIABLE,
 ];
 
 #[cfg(test)]

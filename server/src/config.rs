@@ -167,8 +167,8 @@ fn reachable(address: SocketAddr) -> String {
 
 /// The variables as `--help` and the README show them.
 pub const VARIABLES: &[Variable] = &[
-    Variable::CACHE_URL,
-    Variable::CACHE_CA_FILE,
+    CacheUrl::VARIABLE,
+    Authorities::VARIABLE,
     Variable::new(
         "LISTEN_ADDR",
         "127.0.0.1:8080",
@@ -213,8 +213,8 @@ pub const VARIABLES: &[Variable] = &[
         "false",
         "Whether answers say in Server-Timing how long they took: true or false",
     ),
-    Variable::LOG_FORMAT,
-    Variable::LOG_LEVEL,
+    Format::VARIABLE,
+    Level::VARIABLE,
 ];
 
 #[cfg(test)]

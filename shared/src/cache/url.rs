@@ -21,7 +21,7 @@ use serde::Deserialize;
 use tokio::sync::Semaphore;
 use url::Host;
 
-use crate::service::config::{self, Contradiction};
+use crate::service::config::{self, Contradiction, Variable};
 use crate::service::tls::Authorities;
 
 const REDIS_PORT: u16 = 6379;
@@ -104,11 +104,14 @@ impl RedisUrl {
 }
 
 impl CacheUrl {
-    /// The forms, for `--help`.
-    pub const HELP: &str = "The cache: file:DIRECTORY, \
-        redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE] or \
-        redis+sentinel://[USER:PASSWORD@]HOST/NAME[?db=DATABASE], both with more hosts after \
-        commas; with TLS, rediss:// and rediss+sentinel://";
+    /// The variable that names the cache.
+    pub const VARIABLE: Variable = Variable::secret(
+        "CACHE_URL",
+        "file:data",
+        "The cache: file:DIRECTORY, redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE] or \
+         redis+sentinel://[USER:PASSWORD@]HOST/NAME[?db=DATABASE], both with more hosts after \
+         commas; with TLS, rediss:// and rediss+sentinel://",
+    );
 
     /// Refuses authorities for a cache without TLS: the operator believes that there is TLS.
     pub fn unused(&self, authorities: Option<&Authorities>) -> Option<Contradiction> {

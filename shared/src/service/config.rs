@@ -23,10 +23,7 @@ pub use address::{address, overlap};
 pub use base_url::BaseUrl;
 pub use value::{read_secret, secret_file};
 
-use crate::cache::CacheUrl;
-use crate::service::telemetry::{Format, Level};
 use crate::service::terminal::wrapped;
-use crate::service::tls::Authorities;
 
 /// The exit status for unusable configuration: `EX_USAGE` of BSD's `sysexits.h`.
 pub const EXIT_USAGE: u8 = 64;
@@ -48,15 +45,6 @@ pub struct Variable {
 }
 
 impl Variable {
-    /// The cache, for both processes.
-    pub const CACHE_URL: Self = Self::secret("CACHE_URL", "file:data", CacheUrl::HELP);
-    /// The authorities of a cache with TLS, for both processes.
-    pub const CACHE_CA_FILE: Self = Self::new("CACHE_CA_FILE", "the system's", Authorities::HELP);
-    /// The format of log lines, for both processes.
-    pub const LOG_FORMAT: Self = Self::new("LOG_FORMAT", "json", Format::HELP);
-    /// Which log lines to write, for both processes.
-    pub const LOG_LEVEL: Self = Self::new("LOG_LEVEL", "info", Level::HELP);
-
     /// A variable whose value everybody may see.
     pub const fn new(name: &'static str, default: &'static str, help: &'static str) -> Self {
         Self {
@@ -199,6 +187,7 @@ pub fn help(table: &[Variable]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache::CacheUrl;
     use crate::service::terminal::WIDTH;
 
     #[derive(Debug, PartialEq, serde::Deserialize)]

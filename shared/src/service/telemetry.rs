@@ -27,6 +27,7 @@ pub use level::Level;
 use queue::Queue;
 
 use crate::log;
+use crate::service::config::Variable;
 use crate::service::terminal;
 
 /// How long a process waits at its end for its last lines to be written.
@@ -49,8 +50,12 @@ pub enum Format {
 }
 
 impl Format {
-    /// The forms, for `--help`.
-    pub const HELP: &str = "How log lines look: json, or text for people";
+    /// The variable that chooses the format.
+    pub const VARIABLE: Variable = Variable::new(
+        "LOG_FORMAT",
+        "json",
+        "How log lines look: json, or text for people",
+    );
 }
 
 /// Dropping this waits only a moment for the last lines to be written, because standard error may

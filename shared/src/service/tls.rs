@@ -9,6 +9,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
 
+use crate::service::config::Variable;
+
 /// The largest file of certificates to read: larger than a whole system's.
 const MAX_BYTES: usize = 4 << 20;
 
@@ -27,9 +29,12 @@ pub struct Authorities {
 }
 
 impl Authorities {
-    /// The form, for `--help`.
-    pub const HELP: &str = "Who may sign certificates of a cache with TLS (rediss://): a file of \
-        certificates in PEM";
+    /// The variable that names the file.
+    pub const VARIABLE: Variable = Variable::new(
+        "CACHE_CA_FILE",
+        "the system's",
+        "Who may sign certificates of a cache with TLS (rediss://): a file of certificates in PEM",
+    );
 
     /// Reads a file that holds at least one certificate.
     ///

@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
+use crate::service::config::Variable;
+
 /// The levels of detail, least first.
 const WORDS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
@@ -32,9 +34,13 @@ const UNSAID: &str = "info,tokio_cron_scheduler=warn";
 pub struct Level(String);
 
 impl Level {
-    /// The forms, for `--help`.
-    pub const HELP: &str = "Which log lines there are: off, error, warn, info, debug or trace, or \
-        a list such as info,poller=debug";
+    /// The variable that chooses the lines.
+    pub const VARIABLE: Variable = Variable::new(
+        "LOG_LEVEL",
+        "info",
+        "Which log lines there are: off, error, warn, info, debug or trace, or a list such as \
+         info,poller=debug",
+    );
 
     /// The filter to log with.
     pub fn filter(&self) -> EnvFilter {

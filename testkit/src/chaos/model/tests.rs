@@ -181,7 +181,7 @@ fn with_cache_and_every_memory_lost_films_may_go_and_come_until_the_round_settle
     assert_eq!(mirror.broken(), [KEPT]);
 }
 
-/// The second loss takes what was announced since the first, unless a poller in reach knows it.
+/// Without a second loss, the cache still has what was announced since the first.
 #[test]
 fn a_cache_lost_twice_in_a_round_excuses_what_only_the_second_loss_took() {
     for (is_lost, expected) in [(true, vec![]), (false, vec![ANNOUNCED])] {
