@@ -75,15 +75,20 @@ impl Events {
         self.most - self.places.available_permits()
     }
 
-    /// Sends subscribers the events of a new generation.
-    pub(crate) fn publish(&self, log: Log) {
+    /// Sends subscribers the events of a new generation, which `show` makes visible. New subscribers
+    /// wait until both are done: a client that sees a release gets its event, and a client that gets
+    /// the event finds the release.
+    pub(crate) fn publish<T>(&self, log: Log, show: impl FnOnce() -> T) -> T {
+        let mut shown = None;
         self.state.send_if_modified(|state| {
+            shown = Some(show());
             let is_open = !matches!(state, State::Ended);
             if is_open {
                 *state = State::Current(log);
             }
             is_open
         });
+        shown.expect("the closure runs once")
     }
 
     /// A new subscriber, which gets the releases after `since`, or else those to come.
@@ -251,6 +256,11 @@ impl Position {
         first_seen_ms: None,
     };
 
+    /// The newest release of a snapshot.
+    pub(crate) fn newest(snapshot: &Snapshot) -> Self {
+        snapshot.releases.last().map_or(Self::START, Self::of)
+    }
+
     fn of(release: &Release) -> Self {
         Self {
             sequence: release.sequence,
@@ -286,6 +296,9 @@ impl FromStr for Position {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::{self, RecvTimeoutError};
+    use std::thread;
+
     use super::*;
 
     /// A log whose releases were first seen at these seconds.
@@ -370,11 +383,27 @@ mod tests {
         }
     }
 
+    /// A client that sees a film must not first get events of a time without it.
+    #[test]
+    fn a_client_that_subscribes_while_a_generation_becomes_visible_gets_its_events() {
+        let events = Events::new(1);
+        events.publish(log(&[100]), || ());
+        let (subscribed, position) = mpsc::channel();
+        let client = events.clone();
+        events.publish(log(&[100, 200]), || {
+            thread::spawn(move || subscribed.send(client.subscribe(None).unwrap().at));
+            // A client that does not wait sends its position within this time.
+            let early = position.recv_timeout(Duration::from_millis(100));
+            assert_eq!(early, Err(RecvTimeoutError::Timeout));
+        });
+        assert_eq!(position.recv().unwrap().to_string(), "2-200000");
+    }
+
     #[tokio::test]
     async fn subscribers_are_limited_and_end_with_the_server() {
         let events = Events::new(1);
         assert_eq!(events.subscribe(None).unwrap_err(), Refusal::NotReady);
-        events.publish(log(&[100]));
+        events.publish(log(&[100]), || ());
         let mut only = events.subscribe(None).unwrap();
         assert_eq!(events.subscribe(None).unwrap_err(), Refusal::Full);
         assert_eq!(events.subscribers(), 1);

@@ -20,6 +20,7 @@ use shared::catalogue::snapshot::{Snapshot, Source};
 use shared::catalogue::{Collection, PerCollection};
 
 use crate::config::{Posters, prefix};
+use crate::events::Position;
 use crate::render::{Body, HTML, RenderedCatalogue, RenderedRecord, segment};
 
 pub(crate) use choice::Choice;
@@ -67,6 +68,8 @@ struct Site {
     committed_at: String,
     /// The same for people.
     committed_on: String,
+    /// The newest release, after which a page's script asks for events.
+    last: Position,
     /// The ids of the records that the upstream no longer lists.
     withdrawn: PerCollection<Vec<String>>,
 }
@@ -81,6 +84,7 @@ impl Site {
             generation: snapshot.generation,
             committed_at: machine_time(snapshot.committed_at),
             committed_on: reading_time(snapshot.committed_at),
+            last: Position::newest(snapshot),
             withdrawn: PerCollection::from_fn(|collection| {
                 let withdrawn = &snapshot.collections[collection].withdrawn;
                 withdrawn.keys().cloned().collect()

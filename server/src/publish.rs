@@ -171,9 +171,8 @@ fn publish(
         facts,
         freshness,
     });
-    published.store(Some(view.clone()));
-    // Now a client that hears of a film finds it here.
-    events.publish(log);
+    // The earlier view is dropped after that, because freeing it may take long.
+    let _earlier = events.publish(log, || published.swap(Some(view.clone())));
     view
 }
 

@@ -42,7 +42,8 @@ const news = document.createElement('p');
 news.className = 'news';
 news.setAttribute('aria-live', 'polite');
 line.after(news);
-let stream, last;
+let { last } = line.dataset;
+let stream;
 
 const find = (main, path) => main?.querySelector(`a[href='${CSS.escape(path)}']`);
 
@@ -65,7 +66,7 @@ async function refresh(path, tries) {
 function follow() {
   if (document.hidden) stream = stream?.close();
   else if (!stream || stream.readyState === 2) {
-    stream = new EventSource(new URL('events' + (last ? '?since=' + last : ''), base));
+    stream = new EventSource(new URL('events?since=' + last, base));
     stream.addEventListener('generation', (event) => {
       last = event.lastEventId;
       tick.last = undefined;

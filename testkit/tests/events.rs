@@ -57,6 +57,11 @@ async fn a_client_that_connects_again_gets_each_release_once() {
     let page = get(data["url"].as_str().unwrap()).await;
     assert_eq!(page.status, 200, "a client that hears of a film finds it");
     assert!(last.starts_with("1-"), "{last}");
+    let films = get(&format!("{}/movies", server.url())).await.text();
+    assert!(
+        films.contains(&format!("data-last=\"{last}\"")),
+        "the script misses no release between the page and its first event"
+    );
     drop(stream);
 
     for title in ["Two", "Three"] {
