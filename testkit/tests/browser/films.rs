@@ -40,6 +40,12 @@ async fn submit(browser: &Browser, field: &str, value: &str) {
     eventually("the next page", PATIENCE, arrived).await;
 }
 
+/// The line above the films, as a person sees it.
+async fn count_line(browser: &Browser) -> String {
+    let line = browser.ask("return document.querySelector('.count').innerText;");
+    line.await.as_str().unwrap().to_owned()
+}
+
 async fn without_script(browser: &Browser) {
     let off = json!({"value": true});
     browser
@@ -72,6 +78,7 @@ async fn films_are_found_without_a_script() {
         submit(&browser, "q", "no such film").await;
         let none = "return document.getElementById('none').checkVisibility();";
         assert_eq!(browser.ask(none).await, true, "{view}");
+        assert_eq!(count_line(&browser).await, "0 films", "{view}");
         assert_eq!(browser.complaints().await, [""; 0], "{view}");
     }
 }
@@ -91,30 +98,38 @@ async fn the_script_searches_while_a_person_types() {
         browser.ask(&script).await;
         let shown = async || titles(&browser).await.len() == count;
         eventually(&format!("{count} films for {text}"), PATIENCE, shown).await;
-        let count = browser.ask("return document.getElementById('count').textContent;");
-        count.await.as_str().unwrap().to_owned()
+        count_line(&browser).await
     };
     for view in ["table", "cards"] {
         browser
             .open(&format!("{}/movies?view={view}", server.url()))
             .await;
-        assert_eq!(types("castle", 2).await, "2 films");
-        assert_eq!(types("CASTLE sky", 1).await, "1 film");
+        assert_eq!(
+            types("castle", 2).await,
+            "2 films, newest first · oldest first"
+        );
+        assert_eq!(
+            types("CASTLE sky", 1).await,
+            "1 film, newest first · oldest first"
+        );
         let address = browser.ask("return location.search;").await;
         assert!(
             address.as_str().unwrap().contains("q=CASTLE+sky"),
             "{address}"
         );
         assert_eq!(types("no such film", 0).await, "0 films");
-        assert_eq!(types("", 22).await, "22 films");
+        assert_eq!(types("", 22).await, "22 films, newest first · oldest first");
 
         // What the server chose is not all that there is.
         browser
             .open(&format!("{}/movies?view={view}&q=castle", server.url()))
             .await;
         assert_eq!(titles(&browser).await.len(), 2);
-        assert_eq!(types("pazu", 1).await, "1 film");
-        assert_eq!(types("", 22).await, "22 films");
+        assert_eq!(
+            types("pazu", 1).await,
+            "1 film, newest first · oldest first"
+        );
+        assert_eq!(types("", 22).await, "22 films, newest first · oldest first");
         assert_eq!(browser.complaints().await, [""; 0], "{view}");
     }
 }
