@@ -39,7 +39,7 @@ LABEL org.opencontainers.image.title="ghibli-poller" \
       org.opencontainers.image.licenses="MIT"
 COPY --from=build /programs/ghibli-poller /usr/local/bin/
 # Inside a container only a wildcard address can be reached from outside it, by Prometheus for
-# example. Orders come only from inside.
+# example. Admin commands come only from inside.
 ENV ADMIN_ADDR=0.0.0.0:9091
 USER 65532:65532
 HEALTHCHECK --interval=5s --timeout=4s --start-period=30s --retries=3 \

@@ -17,7 +17,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 # How long new readers may take, in seconds. With a catalogue, one is healthy after 5 to 10.
-PATIENCE=90
+TIME_LIMIT=90
 
 # Longer than the 2 s for which Traefik collects changes of containers before it acts on them.
 NOTICE=5
@@ -101,7 +101,7 @@ new=$(echo $(new_readers))
 waited=0
 for id in $new; do
     until is_healthy "$id"; do
-        if is_broken "$id" || [ "$waited" -ge "$PATIENCE" ]; then
+        if is_broken "$id" || [ "$waited" -ge "$TIME_LIMIT" ]; then
             give_up "a new reader is not healthy after $waited s"
         fi
         sleep 1

@@ -1,5 +1,5 @@
 //! Runs for ever: a sync at start, then one per trigger, never two at once. Between syncs it
-//! carries out the operator's orders.
+//! carries out admin commands.
 //!
 //! Renews the lease between syncs. `trouble` logs when something begins or stops failing.
 
@@ -15,7 +15,7 @@ use futures_util::FutureExt;
 use shared::cache::CacheError;
 use shared::cache::write::Lease;
 use shared::log;
-use shared::service::admin::{self, AdminCommand};
+use shared::service::admin::{self, AdminRequest};
 use shared::service::metrics::Metrics;
 use shared::service::telemetry::events;
 use tokio::net::TcpListener;
@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use crate::backoff::Backoff;
-use crate::commands::orders;
+use crate::commands::admin_commands::AdminCommand;
 use crate::cycle::change::Change;
 use crate::cycle::log::log_failure;
 use crate::cycle::step::Trust;
@@ -60,11 +60,11 @@ pub async fn run(
         .context("cannot start the schedule")?;
     let mut daemon = Daemon::new(syncer, schedule, notifiers);
     let (stop, mut stopped) = watch::channel(false);
-    let (send_orders, mut orders) = mpsc::channel(1);
+    let (send_commands, mut commands) = mpsc::channel(1);
     let health = tokio::spawn(admin::run(
         admin,
         daemon.readiness(),
-        Some(send_orders),
+        Some(send_commands),
         daemon.exposed(),
         async move {
             _ = stopped.wait_for(|stop| *stop).await;
@@ -86,7 +86,7 @@ pub async fn run(
             }
         }
         tokio::select! {
-            next = daemon.wait(&mut triggers, &mut orders) => work = next,
+            next = daemon.wait(&mut triggers, &mut commands) => work = next,
             signal = &mut shutdown => break signal,
         }
     };
@@ -114,12 +114,12 @@ struct Daemon {
     metrics: PollerMetrics,
 }
 
-/// The reply to an order, as text for a person.
+/// The reply to an admin command, as text for a person.
 type Reply = Result<String, String>;
 
 enum Work {
     Sync,
-    Order(AdminCommand),
+    Command(AdminRequest),
 }
 
 impl Daemon {
@@ -158,32 +158,32 @@ impl Daemon {
     }
 
     async fn work(&mut self, work: Work) {
-        let Work::Order(order) = work else {
+        let Work::Command(request) = work else {
             // The result is already in the log.
             let _ = self.sync(Trust::Suspicious).await;
             return;
         };
-        let done = match orders::Order::read(&order) {
-            Ok(orders::Order::Accept) => self.sync(Trust::Accepting).await,
-            Ok(orders::Order::Change(change)) => self.change(change).await,
+        let done = match AdminCommand::read(&request) {
+            Ok(AdminCommand::Accept) => self.sync(Trust::Accepting).await,
+            Ok(AdminCommand::Change(change)) => self.change(change).await,
             Err(refusal) => Err(refusal),
         };
         // The client may have disconnected.
-        let _ = order.reply.send(done);
+        let _ = request.reply.send(done);
     }
 
     /// Waits for the next thing to do, and renews the lease in the meantime.
     async fn wait(
         &mut self,
         triggers: &mut mpsc::Receiver<()>,
-        orders: &mut mpsc::Receiver<AdminCommand>,
+        commands: &mut mpsc::Receiver<AdminRequest>,
     ) -> Work {
         let mut heartbeat = interval(RENEWAL);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let overdue = self.due.overdue(Moment::now());
             tokio::select! {
-                Some(order) = orders.recv() => return Work::Order(order),
+                Some(request) = commands.recv() => return Work::Command(request),
                 Some(()) = triggers.recv() => {}
                 () = sleep_until(self.retry.unwrap_or(overdue)), if self.retry.is_some() => {
                     return Work::Sync;

@@ -7,8 +7,8 @@
 //! | [`due`] | when the next sync is due, although people can set the clock |
 //! | [`backoff`] | how long to leave an upstream alone that does not answer |
 //! | [`trouble`] | logs what lasts for more than one cycle |
-//! | [`commands`] | the operator's commands, and their orders to a running poller |
-//! | [`cycle`] | one sync: lease, fetch, step, restore, commit, report; changes by order |
+//! | [`commands`] | the operator's commands; a running poller receives the admin commands |
+//! | [`cycle`] | one sync: lease, fetch, step, restore, commit, report; changes by admin commands |
 //! | [`difference`] | what differs between two snapshots |
 //! | [`upstream`] | HTTP to the Ghibli API, with a limit on everything |
 //! | [`proxies`] | refuses proxy variables that the HTTP client would ignore |

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
-use poller::commands::orders::{self, Order};
+use poller::commands::admin_commands::{self, AdminCommand};
 use poller::commands::{completions, drill, history, status, sync, syncer, transfer, verify};
 use poller::config::{PollerConfig, VARIABLES};
 use poller::cycle::change::Change;
@@ -142,11 +142,11 @@ async fn dispatch(command: Command, config: PollerConfig) -> Result<ExitCode> {
         Command::Sync => sync::run(config, Trust::Suspicious).await,
         Command::Status(output) => status::run(config, output.json).await,
         Command::Verify(output) => verify::run(config, output.json).await,
-        Command::Accept(consent) => orders::accept(config, consent.yes).await,
-        Command::Prune(consent) => orders::prune(config, consent.yes).await,
+        Command::Accept(consent) => admin_commands::accept(config, consent.yes).await,
+        Command::Prune(consent) => admin_commands::prune(config, consent.yes).await,
         Command::History(output) => history::run(config, output.json).await,
         Command::Rollback { generation } => {
-            orders::give(config, Order::Change(Change::Rollback(generation))).await
+            admin_commands::run(config, AdminCommand::Change(Change::Rollback(generation))).await
         }
         Command::Export { file } => transfer::export(config, &file).await,
         Command::Import { file } => transfer::import(config, &file).await,

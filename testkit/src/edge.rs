@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::client::{Response, try_get};
 use crate::process::{Process, binaries, installed};
-use crate::{PATIENCE, eventually, free_port};
+use crate::{TIME_LIMIT, eventually, free_port};
 
 const PROGRAM: &str = "traefik";
 
@@ -105,7 +105,7 @@ impl Edge {
             let answer = try_get(&format!("{url}/films")).await;
             answer.is_ok_and(|answer| answer.status != 404)
         };
-        eventually("the edge to have its routes", PATIENCE, routes).await;
+        eventually("the edge to have its routes", TIME_LIMIT, routes).await;
         Some(Self {
             url,
             metrics_address,

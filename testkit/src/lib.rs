@@ -54,4 +54,4 @@ pub fn catalogue() -> serde_json::Value {
 /// How long the equipment waits for an event before it panics, unless the caller sets another time.
 ///
 /// Long enough for a busy machine, and short enough that a person notices a hanging test.
-pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+pub const TIME_LIMIT: std::time::Duration = std::time::Duration::from_secs(30);

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::process::{Poller, Process, RunningServer, Server, binaries};
 use crate::upstream::Upstream;
-use crate::{PATIENCE, client, eventually};
+use crate::{TIME_LIMIT, client, eventually};
 
 /// An upstream and a cache. Dropping it removes both.
 #[derive(Debug)]
@@ -102,7 +102,7 @@ impl Mirror {
             let answer = client::request(Method::GET, &page, &accept).await;
             answer.header("content-encoding").is_some()
         };
-        eventually("compressed bodies", PATIENCE, is_compressed).await;
+        eventually("compressed bodies", TIME_LIMIT, is_compressed).await;
         server
     }
 }

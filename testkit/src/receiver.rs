@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-use crate::{PATIENCE, eventually};
+use crate::{TIME_LIMIT, eventually};
 
 /// The path on which it receives, which no log may show.
 pub const PATH: &str = "/services/s3cret";
@@ -99,7 +99,7 @@ impl Receiver {
     /// When they do not arrive.
     pub async fn has(&self, count: usize) -> Vec<String> {
         let what = format!("{count} requests at the receiver");
-        eventually(&what, PATIENCE, async || self.requests().len() >= count).await;
+        eventually(&what, TIME_LIMIT, async || self.requests().len() >= count).await;
         self.requests().iter().map(Received::id).collect()
     }
 }

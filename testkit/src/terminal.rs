@@ -9,7 +9,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Child;
 use tokio::time::timeout;
 
-use crate::PATIENCE;
+use crate::TIME_LIMIT;
 use crate::process::Output;
 
 /// The width of the terminal in characters.
@@ -94,7 +94,7 @@ impl Terminal {
     /// After a time limit, or when the program ends first; the message shows everything printed.
     pub async fn shows(&self, text: &str) -> String {
         let wanted = |line: &str| line.contains(text).then(|| line.to_owned());
-        let found = timeout(5 * PATIENCE, self.screen.find_from_start(wanted)).await;
+        let found = timeout(5 * TIME_LIMIT, self.screen.find_from_start(wanted)).await;
         let shown = || self.lines().join("\n");
         let found =
             found.unwrap_or_else(|_| panic!("{} does not show {text:?}:\n{}", self.name, shown()));
@@ -138,10 +138,10 @@ impl Terminal {
     ///
     /// After a time limit; the message shows everything printed.
     pub async fn wait(&mut self) -> ExitStatus {
-        let ended = timeout(PATIENCE, self.child.wait()).await;
+        let ended = timeout(TIME_LIMIT, self.child.wait()).await;
         let shown = || self.screen.lines().join("\n");
         let ended = ended.unwrap_or_else(|_| panic!("{} goes on:\n{}", self.name, shown()));
-        let _ = timeout(PATIENCE, self.screen.closed()).await;
+        let _ = timeout(TIME_LIMIT, self.screen.closed()).await;
         ended.expect("a child can be awaited")
     }
 }

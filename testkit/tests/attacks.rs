@@ -13,7 +13,7 @@ use testkit::attack::{Attack, Force, list, raise_open_files};
 use testkit::client::{get, raw, try_get};
 use testkit::mirror::Mirror;
 use testkit::process::{Process, RunningServer, binaries};
-use testkit::{PATIENCE, eventually, skip};
+use testkit::{TIME_LIMIT, eventually, skip};
 
 /// How many connections the server accepts at most.
 const MOST_CONNECTIONS: usize = 4096;
@@ -70,11 +70,11 @@ async fn bounded(server: &RunningServer, at_rest: Usage, attack: &Attack) {
             Manner::Knock { .. } => counts.connections > 1_000,
         }
     };
-    eventually(name, PATIENCE, is_under_way).await;
+    eventually(name, TIME_LIMIT, is_under_way).await;
     let asked = steady.asked();
     let is_served = async || steady.asked() >= asked + REQUESTS;
     let what = format!("requests beside {name}");
-    eventually(&what, PATIENCE, is_served).await;
+    eventually(&what, TIME_LIMIT, is_served).await;
     tokio::time::sleep(A_WHILE).await;
 
     let (usage, waiting) = (Usage::of(pid), unsent(address));
@@ -92,7 +92,7 @@ async fn bounded(server: &RunningServer, at_rest: Usage, attack: &Attack) {
 
     let is_at_rest = async || Usage::of(pid).sockets <= at_rest.sockets;
     let what = format!("the connections of {name} to be gone");
-    eventually(&what, PATIENCE, is_at_rest).await;
+    eventually(&what, TIME_LIMIT, is_at_rest).await;
 }
 
 /// Without free files, a server could neither read its cache nor answer a health check.
@@ -119,7 +119,7 @@ async fn few_files_are_few_connections_and_no_trouble() {
     };
     let force = Force::start(address, 300, silent);
     let all_came = async || force.counts().connections > 300;
-    eventually("silent connections", PATIENCE, all_came).await;
+    eventually("silent connections", TIME_LIMIT, all_came).await;
     mirror.upstream.release("The Red Turtle");
     mirror.sync().await;
     let films = format!("{}/films", server.url());
@@ -128,7 +128,7 @@ async fn few_files_are_few_connections_and_no_trouble() {
         let answer = try_get(&films).await;
         answer.is_ok_and(|answer| answer.text().contains("The Red Turtle"))
     };
-    eventually("the release", PATIENCE, shows_it).await;
+    eventually("the release", TIME_LIMIT, shows_it).await;
     assert_eq!(
         get(&format!("{}/readyz", server.admin_url())).await.status,
         200
@@ -142,7 +142,7 @@ const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: a\r\nConnection: close\r
 
 /// The statuses of all answers on one connection.
 async fn statuses(server: &RunningServer, sent: &str) -> Vec<u16> {
-    let answers = raw(&server.address, sent.as_bytes(), PATIENCE).await;
+    let answers = raw(&server.address, sent.as_bytes(), TIME_LIMIT).await;
     let answers = String::from_utf8_lossy(&answers);
     let statuses = answers.split("HTTP/1.1 ").skip(1);
     statuses.map(|it| it[..3].parse().unwrap()).collect()

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use testkit::client::get;
 use testkit::mirror::Mirror;
 use testkit::process::RunningServer;
-use testkit::{PATIENCE, eventually, sample};
+use testkit::{TIME_LIMIT, eventually, sample};
 
 const WARNING: &str = "cache_unreachable";
 
@@ -116,7 +116,7 @@ async fn damaged_documents_are_refused_with_a_reason_and_the_last_good_ones_kept
 
     mirror.upstream.release("The Red Turtle");
     mirror.sync().await;
-    eventually("the release", PATIENCE, async || {
+    eventually("the release", TIME_LIMIT, async || {
         films(&server).await == known + 1
     })
     .await;
@@ -165,7 +165,7 @@ async fn a_cache_of_format_1_is_served_and_synced_and_keeps_its_release_log() {
     assert_eq!(synced["releases"][0], stored["releases"][0]);
     let known = before.json().as_array().unwrap().len();
     for server in [&server, &upgraded] {
-        eventually("the release", PATIENCE, async || {
+        eventually("the release", TIME_LIMIT, async || {
             films(server).await == known + 1
         })
         .await;

@@ -11,7 +11,7 @@ use testkit::client::{EventStream, Response, get, request, try_get};
 use testkit::edge::{Edge, can_stand, missing_in};
 use testkit::mirror::Mirror;
 use testkit::upstream::{Fault, Upstream};
-use testkit::{PATIENCE, eventually, skip};
+use testkit::{TIME_LIMIT, eventually, skip};
 
 fn is_skipped() -> bool {
     if !can_stand() {
@@ -68,7 +68,7 @@ async fn the_edges_own_answers_have_the_form_of_the_readers_errors() {
     let edge = Edge::with_room_for(Some(3), directory.path(), iter::once(url.as_str())).await;
     let edge = edge.expect("traefik is there");
     let url = |path: &str| format!("{}{path}", edge.url);
-    eventually("the reader behind the edge", PATIENCE, async || {
+    eventually("the reader behind the edge", TIME_LIMIT, async || {
         try_get(&url("/films"))
             .await
             .is_ok_and(|answer| answer.status == 200)
@@ -91,10 +91,14 @@ async fn the_edges_own_answers_have_the_form_of_the_readers_errors() {
     }
 
     reader.go_down();
-    eventually("the reader's health check to fail", PATIENCE, async || {
-        let answer = get(&url("/films")).await;
-        (answer.status == 503).then(|| is_ours(&answer, 503))
-    })
+    eventually(
+        "the reader's health check to fail",
+        TIME_LIMIT,
+        async || {
+            let answer = get(&url("/films")).await;
+            (answer.status == 503).then(|| is_ours(&answer, 503))
+        },
+    )
     .await;
     reader.come_back();
     eventually("the reader again", Duration::from_secs(5), async || {
@@ -116,7 +120,7 @@ async fn events_pass_the_edge_as_they_come() {
     let edge = edge.expect("traefik is there");
     let address = edge.url.trim_start_matches("http://");
     let open = async || EventStream::open(address, "/events", &[]).await.ok();
-    let mut stream = eventually("a stream through the edge", PATIENCE, open).await;
+    let mut stream = eventually("a stream through the edge", TIME_LIMIT, open).await;
     for (name, change) in [
         ("generation", false),
         ("release", true),
@@ -126,7 +130,7 @@ async fn events_pass_the_edge_as_they_come() {
             mirror.upstream.release("Rain");
             mirror.sync().await;
         }
-        let event = stream.next(PATIENCE).await.expect("the stream goes on");
+        let event = stream.next(TIME_LIMIT).await.expect("the stream goes on");
         assert_eq!(event.name, name);
     }
 }

@@ -9,7 +9,7 @@ use testkit::attack::usage::Usage;
 use testkit::client::{Connection, EventStream, ServerSentEvent, get, request};
 use testkit::mirror::Mirror;
 use testkit::process::{Process, RunningServer, Server, Signal, binaries};
-use testkit::{PATIENCE, eventually};
+use testkit::{TIME_LIMIT, eventually};
 
 const EVENTS: &str = "/events";
 
@@ -26,7 +26,7 @@ async fn open(server: &RunningServer, path: &str, last: Option<&str>) -> EventSt
 async fn releases(stream: &mut EventStream) -> (Vec<ServerSentEvent>, String) {
     let mut releases = Vec::new();
     loop {
-        let event = stream.next(PATIENCE).await.expect("the stream goes on");
+        let event = stream.next(TIME_LIMIT).await.expect("the stream goes on");
         match event.name.as_str() {
             "release" => releases.push(event),
             "generation" => return (releases, event.id),
@@ -223,7 +223,7 @@ async fn subscribers_are_limited_and_others_are_served() {
         mirror.sync().await;
         subscribers(&server).await < MOST
     };
-    eventually("a free place", PATIENCE, has_room).await;
+    eventually("a free place", TIME_LIMIT, has_room).await;
     open(&server, EVENTS, None).await;
     assert_eq!(goes_on.len(), MOST - 1);
 }
@@ -241,7 +241,7 @@ async fn a_server_that_stops_ends_its_streams_at_once() {
     let stopping = Instant::now();
     server.process.signal(Signal::Term);
     for stream in &mut streams {
-        assert_eq!(stream.next(PATIENCE).await, None);
+        assert_eq!(stream.next(TIME_LIMIT).await, None);
     }
     let status = server.process.wait().await;
     assert!(status.success(), "{status:?}");

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use testkit::client::{get, hammer};
 use testkit::process::{Poller, Server, Signal};
 use testkit::upstream::Upstream;
-use testkit::{PATIENCE, catalogue, eventually};
+use testkit::{TIME_LIMIT, catalogue, eventually};
 
 const EINVAL: &str = "22";
 const EIO: &str = "5";
@@ -132,7 +132,7 @@ async fn a_file_system_that_hangs_stops_neither_requests_nor_the_end() {
         .start()
         .await;
     let films = format!("{}/films", server.url());
-    eventually("the films", PATIENCE, async || {
+    eventually("the films", TIME_LIMIT, async || {
         get(&films).await.status == 200
     })
     .await;

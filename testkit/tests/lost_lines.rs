@@ -12,7 +12,7 @@ use std::process::{ExitStatus, Stdio};
 use testkit::client::{hammer, try_get};
 use testkit::process::binaries;
 use testkit::upstream::Upstream;
-use testkit::{PATIENCE, catalogue, eventually, free_port};
+use testkit::{TIME_LIMIT, catalogue, eventually, free_port};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
@@ -54,7 +54,7 @@ async fn run(command: &str, output: impl Into<Stdio>, environment: &[(&str, &str
         .envs(environment.iter().copied());
     process.stdin(Stdio::null()).stdout(output);
     process.stderr(Stdio::null()).kill_on_drop(true);
-    let ended = timeout(PATIENCE, process.status()).await;
+    let ended = timeout(TIME_LIMIT, process.status()).await;
     ended.expect("the command ends").unwrap()
 }
 
@@ -92,7 +92,7 @@ async fn goes_on(name: &str, log: OwnedFd) {
         both.iter()
             .all(|answer| answer.as_ref().is_ok_and(|answer| answer.status == 200))
     };
-    eventually(&format!("the mirror with {name}"), PATIENCE, is_up).await;
+    eventually(&format!("the mirror with {name}"), TIME_LIMIT, is_up).await;
 
     let asked = upstream.requests().len();
     let syncs = async {
@@ -120,7 +120,7 @@ async fn goes_on(name: &str, log: OwnedFd) {
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     }
     for process in &mut running {
-        let ended = timeout(PATIENCE, process.wait()).await;
+        let ended = timeout(TIME_LIMIT, process.wait()).await;
         assert_eq!(ended.expect("an end").unwrap().code(), Some(0), "{name}");
     }
 }
@@ -209,7 +209,7 @@ async fn programs_end_even_if_nobody_reads_their_last_lines() {
         process.args(arguments).envs(environment.iter().copied());
         process.stdin(Stdio::null()).stdout(Stdio::null());
         process.stderr(pipe.try_clone().unwrap()).kill_on_drop(true);
-        let ended = timeout(PATIENCE, process.status()).await;
+        let ended = timeout(TIME_LIMIT, process.status()).await;
         let ended = ended.unwrap_or_else(|_| panic!("{arguments:?} goes on"));
         assert_eq!(ended.unwrap().code(), Some(status), "{arguments:?}");
     }
@@ -250,10 +250,10 @@ async fn the_log_says_how_many_lines_were_lost() {
     process.stderr(file).env("POLL_SCHEDULE", "* * * * * *");
     let _process = process.spawn().unwrap();
     let full = async || std::fs::metadata(&log).is_ok_and(|file| file.len() == LARGEST_FILE as u64);
-    eventually("a full log", 2 * PATIENCE, full).await;
+    eventually("a full log", 2 * TIME_LIMIT, full).await;
     let synced = upstream.requests().len();
     let goes_on = async || upstream.requests().len() > synced + 10;
-    eventually("two more syncs", PATIENCE, goes_on).await;
+    eventually("two more syncs", TIME_LIMIT, goes_on).await;
     File::options()
         .write(true)
         .truncate(true)
@@ -264,5 +264,5 @@ async fn the_log_says_how_many_lines_were_lost() {
         let mut notices = text.lines().filter(|line| line.contains("lost_lines"));
         notices.any(|line| line.contains("ERROR") && !line.contains("\"lost_lines\":0"))
     };
-    eventually("the number of lost lines", PATIENCE, said).await;
+    eventually("the number of lost lines", TIME_LIMIT, said).await;
 }

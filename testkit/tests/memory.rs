@@ -8,7 +8,7 @@ use testkit::client::get;
 use testkit::process::{Poller, RunningPoller, Server, Signal};
 use testkit::redis::Redis;
 use testkit::upstream::Upstream;
-use testkit::{PATIENCE, catalogue, eventually};
+use testkit::{TIME_LIMIT, catalogue, eventually};
 
 async fn poller(upstream: &Upstream, redis: &Redis) -> RunningPoller {
     Poller::new(&upstream.url(), &redis.url())
@@ -53,7 +53,7 @@ async fn rule_12_with_two_pollers_a_flushed_cache_keeps_its_release_log() {
         redis.cli(&["FLUSHALL"]).await;
         expected.push((round, title));
         let restored = async || release_log(&redis).await == expected;
-        eventually("the release log", PATIENCE, restored).await;
+        eventually("the release log", TIME_LIMIT, restored).await;
     }
 }
 
@@ -76,7 +76,7 @@ async fn rule_12_a_standby_restores_what_a_dead_poller_committed() {
     redis.cli(&["FLUSHALL"]).await;
     let expected = [(1, "The Boy and the Heron".to_owned())];
     let restored = async || release_log(&redis).await == expected;
-    eventually("the release log", PATIENCE, restored).await;
+    eventually("the release log", TIME_LIMIT, restored).await;
 }
 
 /// A poller that was frozen missed a generation, so it restores an older one than readers have.
@@ -134,7 +134,7 @@ async fn rule_12_a_poller_that_remembers_takes_the_lease_from_one_that_started_e
     let expected = ["Known to the old", "Taken for old", "Known to the new"];
     let expected: Vec<_> = (1..).zip(expected.map(str::to_owned)).collect();
     let restored = async || release_log(&redis).await == expected;
-    eventually("the release log", PATIENCE, restored).await;
+    eventually("the release log", TIME_LIMIT, restored).await;
     let is_last = |line: &Value| line["title"] == "Taken for old";
     old.process.wait_for_log("release_appended", is_last).await;
     let standing_by = "standby";

@@ -10,7 +10,7 @@ use testkit::client::{get, hammer};
 use testkit::process::{Poller, RunningServer, Server};
 use testkit::redis::Redis;
 use testkit::upstream::{Fault, Upstream};
-use testkit::{PATIENCE, catalogue, eventually};
+use testkit::{TIME_LIMIT, catalogue, eventually};
 
 const EVERY_SECOND: &str = "* * * * * *";
 const COLLECTIONS: [&str; 5] = ["films", "people", "locations", "species", "vehicles"];
@@ -64,7 +64,7 @@ async fn mirrors(cache: &str) {
     );
     for reader in &readers {
         let filled = async || films(reader).await.len() == 22;
-        eventually("all films", PATIENCE, filled).await;
+        eventually("all films", TIME_LIMIT, filled).await;
     }
 
     // A quiet sync costs five conditional requests without a body.
@@ -93,7 +93,7 @@ async fn mirrors(cache: &str) {
                 .await
                 .contains(&"The Boy and the Heron".to_owned())
         };
-        eventually("the release", PATIENCE, shown).await;
+        eventually("the release", TIME_LIMIT, shown).await;
         let titles = titles(reader).await;
         assert_eq!(titles.len(), 23);
         assert_eq!(titles.last().unwrap(), "The Boy and the Heron");
@@ -117,7 +117,7 @@ async fn mirrors(cache: &str) {
     upstream.change("films", id, "rt_score", "94");
     for reader in &readers {
         let changed = async || films(reader).await[2]["rt_score"] == "94";
-        eventually("the change", PATIENCE, changed).await;
+        eventually("the change", TIME_LIMIT, changed).await;
     }
     let line = poller
         .process
@@ -279,7 +279,7 @@ async fn an_upstream_that_withdraws_and_misbehaves_takes_nothing_away() {
     let reader = Server::new(&cache).start().await;
     let log = &poller.process;
     poller.synced("committed").await;
-    eventually("all films", PATIENCE, async || {
+    eventually("all films", TIME_LIMIT, async || {
         films(&reader).await.len() == 22
     })
     .await;
@@ -342,6 +342,6 @@ async fn an_upstream_that_withdraws_and_misbehaves_takes_nothing_away() {
         .await;
     let people = async || get(&format!("{}/people", reader.url())).await.json();
     let is_changed = async || people().await[0]["age"] == "13";
-    eventually("the change", PATIENCE, is_changed).await;
+    eventually("the change", TIME_LIMIT, is_changed).await;
     assert_eq!(people().await.as_array().unwrap().len(), 57);
 }

@@ -13,7 +13,7 @@ use testkit::process::{Poller, Process, RunningServer, Server, Signal, binaries}
 use testkit::proxy::Proxy;
 use testkit::redis::Redis;
 use testkit::upstream::Upstream;
-use testkit::{PATIENCE, catalogue, eventually};
+use testkit::{TIME_LIMIT, catalogue, eventually};
 use tokio::task::JoinHandle;
 
 const EVERY_SECOND: &str = "* * * * * *";
@@ -155,13 +155,13 @@ impl Watching {
     async fn goes_on(&self) {
         let before = self.reads.load(Ordering::Relaxed);
         let is_read = async || self.reads.load(Ordering::Relaxed) > before + 1;
-        eventually("another read", PATIENCE, is_read).await;
+        eventually("another read", TIME_LIMIT, is_read).await;
     }
 
     /// Waits until the client reads this version. Returns the number of reads.
     async fn until(self, version: u64) -> u64 {
         let is_read = async || self.newest.load(Ordering::Relaxed) == version;
-        eventually("the last version", PATIENCE, is_read).await;
+        eventually("the last version", TIME_LIMIT, is_read).await;
         self.stop.store(true, Ordering::Relaxed);
         self.reading.await.unwrap();
         self.reads.load(Ordering::Relaxed)
@@ -239,7 +239,7 @@ fn length(file: &Path) -> Option<u64> {
 /// Kills a process as soon as a file has this many bytes, or was written too quickly to see. The
 /// file exists only for a moment, so this thread polls without a pause, and kills by itself.
 fn kill_when_written(process: &mut Process, file: &Path, bytes: u64) {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIME_LIMIT;
     tokio::task::block_in_place(|| {
         while length(file).is_none_or(|length| length < bytes) {
             if !process.is_running() || Instant::now() > until {
@@ -267,7 +267,7 @@ async fn pollers_killed_while_committing_to_redis_leave_it_whole() {
         proxy.send_at_most(whole * kill / KILLS);
         let mut poller = sync(&upstream, kill + 1, &through_proxy);
         let is_there = async || proxy.has_sent_all() || !poller.is_running();
-        eventually("the middle of a commit", PATIENCE, is_there).await;
+        eventually("the middle of a commit", TIME_LIMIT, is_there).await;
         unfinished += u64::from(poller.is_running());
         poller.kill().await;
         // Redis keeps a dead poller's lease until it expires; the test does not wait for that.

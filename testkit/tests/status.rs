@@ -7,7 +7,7 @@ use serde_json::Value;
 use testkit::client::{Response, get};
 use testkit::mirror::Mirror;
 use testkit::process::{Poller, RunningServer, Server, binaries};
-use testkit::{PATIENCE, catalogue, eventually};
+use testkit::{TIME_LIMIT, catalogue, eventually};
 
 async fn status(server: &RunningServer) -> Value {
     get(&format!("{}/status.json", server.url())).await.json()
@@ -24,7 +24,7 @@ async fn says(server: &RunningServer, beginning: &str) -> Value {
         let sentence = status["sentence"].as_str().unwrap().to_owned();
         sentence.starts_with(beginning)
     };
-    eventually(beginning, PATIENCE, says).await;
+    eventually(beginning, TIME_LIMIT, says).await;
     status(server).await
 }
 

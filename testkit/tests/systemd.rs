@@ -7,7 +7,7 @@ use std::process::Command;
 
 use testkit::process::{Poller, Process, Server, Signal, binaries, installed};
 use testkit::upstream::Upstream;
-use testkit::{PATIENCE, catalogue, skip};
+use testkit::{TIME_LIMIT, catalogue, skip};
 use tokio::net::UnixDatagram;
 use tokio::time::timeout;
 
@@ -137,7 +137,7 @@ impl Supervisor {
     /// Checks the next message.
     async fn hears(&self, expected: &str) {
         let mut message = [0; 64];
-        let received = timeout(PATIENCE, self.socket.recv(&mut message));
+        let received = timeout(TIME_LIMIT, self.socket.recv(&mut message));
         let length = received.await.expect(expected).unwrap();
         assert_eq!(std::str::from_utf8(&message[..length]), Ok(expected));
     }

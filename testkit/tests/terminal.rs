@@ -8,7 +8,7 @@ use testkit::process::{Process, binaries, cargo};
 use testkit::redis::Redis;
 use testkit::terminal::{COLUMNS, Terminal};
 use testkit::upstream::Upstream;
-use testkit::{PATIENCE, catalogue, eventually, free_port};
+use testkit::{TIME_LIMIT, catalogue, eventually, free_port};
 
 /// The first character of a code for colours.
 const ESCAPE: char = '\u{1b}';
@@ -62,7 +62,7 @@ fn assert_fits(lines: &[String]) {
 async fn port_is_closed(port: &str) {
     let url = format!("http://127.0.0.1:{port}/films");
     let gone = async || try_get(&url).await.is_err();
-    eventually("the server to be gone", PATIENCE, gone).await;
+    eventually("the server to be gone", TIME_LIMIT, gone).await;
 }
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn up_offline_releases_what_is_typed_and_ends_with_ctrl_c() {
     let url = url.replace('神', "%E7%A5%9E").replace('隠', "%E9%9A%A0");
     let url = url.replace('し', "%E3%81%97").replace(' ', "%20");
     let shown = async || get(&url).await.text().contains("千尋");
-    eventually("the film on the server", PATIENCE, shown).await;
+    eventually("the film on the server", TIME_LIMIT, shown).await;
     // Ctrl-D only ends the input.
     up.types(b"\x04").await;
     up.interrupt().await;
@@ -203,7 +203,7 @@ async fn up_can_be_stopped_while_it_builds() {
     let mut up = Terminal::run(&xtask);
     up.shows("building").await;
     let is_building = async || !children(up.pid()).is_empty();
-    eventually("the build", PATIENCE, is_building).await;
+    eventually("the build", TIME_LIMIT, is_building).await;
     up.interrupt().await;
     assert_eq!(up.wait().await.code(), Some(0));
     up.shows("stopping").await;
@@ -240,7 +240,7 @@ async fn log_lines_have_colours_in_a_terminal_that_wants_them_and_nowhere_else()
             .iter()
             .any(|line| line.contains("listens at"))
     };
-    eventually("the server", PATIENCE, serving).await;
+    eventually("the server", TIME_LIMIT, serving).await;
     assert!(!server.stderr().concat().contains(ESCAPE), "a pipe");
 }
 

@@ -1,4 +1,4 @@
-//! Undo: a wrong order is no disaster. Real processes, with files and with a real Redis.
+//! Undo: a wrong admin command is no disaster. Real processes, with files and with a real Redis.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use testkit::client::{get, request};
 use testkit::process::{Poller, Process, RunningPoller, RunningServer, Server, binaries};
 use testkit::redis::Redis;
 use testkit::upstream::Upstream;
-use testkit::{PATIENCE, catalogue, eventually};
+use testkit::{TIME_LIMIT, catalogue, eventually};
 
 const EVERY_SECOND: &str = "* * * * * *";
 
@@ -115,7 +115,7 @@ async fn a_wrong_accept_is_undone(cache: &str) {
     // `Last-Modified` counts in seconds.
     let then = chrono::Utc::now().timestamp();
     let is_later = async || chrono::Utc::now().timestamp() > then;
-    eventually("the next second", PATIENCE, is_later).await;
+    eventually("the next second", TIME_LIMIT, is_later).await;
     let [wrong, right, ..] = generations(&stage.environment).await[..] else {
         panic!("history lists two generations");
     };
@@ -128,7 +128,7 @@ async fn a_wrong_accept_is_undone(cache: &str) {
     );
     assert!(output.ends_with(&now), "{output}");
     let is_back = async || served(&stage.reader).await == before;
-    eventually("every byte", PATIENCE, is_back).await;
+    eventually("every byte", TIME_LIMIT, is_back).await;
     let url = format!("{}/films", stage.reader.url());
     let since = [("if-modified-since", wrong_since.as_str())];
     let answer = request("GET".parse().unwrap(), &url, &since).await;
@@ -179,18 +179,18 @@ async fn a_wrong_prune_is_undone_and_the_record_is_withdrawn_as_before() {
     log.wait_for_log(withdrawn, |_| true).await;
     let movies = format!("{}/movies", stage.reader.url());
     let is_marked = async || get(&movies).await.text().contains("no longer listed");
-    eventually("the mark", PATIENCE, is_marked).await;
+    eventually("the mark", TIME_LIMIT, is_marked).await;
     let before = served(&stage.reader).await;
     let (code, output) = run(&["prune", "--yes"], &stage.environment).await;
     assert_eq!(code, Some(0), "{output}");
     let has_gone = async || served(&stage.reader).await != before;
-    eventually("the prune", PATIENCE, has_gone).await;
+    eventually("the prune", TIME_LIMIT, has_gone).await;
 
     let right = generations(&stage.environment).await[1].to_string();
     let (code, output) = run(&["rollback", &right], &stage.environment).await;
     assert_eq!(code, Some(0), "{output}");
     let is_back = async || served(&stage.reader).await == before;
-    eventually("every byte", PATIENCE, is_back).await;
+    eventually("every byte", TIME_LIMIT, is_back).await;
     let line = stage.poller.next_sync().await;
     assert_eq!(line["outcome"], "unchanged", "{line}");
     assert!(is_back().await, "still withdrawn and kept");

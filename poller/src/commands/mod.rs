@@ -2,7 +2,7 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`orders`] | what only a person decides: accept, prune, rollback, import; the question before |
+//! | [`admin_commands`] | what only a person decides: accept, prune, rollback, import; the question before |
 //! | [`sync`] | one sync |
 //! | [`status`] | what the cache holds, and how current it is |
 //! | [`verify`] | what the upstream has otherwise |
@@ -14,10 +14,10 @@
 //!
 //! Results go to standard output; questions, progress and log lines to standard error.
 
+pub mod admin_commands;
 pub mod completions;
 pub mod drill;
 pub mod history;
-pub mod orders;
 pub mod progress;
 pub mod status;
 pub mod sync;

@@ -18,7 +18,7 @@ use crate::config::PollerConfig;
 use crate::printable::printable;
 use crate::schedule::Schedule;
 
-/// How late a sync may end after it was due: the longest sync, and some patience.
+/// How late a sync may end after it was due: the longest sync, and a margin.
 const LATE: Duration = Duration::from_secs(90);
 
 /// How many characters of a reason to show.

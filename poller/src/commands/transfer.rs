@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use shared::catalogue::snapshot::Snapshot;
 use shared::service::{admin, console};
 
-use super::orders::{self, Order};
+use super::admin_commands::{self, AdminCommand};
 use super::writer;
 use crate::config::PollerConfig;
 use crate::cycle::change::Change;
@@ -50,7 +50,7 @@ pub async fn export(config: PollerConfig, to: &Path) -> Result<ExitCode> {
 /// or from standard input for `-`.
 ///
 /// # Errors
-/// When the file is no snapshot that the cache can hold, or the order is not carried out.
+/// When the file is no snapshot that the cache can hold, or the import is not carried out.
 pub async fn import(config: PollerConfig, from: &Path) -> Result<ExitCode> {
     let (json, shown) = if from.as_os_str() == "-" {
         (read(io::stdin()), "standard input".to_owned())
@@ -62,7 +62,7 @@ pub async fn import(config: PollerConfig, from: &Path) -> Result<ExitCode> {
     let snapshot = check(&json);
     let snapshot = snapshot.with_context(|| format!("{shown} is no snapshot to import"))?;
     let import = Change::Import(Box::new(snapshot));
-    orders::give(config, Order::Change(import)).await
+    admin_commands::run(config, AdminCommand::Change(import)).await
 }
 
 fn read(source: impl Read) -> Result<Vec<u8>> {

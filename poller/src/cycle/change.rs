@@ -1,4 +1,4 @@
-//! Changes by a person's order, without the upstream: prune, rollback, import. Each is one commit,
+//! Changes by an admin command, without the upstream: prune, rollback, import. Each is one commit,
 //! under the lease, and the history keeps what it replaces.
 
 use std::collections::{BTreeMap, HashMap};
@@ -17,7 +17,7 @@ use super::restore::without_validators;
 use super::{Found, Syncer, step};
 use crate::difference;
 
-/// What a person orders.
+/// What an admin command changes.
 #[derive(Debug)]
 pub enum Change {
     /// Remove the records that the upstream has withdrawn (sync rule 6).
@@ -28,7 +28,7 @@ pub enum Change {
     Import(Box<Snapshot>),
 }
 
-/// What an order did.
+/// What an admin command did.
 #[derive(Debug)]
 pub enum Changed {
     /// The ids of the removed records.
@@ -47,7 +47,7 @@ pub enum Changed {
 }
 
 impl Syncer {
-    /// Carries out an order and commits.
+    /// Carries out a change and commits.
     ///
     /// # Errors
     /// When another poller has the lease, the cache cannot be read or written, or there is nothing
@@ -240,7 +240,7 @@ impl Changed {
                 log!(
                     events::RECORDS_PRUNED,
                     records,
-                    "removed {records} withdrawn records, by order"
+                    "removed {records} withdrawn records, by an admin command"
                 );
             }
             Self::Replaced {
@@ -252,7 +252,7 @@ impl Changed {
                 events::GENERATION_RESTORED,
                 generation,
                 from,
-                "brought generation {from} back as {generation}, by order"
+                "brought generation {from} back as {generation}, by an admin command"
             ),
             Self::Replaced {
                 from, generation, ..
@@ -260,13 +260,13 @@ impl Changed {
                 events::SNAPSHOT_IMPORTED,
                 generation,
                 from,
-                "imported generation {from} of a file as {generation}, by order"
+                "imported generation {from} of a file as {generation}, by an admin command"
             ),
         }
     }
 }
 
-/// For the person who ordered it.
+/// For the person who ran the command.
 impl fmt::Display for Changed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -17,14 +17,16 @@ pub(crate) struct Observation {
 }
 
 /// The longest wait for an answer; a longer one is a bug.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIME_LIMIT: Duration = Duration::from_secs(20);
 
 /// Asks `base_url` (`http://host:port`) for `path_and_query`.
 #[expect(clippy::disallowed_methods, reason = "the test is the client")]
 pub(crate) fn ask(base_url: &str, path_and_query: &str) -> Observation {
     let host = base_url.strip_prefix("http://").expect("plain HTTP");
     let mut stream = TcpStream::connect(host).expect("a listener");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    stream
+        .set_read_timeout(Some(TIME_LIMIT))
+        .expect("a timeout");
     // Send it in one piece: a server that refuses the first line may close before the rest arrives.
     let request =
         format!("GET {path_and_query} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");

@@ -42,7 +42,7 @@ impl Mirror {
                 .await;
             let ready = format!("{}/readyz", server.admin_url());
             let is_ready = async || testkit::client::get(&ready).await.status == 200;
-            testkit::eventually("ready", testkit::PATIENCE, is_ready).await;
+            testkit::eventually("ready", testkit::TIME_LIMIT, is_ready).await;
             server
         });
         Self {

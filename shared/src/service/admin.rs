@@ -6,14 +6,15 @@
 //! | `/livez` | 200 while the process can answer at all |
 //! | `/readyz` | 200 when it can do its work; before that, 503 problem+json says what is missing |
 //! | `/metrics` | figures for Prometheus |
-//! | POST to another path | the result of that order, if the process takes orders |
+//! | POST to another path | the result of that admin command, if the process takes any |
 //!
-//! Never serves the catalogue; Traefik does not route to it. Takes orders from the command line
-//! only, and only from the machine or the container where the process runs: others may reach this
-//! address for its metrics, and an order changes the cache. A page in a browser on the same machine can reach this address too, even as a page of the
-//! same origin (DNS rebinding: the page makes its own host name resolve to this address). So it
-//! refuses an order whose `Host` is neither an IP address nor `localhost`, or whose headers show
-//! that a browser sent it. Health is no secret, and is answered under any host name.
+//! Never serves the catalogue; Traefik does not route to it. Takes admin commands from the command
+//! line only, and only from the machine or the container where the process runs: others may reach
+//! this address for its metrics, and an admin command changes the cache. A page in a browser on the
+//! same machine can reach this address too, even as a page of the same origin (DNS rebinding: the
+//! page makes its own host name resolve to this address). So it refuses an admin command whose
+//! `Host` is neither an IP address nor `localhost`, or whose headers show that a browser sent it.
+//! Health is no secret, and is answered under any host name.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -51,24 +52,25 @@ const LIMITS: Limits = Limits {
 /// How long a health check waits for its answer.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long the sender of an order waits for its result.
-const ORDER_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long the sender of an admin command waits for its result.
+const COMMAND_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// The largest document that an order may carry, in bytes: eighty times today's snapshot.
+/// The largest document that an admin command may carry, in bytes: eighty times today's snapshot.
 pub const MAX_DOCUMENT: usize = 16 << 20;
 
 /// How long a document may take to arrive.
 const DOCUMENT_TIME: Duration = Duration::from_secs(10);
 
-/// Every order carries this header. A page in a browser cannot send it to another origin.
-const ORDER_HEADER: &str = "x-ghibli-order";
+/// Every admin command carries this header. A page in a browser cannot send it to another origin.
+/// It keeps its name, so that a command line of another version can still talk to this process.
+const COMMAND_HEADER: &str = "x-ghibli-order";
 
 /// Browsers set these headers to say where a request comes from; pages cannot remove them.
 const FETCH_SITE: &str = "sec-fetch-site";
 
-/// An order from a person to a running process.
+/// An admin command, as a running process receives it.
 #[derive(Debug)]
-pub struct AdminCommand {
+pub struct AdminRequest {
     /// The path that it was sent to.
     pub path: String,
     /// What follows the `?`, without it; often nothing.
@@ -80,11 +82,11 @@ pub struct AdminCommand {
 }
 
 /// Serves the endpoint until `shutdown` resolves. Calls `ready` at each `/readyz`. Sends posted
-/// orders to `orders`, if the process takes orders.
+/// admin commands to `commands`, if the process takes any.
 pub async fn run(
     listener: TcpListener,
     ready: impl Fn() -> Readiness + Clone + Send + Sync + 'static,
-    orders: Option<mpsc::Sender<AdminCommand>>,
+    commands: Option<mpsc::Sender<AdminRequest>>,
     metrics: Metrics,
     shutdown: impl Future<Output = ()>,
 ) {
@@ -93,20 +95,20 @@ pub async fn run(
             (Ok(peer), Ok(own)) => is_same_machine(peer.ip(), own.ip()),
             _ => false,
         };
-        let (ready, orders, metrics) = (ready.clone(), orders.clone(), metrics.clone());
+        let (ready, commands, metrics) = (ready.clone(), commands.clone(), metrics.clone());
         service_fn(move |request: Request<Incoming>| {
-            let (ready, orders, metrics) = (ready.clone(), orders.clone(), metrics.clone());
+            let (ready, commands, metrics) = (ready.clone(), commands.clone(), metrics.clone());
             async move {
                 if let Some(why) = request.extensions().get::<Malformed>() {
                     return Ok(problem(StatusCode::BAD_REQUEST, &why.to_string()));
                 }
-                Ok(match (request.method(), orders) {
+                Ok(match (request.method(), commands) {
                     (&Method::GET | &Method::HEAD, _) => look(&request, &ready, &metrics),
                     (&Method::POST, Some(_)) if !is_from_here => problem(
                         StatusCode::FORBIDDEN,
-                        "orders come from the machine or the container where this process runs",
+                        "admin commands come from the machine or the container where this process runs",
                     ),
-                    (&Method::POST, Some(orders)) => take(request, &orders).await,
+                    (&Method::POST, Some(commands)) => take(request, &commands).await,
                     _ => {
                         let mut response =
                             problem(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD");
@@ -160,16 +162,16 @@ fn look(
 
 async fn take(
     request: Request<Incoming>,
-    orders: &mpsc::Sender<AdminCommand>,
+    commands: &mpsc::Sender<AdminRequest>,
 ) -> Response<Full<Bytes>> {
     if let Some(reason) = reason_to_refuse(&request) {
         return problem(StatusCode::FORBIDDEN, reason);
     }
     // Before the document is read, so that only one is in memory.
-    let Ok(place) = orders.try_reserve() else {
+    let Ok(place) = commands.try_reserve() else {
         return problem(
             StatusCode::SERVICE_UNAVAILABLE,
-            "busy with an order already",
+            "busy with another admin command",
         );
     };
     let (head, body) = request.into_parts();
@@ -183,13 +185,13 @@ async fn take(
         Err(_) => return problem(StatusCode::REQUEST_TIMEOUT, "the document does not arrive"),
     };
     let (reply, outcome) = oneshot::channel();
-    place.send(AdminCommand {
+    place.send(AdminRequest {
         path: head.uri.path().to_owned(),
         query: head.uri.query().unwrap_or_default().to_owned(),
         document,
         reply,
     });
-    match tokio::time::timeout(ORDER_TIMEOUT, outcome).await {
+    match tokio::time::timeout(COMMAND_TIMEOUT, outcome).await {
         Ok(Ok(Ok(done))) => text(format!("{done}\n").into()),
         Ok(Ok(Err(refusal))) => problem(StatusCode::CONFLICT, &refusal),
         Ok(Err(_)) => problem(StatusCode::SERVICE_UNAVAILABLE, "the process is stopping"),
@@ -200,14 +202,16 @@ async fn take(
     }
 }
 
-/// Why an order does not seem to come from the command line; `None` when it does.
-fn reason_to_refuse<B>(order: &Request<B>) -> Option<&'static str> {
-    let headers = order.headers();
+/// Why an admin command does not seem to come from the command line; `None` when it does.
+fn reason_to_refuse<B>(command: &Request<B>) -> Option<&'static str> {
+    let headers = command.headers();
     if headers.contains_key(ORIGIN) || headers.contains_key(FETCH_SITE) {
-        return Some("orders come from the command line, and this one comes from a browser");
+        return Some(
+            "admin commands come from the command line, and this one comes from a browser",
+        );
     }
-    if !headers.contains_key(ORDER_HEADER) {
-        return Some("orders come from the command line");
+    if !headers.contains_key(COMMAND_HEADER) {
+        return Some("admin commands come from the command line");
     }
     let mut hosts = headers.get_all(HOST).iter();
     let is_here = match (hosts.next(), hosts.next()) {
@@ -215,8 +219,13 @@ fn reason_to_refuse<B>(order: &Request<B>) -> Option<&'static str> {
         _ => false,
     };
     // The request target may name a host as well; then that host counts.
-    if !is_here || order.uri().authority().is_some_and(|host| !is_local(host)) {
-        return Some("the Host of an order has to be one IP address, or localhost");
+    if !is_here
+        || command
+            .uri()
+            .authority()
+            .is_some_and(|host| !is_local(host))
+    {
+        return Some("the Host of an admin command has to be one IP address, or localhost");
     }
     None
 }
@@ -248,21 +257,21 @@ pub fn is_answering(address: SocketAddr) -> bool {
     ask(address, "GET /livez", &[], CHECK_TIMEOUT).is_ok()
 }
 
-/// Sends an order, with a document or an empty one, to another process of this kind. Returns the
+/// Sends an admin command, with a document or an empty one, to another process of this kind. Returns the
 /// result. `target` is a path, perhaps with a query.
 ///
 /// # Errors
 /// The process's refusal, or the reason why it could not be reached.
-pub fn order(address: SocketAddr, target: &str, document: &[u8]) -> anyhow::Result<String> {
+pub fn send(address: SocketAddr, target: &str, document: &[u8]) -> anyhow::Result<String> {
     let request = format!("POST {target}");
-    ask(address, &request, document, ORDER_TIMEOUT + CHECK_TIMEOUT)
+    ask(address, &request, document, COMMAND_TIMEOUT + CHECK_TIMEOUT)
 }
 
 fn ask(
     address: SocketAddr,
     request: &str,
     document: &[u8],
-    patience: Duration,
+    time_limit: Duration,
 ) -> anyhow::Result<String> {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -272,15 +281,15 @@ fn ask(
     let host = SocketAddr::new(ip, address.port());
     let mut stream = TcpStream::connect_timeout(&host, CHECK_TIMEOUT)
         .with_context(|| format!("nobody answers at {address}"))?;
-    stream.set_read_timeout(Some(patience))?;
+    stream.set_read_timeout(Some(time_limit))?;
     stream.set_write_timeout(Some(DOCUMENT_TIME))?;
     write!(
         stream,
-        "{request} HTTP/1.1\r\nHost: {host}\r\n{ORDER_HEADER}: 1\r\nContent-Length: {}\r\n\
+        "{request} HTTP/1.1\r\nHost: {host}\r\n{COMMAND_HEADER}: 1\r\nContent-Length: {}\r\n\
          Connection: close\r\n\r\n",
         document.len()
     )?;
-    // The process may refuse the order before it has read the document. Its answer says why.
+    // The process may refuse the command before it has read the document. Its answer says why.
     let sent = stream.write_all(document);
     let mut answer = String::new();
     let answered = stream.take(1 << 20).read_to_string(&mut answer);
@@ -326,8 +335,8 @@ fn respond(status: StatusCode, content_type: &'static str, body: Bytes) -> Respo
 mod tests {
     use super::*;
 
-    fn order(target: &str, fields: &[(&str, &str)]) -> Option<&'static str> {
-        let request = Request::post(target).header(ORDER_HEADER, "1");
+    fn refusal(target: &str, fields: &[(&str, &str)]) -> Option<&'static str> {
+        let request = Request::post(target).header(COMMAND_HEADER, "1");
         let add = |request: http::request::Builder, (name, value): &(&str, &str)| {
             request.header(*name, *value)
         };
@@ -336,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn orders_come_from_the_same_machine() {
+    fn admin_commands_come_from_the_same_machine() {
         let is = |peer: &str, own: &str| {
             is_same_machine(peer.parse().expect("an IP"), own.parse().expect("an IP"))
         };
@@ -361,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_names_this_address_by_ip_or_as_localhost() {
+    fn an_admin_command_names_this_address_by_ip_or_as_localhost() {
         for host in [
             "127.0.0.1:9091",
             "127.0.0.1",
@@ -371,7 +380,7 @@ mod tests {
             "localhost",
             "LocalHost:9091",
         ] {
-            assert_eq!(order("/prune", &[("host", host)]), None, "{host}");
+            assert_eq!(refusal("/prune", &[("host", host)]), None, "{host}");
         }
         for host in [
             "rebind.example:9091",
@@ -391,23 +400,23 @@ mod tests {
             "127.0.0.1 rebind.example",
             "",
         ] {
-            assert!(order("/prune", &[("host", host)]).is_some(), "{host}");
+            assert!(refusal("/prune", &[("host", host)]).is_some(), "{host}");
         }
     }
 
     #[test]
-    fn an_order_names_one_host_wherever_it_does() {
+    fn an_admin_command_names_one_host_wherever_it_does() {
         let here = ("host", "127.0.0.1:9091");
         let there = ("host", "rebind.example");
-        assert!(order("/prune", &[]).is_some(), "as HTTP/1.0 may");
-        assert!(order("/prune", &[here, here]).is_some());
-        assert!(order("/prune", &[here, there]).is_some());
-        assert!(order("http://rebind.example/prune", &[here]).is_some());
-        assert_eq!(order("http://127.0.0.1:9091/prune", &[here]), None);
+        assert!(refusal("/prune", &[]).is_some(), "as HTTP/1.0 may");
+        assert!(refusal("/prune", &[here, here]).is_some());
+        assert!(refusal("/prune", &[here, there]).is_some());
+        assert!(refusal("http://rebind.example/prune", &[here]).is_some());
+        assert_eq!(refusal("http://127.0.0.1:9091/prune", &[here]), None);
     }
 
     #[test]
-    fn an_order_does_not_come_from_a_browser() {
+    fn an_admin_command_does_not_come_from_a_browser() {
         let here = ("host", "127.0.0.1:9091");
         for sign in [
             ("origin", "http://127.0.0.1:9091"),
@@ -417,7 +426,7 @@ mod tests {
             ("sec-fetch-site", "same-origin"),
             ("sec-fetch-site", "cross-site"),
         ] {
-            let reason = order("/prune", &[here, sign]).expect("a reason");
+            let reason = refusal("/prune", &[here, sign]).expect("a reason");
             assert!(reason.contains("browser"), "{sign:?}: {reason}");
         }
     }

@@ -195,16 +195,16 @@ mod tests {
     struct Config {
         cache_url: CacheUrl,
         #[serde(with = "humantime_serde")]
-        patience: std::time::Duration,
+        timeout: std::time::Duration,
         readers: u8,
     }
 
     impl Default for Config {
         fn default() -> Self {
-            let patience = std::time::Duration::from_secs(30);
+            let timeout = std::time::Duration::from_secs(30);
             Self {
                 cache_url: CacheUrl::default(),
-                patience,
+                timeout,
                 readers: 1,
             }
         }
@@ -212,7 +212,7 @@ mod tests {
 
     const TABLE: &[Variable] = &[
         Variable::secret("CACHE_URL", "file:data", "the cache"),
-        Variable::new("PATIENCE", "30s", "how long to wait"),
+        Variable::new("TIMEOUT", "30s", "how long to wait"),
         Variable::new("READERS", "1", "how many readers"),
     ];
 
@@ -226,10 +226,10 @@ mod tests {
     }
 
     fn contradictions(config: &Config) -> Vec<Contradiction> {
-        let is_wrong = config.patience.is_zero() && config.readers == 1;
+        let is_wrong = config.timeout.is_zero() && config.readers == 1;
         let contradiction = Contradiction {
-            variables: ["PATIENCE", "READERS"],
-            mistake: "expected patience with one reader".into(),
+            variables: ["TIMEOUT", "READERS"],
+            mistake: "expected timeout with one reader".into(),
         };
         is_wrong.then_some(contradiction).into_iter().collect()
     }
@@ -238,7 +238,7 @@ mod tests {
     fn nothing_set_or_everything_empty_gives_the_defaults() {
         assert_eq!(load_from(&[]), Ok(Config::default()));
         assert_eq!(
-            load_from(&[("PATIENCE", ""), ("READERS", " \r")]),
+            load_from(&[("TIMEOUT", ""), ("READERS", " \r")]),
             Ok(Config::default())
         );
     }
@@ -246,13 +246,13 @@ mod tests {
     #[test]
     fn every_mistake_is_named_in_one_go() {
         let pairs = [
-            ("PATIENCE", "soon"),
+            ("TIMEOUT", "soon"),
             ("READERS", "-1"),
             ("CACHE_URL", "http://u:s3cret@c"),
         ];
         let Mistakes(mistakes) = load_from(&pairs).unwrap_err();
         assert_eq!(mistakes.len(), 3, "{mistakes:?}");
-        for name in ["PATIENCE: ", "READERS: ", "CACHE_URL: "] {
+        for name in ["TIMEOUT: ", "READERS: ", "CACHE_URL: "] {
             assert!(
                 mistakes.iter().any(|mistake| mistake.starts_with(name)),
                 "{mistakes:?}"
@@ -263,11 +263,11 @@ mod tests {
 
     #[test]
     fn a_contradiction_is_reported_unless_one_of_its_variables_is_wrong_alone() {
-        let zero = ("PATIENCE", "0s");
+        let zero = ("TIMEOUT", "0s");
         let refusal = |pairs: &[_]| load_from(pairs).unwrap_err().0;
         assert_eq!(
             refusal(&[zero]),
-            ["PATIENCE: expected patience with one reader"]
+            ["TIMEOUT: expected timeout with one reader"]
         );
         let refusal = refusal(&[zero, ("READERS", "many")]);
         assert!(

@@ -14,7 +14,7 @@ use super::stack::stored;
 use crate::client::{hammer, try_get};
 use crate::process::{Poller, RunningServer, Server};
 use crate::upstream::Upstream;
-use crate::{PATIENCE, catalogue, eventually};
+use crate::{TIME_LIMIT, catalogue, eventually};
 
 /// Room for several copies of the cache.
 const SIZE: &str = "size=2m,mode=1777";
@@ -57,7 +57,7 @@ pub async fn run() -> Result<usize, String> {
             let failed = lines.iter().filter(|line| line.contains("No space left"));
             failed.count() >= 2
         };
-        let failed = eventually("two commits to a full disk", PATIENCE, failed);
+        let failed = eventually("two commits to a full disk", TIME_LIMIT, failed);
         let ((), full) = tokio::join!(failed, hammer(&urls, REQUESTS, 2));
         // A reader that starts now finds what was there before.
         serve(&[server.start().await], &released[..released.len() - 1]).await;
@@ -77,7 +77,7 @@ pub async fn run() -> Result<usize, String> {
 async fn serve(readers: &[RunningServer], films: &[String]) {
     for reader in readers {
         let url = format!("{}/films", reader.url());
-        eventually("a reader with every film", PATIENCE, async || {
+        eventually("a reader with every film", TIME_LIMIT, async || {
             let answer = try_get(&url).await.ok();
             answer.is_some_and(|answer| answer.status == 200 && ids(&answer.json()) == films)
         })

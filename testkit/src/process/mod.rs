@@ -26,7 +26,7 @@ pub use binaries::{Binaries, binaries, cargo};
 pub use output::Mark;
 pub use programs::{Poller, RunningPoller, RunningServer, Server};
 
-use crate::PATIENCE;
+use crate::TIME_LIMIT;
 pub(crate) use output::Output;
 
 /// The programs of this name on `PATH`; the shell would run the first.
@@ -144,7 +144,7 @@ impl Process {
     ///
     /// # Panics
     ///
-    /// After [`PATIENCE`], or when the process ends first; the message shows the last 40 lines.
+    /// After [`TIME_LIMIT`], or when the process ends first; the message shows the last 40 lines.
     pub async fn wait_for_log(&self, event: &str, is_it: impl FnMut(&Value) -> bool) -> Value {
         self.wait_for_log_since(Mark::default(), event, is_it).await
     }
@@ -153,7 +153,7 @@ impl Process {
     ///
     /// # Panics
     ///
-    /// After [`PATIENCE`], or when the process ends first; the message shows the last 40 lines.
+    /// After [`TIME_LIMIT`], or when the process ends first; the message shows the last 40 lines.
     pub async fn wait_for_log_since(
         &self,
         mark: Mark,
@@ -161,10 +161,10 @@ impl Process {
         mut is_it: impl FnMut(&Value) -> bool,
     ) -> Value {
         let wanted = |line: &str| log_line(line).filter(|log| log["event"] == event && is_it(log));
-        let search = tokio::time::timeout(PATIENCE, self.stderr.find(mark, wanted)).await;
+        let search = tokio::time::timeout(TIME_LIMIT, self.stderr.find(mark, wanted)).await;
         let Ok(found) = search else {
             panic!(
-                "{} did not log {event:?} in {PATIENCE:?}{}",
+                "{} did not log {event:?} in {TIME_LIMIT:?}{}",
                 self.name,
                 self.tail()
             );
@@ -209,7 +209,7 @@ impl Process {
     ///
     /// # Panics
     ///
-    /// After [`PATIENCE`]; the message shows the last 40 lines.
+    /// After [`TIME_LIMIT`]; the message shows the last 40 lines.
     pub async fn wait(&mut self) -> ExitStatus {
         let ended = async {
             let status = self.child.wait().await.expect("a child can be awaited");
@@ -218,8 +218,8 @@ impl Process {
             let _ = tokio::time::timeout(Duration::from_secs(1), closed).await;
             status
         };
-        let Ok(status) = tokio::time::timeout(PATIENCE, ended).await else {
-            panic!("{} did not end in {PATIENCE:?}{}", self.name, self.tail());
+        let Ok(status) = tokio::time::timeout(TIME_LIMIT, ended).await else {
+            panic!("{} did not end in {TIME_LIMIT:?}{}", self.name, self.tail());
         };
         status
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Process, binaries};
 use crate::client::get;
-use crate::{PATIENCE, eventually};
+use crate::{TIME_LIMIT, eventually};
 
 /// A poller that is not started yet.
 #[derive(Debug, Clone)]
@@ -177,7 +177,7 @@ impl RunningServer {
     pub async fn loaded(&self) {
         let url = format!("{}/readyz", self.admin_url());
         let is_ready = async || get(&url).await.status == 200;
-        eventually("the server to be ready", PATIENCE, is_ready).await;
+        eventually("the server to be ready", TIME_LIMIT, is_ready).await;
     }
 
     /// Waits until the films contain this text.
@@ -188,7 +188,7 @@ impl RunningServer {
     pub async fn shows(&self, text: &str) {
         let url = format!("{}/films", self.url());
         let is_shown = async || get(&url).await.text().contains(text);
-        eventually(text, PATIENCE, is_shown).await;
+        eventually(text, TIME_LIMIT, is_shown).await;
     }
 
     /// The base URL, without a slash at the end.

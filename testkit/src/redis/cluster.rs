@@ -1,7 +1,7 @@
 //! A Redis Cluster of three nodes without replicas.
 
 use super::server::Redis;
-use crate::{PATIENCE, eventually, free_port};
+use crate::{TIME_LIMIT, eventually, free_port};
 
 /// The number of slots of every Redis Cluster.
 const SLOTS: u16 = 16384;
@@ -43,7 +43,7 @@ impl Cluster {
             }
         }
         for node in &nodes {
-            eventually("a node knows the whole cluster", PATIENCE, async || {
+            eventually("a node knows the whole cluster", TIME_LIMIT, async || {
                 let state = node.cli(&["CLUSTER", "INFO"]).await;
                 state.contains("cluster_state:ok") && state.contains("cluster_known_nodes:3")
             })

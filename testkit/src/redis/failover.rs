@@ -1,7 +1,7 @@
 //! A master with two replicas, and three sentinels that agree on which of them is the master.
 
 use super::server::Redis;
-use crate::{PATIENCE, eventually};
+use crate::{TIME_LIMIT, eventually};
 
 /// The sentinels' name for the master.
 const NAME: &str = "ghibli";
@@ -70,7 +70,7 @@ impl Failover {
             group.sentinels.push(Redis::start_sentinel(&lines).await);
         }
         for sentinel in &group.sentinels {
-            eventually("a sentinel knows the group", PATIENCE, async || {
+            eventually("a sentinel knows the group", TIME_LIMIT, async || {
                 let command = ["SENTINEL", "MASTER", NAME];
                 let known = asked(sentinel, group.sentinel_password.as_deref(), &command).await;
                 let says = |field: &str, value: &str| {
@@ -129,8 +129,8 @@ impl Failover {
         // as the master is down. A slow machine needs more than ten times 700 ms until the master
         // dies.
         for sentinel in &self.sentinels {
-            let order = ["SENTINEL", "SET", NAME, "down-after-milliseconds", "5000"];
-            assert_eq!(self.ask(sentinel, &order).await, "OK");
+            let command = ["SENTINEL", "SET", NAME, "down-after-milliseconds", "5000"];
+            assert_eq!(self.ask(sentinel, &command).await, "OK");
         }
         let master = self.master().await;
         let refuse = ["ACL", "SETUSER", "default", "-psync", "-sync"];
@@ -158,10 +158,10 @@ impl Failover {
     /// When the sentinels do not do it.
     pub async fn fail_over(&self) {
         let before = self.index_of_master().await;
-        let order = ["SENTINEL", "FAILOVER", NAME];
-        let reply = self.ask(&self.sentinels[0], &order).await;
+        let command = ["SENTINEL", "FAILOVER", NAME];
+        let reply = self.ask(&self.sentinels[0], &command).await;
         assert_eq!(reply, "OK", "no failover");
-        eventually("another master", PATIENCE, async || {
+        eventually("another master", TIME_LIMIT, async || {
             self.index_of_master().await != before
         })
         .await;

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use crate::process::{Process, Signal, installed};
-use crate::{PATIENCE, eventually, free_port};
+use crate::{TIME_LIMIT, eventually, free_port};
 
 /// The time limit of one `redis-cli`, and of one PING.
 const CLI: Duration = Duration::from_secs(10);
@@ -196,7 +196,7 @@ fn launch(args: &[String]) -> Process {
 ///
 /// Checks both, because another Redis may answer on that port while this one fails to take it.
 async fn is_ready(process: &mut Process, port: u16, ready: &str) -> bool {
-    eventually("redis-server answers PING", PATIENCE, async || {
+    eventually("redis-server answers PING", TIME_LIMIT, async || {
         if !process.is_running() {
             return Some(false);
         }

@@ -10,7 +10,7 @@ use super::journal::{Journal, RecordedRequest, RequestCounts};
 use super::listen::Listening;
 use super::state::State;
 use super::target::has_id;
-use crate::PATIENCE;
+use crate::TIME_LIMIT;
 use crate::sample::{COLLECTIONS, Film, id};
 
 /// A running stand-in. Dropping it closes its port and every connection before `drop` returns.
@@ -177,7 +177,7 @@ impl Upstream {
     ///
     /// # Panics
     ///
-    /// After [`PATIENCE`], with `what` in the message.
+    /// After [`TIME_LIMIT`], with `what` in the message.
     pub async fn wait_for(
         &self,
         what: &str,
@@ -185,10 +185,10 @@ impl Upstream {
     ) -> RequestCounts {
         let mut counts = self.state.journal.watch();
         let waiting = counts.wait_for(|counts| reached(counts));
-        let Ok(reached) = tokio::time::timeout(PATIENCE, waiting).await else {
+        let Ok(reached) = tokio::time::timeout(TIME_LIMIT, waiting).await else {
             let seen = self.counts();
             panic!(
-                "the stand-in upstream waited {PATIENCE:?} in vain for: {what}; it saw {seen:?}"
+                "the stand-in upstream waited {TIME_LIMIT:?} in vain for: {what}; it saw {seen:?}"
             );
         };
         *reached.expect("the journal lives as long as the upstream")

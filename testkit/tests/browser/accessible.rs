@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 use testkit::mirror::Mirror;
 use testkit::process::Server;
-use testkit::{PATIENCE, catalogue, eventually, is_ci, oracle, skip};
+use testkit::{TIME_LIMIT, catalogue, eventually, is_ci, oracle, skip};
 
 use crate::Browser;
 use crate::tries::runs;
@@ -81,7 +81,7 @@ async fn what_scripts_add_to_a_page_has_no_barrier() {
     let server = mirror.server(&[("POSTERS", "off")]).await;
     let shows = async |what: &str, script: String| {
         let is_shown = async || browser.ask(&script).await == true;
-        eventually(what, PATIENCE, is_shown).await;
+        eventually(what, TIME_LIMIT, is_shown).await;
         assert_no_violation(&browser, &axe, what).await;
     };
     for (view, scheme) in [("table", "light"), ("cards", "dark")] {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use testkit::mirror::Mirror;
-use testkit::{PATIENCE, catalogue, eventually};
+use testkit::{TIME_LIMIT, catalogue, eventually};
 
 use crate::Browser;
 
@@ -18,7 +18,7 @@ pub(crate) async fn age_is_shown(browser: &Browser) {
         let line = line(browser).await;
         line.starts_with("Last update: ") && line.ends_with(" ago")
     };
-    eventually("an age on the page", PATIENCE, shown).await;
+    eventually("an age on the page", TIME_LIMIT, shown).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -32,7 +32,7 @@ async fn the_page_counts_the_seconds_since_the_last_confirmation() {
     age_is_shown(&browser).await;
     let first = line(&browser).await;
     let goes_on = async || line(&browser).await != first;
-    eventually("a later second", PATIENCE, goes_on).await;
+    eventually("a later second", TIME_LIMIT, goes_on).await;
     age_is_shown(&browser).await;
     assert_eq!(browser.complaints().await, [""; 0]);
 
@@ -83,7 +83,7 @@ async fn the_page_says_that_the_upstream_has_never_answered() {
     let server = mirror.server(&[]).await;
     browser.open(&format!("{}/movies", server.url())).await;
     let never = "Last update: never, the upstream has not answered yet";
-    eventually("an age of never", PATIENCE, async || {
+    eventually("an age of never", TIME_LIMIT, async || {
         line(&browser).await == never
     })
     .await;

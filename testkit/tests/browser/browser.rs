@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::process::{Process, installed};
-use testkit::{PATIENCE, eventually, skip};
+use testkit::{TIME_LIMIT, eventually, skip};
 use thirtyfour::error::WebDriverError;
 use thirtyfour::prelude::{WebDriver, WebDriverResult};
 use thirtyfour::session::http::{Body, HttpClient};
@@ -172,7 +172,7 @@ async fn driver(program: &Path, home: &str) -> (Process, u16) {
             let port = process.stdout().iter().find_map(|line| port(line));
             (port.is_some() || is_over).then_some(port)
         };
-        let port = eventually("chromedriver to listen or to end", PATIENCE, listens).await;
+        let port = eventually("chromedriver to listen or to end", TIME_LIMIT, listens).await;
         if let Some(port) = port {
             return (process, port);
         }
@@ -219,7 +219,7 @@ impl HttpClient for Plain {
             let body = body.collect().await.map_err(failed)?.to_bytes();
             Ok(Response::from_parts(head, body))
         };
-        let answer = tokio::time::timeout(PATIENCE, exchange).await;
+        let answer = tokio::time::timeout(TIME_LIMIT, exchange).await;
         answer.unwrap_or_else(|_| Err(failed("no answer in time")))
     }
 
@@ -243,5 +243,5 @@ async fn a_browser_ends_with_its_test_even_without_its_driver() {
     assert!(runs() || cfg!(not(target_os = "linux")));
     browser.process.kill().await;
     drop(browser);
-    eventually("the browser to end", PATIENCE, async || !runs()).await;
+    eventually("the browser to end", TIME_LIMIT, async || !runs()).await;
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use testkit::client::request;
 use testkit::mirror::Mirror;
 use testkit::process::RunningServer;
-use testkit::{PATIENCE, catalogue, eventually};
+use testkit::{TIME_LIMIT, catalogue, eventually};
 
 use crate::Browser;
 use crate::pages::OVERHANG;
@@ -37,7 +37,7 @@ async fn submit(browser: &Browser, field: &str, value: &str) {
     browser.ask(&script).await;
     let next = "return document.readyState === 'complete' && !document.body.dataset.old;";
     let arrived = async || browser.run(next, &[]).await.is_ok_and(|it| it == true);
-    eventually("the next page", PATIENCE, arrived).await;
+    eventually("the next page", TIME_LIMIT, arrived).await;
 }
 
 /// The line above the films, as a person sees it.
@@ -97,7 +97,7 @@ async fn the_script_searches_while_a_person_types() {
         );
         browser.ask(&script).await;
         let shown = async || titles(&browser).await.len() == count;
-        eventually(&format!("{count} films for {text}"), PATIENCE, shown).await;
+        eventually(&format!("{count} films for {text}"), TIME_LIMIT, shown).await;
         count_line(&browser).await
     };
     for view in ["table", "cards"] {
@@ -158,7 +158,7 @@ async fn a_film_leads_to_its_people_and_they_lead_back() {
                 && document.querySelector('h1 bdi, h1:not(:has(bdi))')?.textContent;";
             browser.run(shown, &[]).await.is_ok_and(|it| it == heading)
         };
-        eventually(heading, PATIENCE, arrived).await;
+        eventually(heading, TIME_LIMIT, arrived).await;
         assert_eq!(browser.complaints().await, [""; 0], "{link}");
     }
     assert!(titles(&browser).await.len() > 5);

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use testkit::mirror::Mirror;
-use testkit::{PATIENCE, catalogue, eventually};
+use testkit::{TIME_LIMIT, catalogue, eventually};
 
 use crate::Browser;
 
@@ -18,7 +18,7 @@ async fn a_release_appears_in_an_open_page_and_is_announced() {
     browser
         .ask("window.first = document.querySelector('main a[href*=\"/movies/\"]'); window.first.focus();")
         .await;
-    eventually("the page to follow the events", PATIENCE, async || {
+    eventually("the page to follow the events", TIME_LIMIT, async || {
         let asked = "return performance.getEntriesByType('resource').length > 0 \
                      && document.querySelector('.news') !== null;";
         browser.ask(asked).await == Value::Bool(true)
@@ -30,7 +30,7 @@ async fn a_release_appears_in_an_open_page_and_is_announced() {
     mirror.sync().await;
     let listed =
         format!("return document.querySelector('main a[href=\"/movies/{id}\"]')?.textContent;");
-    eventually("the film in the list", PATIENCE, async || {
+    eventually("the film in the list", TIME_LIMIT, async || {
         browser.ask(&listed).await == title
     })
     .await;

@@ -3,7 +3,7 @@
 use serde_json::json;
 use testkit::catalogue;
 use testkit::mirror::Mirror;
-use testkit::{PATIENCE, eventually};
+use testkit::{TIME_LIMIT, eventually};
 
 use crate::{Browser, Elsewhere};
 
@@ -84,7 +84,7 @@ async fn policies_stop_injected_content() {
         };
         eventually(
             &format!("{what} to work without policies"),
-            PATIENCE,
+            TIME_LIMIT,
             sprung,
         )
         .await;
@@ -100,7 +100,7 @@ async fn policies_stop_injected_content() {
                 let of_policy = |line: &String| line.contains("Content Security Policy");
                 complaints.iter().any(of_policy)
             };
-            eventually(&format!("{what} to be refused"), PATIENCE, refused).await;
+            eventually(&format!("{what} to be refused"), TIME_LIMIT, refused).await;
             let state = "return [window.ran === undefined, document.baseURI === document.URL];";
             assert_eq!(
                 browser.ask(state).await,
@@ -217,12 +217,12 @@ async fn other_origins_can_neither_frame_a_page_nor_keep_hold_of_its_window() {
     );
     browser.ask(&open).await;
     let lost = async || browser.ask("return window.page.closed;").await == true;
-    eventually("the page to be out of reach", PATIENCE, lost).await;
+    eventually("the page to be out of reach", TIME_LIMIT, lost).await;
     let loaded = async || {
         let url = "try { return window.data.location.href; } catch { return 'elsewhere'; }";
         browser.ask(url).await == "elsewhere"
     };
-    eventually("the data to load", PATIENCE, loaded).await;
+    eventually("the data to load", TIME_LIMIT, loaded).await;
     assert_eq!(browser.ask("return window.data.closed;").await, false);
 }
 
@@ -238,6 +238,6 @@ async fn pages_send_no_referrer() {
         .ask("document.querySelector('a[href$=docs]').click();")
         .await;
     let arrived = async || browser.ask("return document.title;").await == "Reference";
-    eventually("the reference", PATIENCE, arrived).await;
+    eventually("the reference", TIME_LIMIT, arrived).await;
     assert_eq!(browser.ask("return document.referrer;").await, "");
 }

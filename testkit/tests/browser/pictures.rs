@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use testkit::client::get;
 use testkit::mirror::Mirror;
 use testkit::process::{Poller, Server};
-use testkit::{PATIENCE, catalogue, eventually};
+use testkit::{TIME_LIMIT, catalogue, eventually};
 
 use crate::{Browser, Elsewhere, hostile};
 
@@ -76,7 +76,7 @@ async fn the_pages_are_pictured() {
     mirror.upstream.release("The Boy and the Heron");
     mirror.sync().await;
     let is_there = "return document.querySelector('.news a') !== null;";
-    eventually("the new film", PATIENCE, async || {
+    eventually("the new film", TIME_LIMIT, async || {
         album.browser.ask(is_there).await == true
     })
     .await;
@@ -88,7 +88,7 @@ async fn the_pages_are_pictured() {
         .start()
         .await;
     let status = format!("{}/status", server.url());
-    eventually("the rejected answer on /status", PATIENCE, async || {
+    eventually("the rejected answer on /status", TIME_LIMIT, async || {
         get(&status).await.text().contains("rejects")
     })
     .await;

@@ -7,7 +7,7 @@ use testkit::catalogue;
 use testkit::client::get;
 use testkit::mirror::Mirror;
 use testkit::sample::COLLECTIONS;
-use testkit::{PATIENCE, eventually};
+use testkit::{TIME_LIMIT, eventually};
 
 use crate::{Browser, Stage};
 
@@ -203,7 +203,7 @@ async fn addresses_are_shown_as_text_wherever_they_come_from() {
             let text = browser.ask("return document.body.textContent;").await;
             text.as_str().unwrap().contains(hostile)
         };
-        eventually("the address on the page", PATIENCE, shown).await;
+        eventually("the address on the page", TIME_LIMIT, shown).await;
         let below = "/it's&lt;";
         for (path, own_scripts) in [("/movies", 2), ("/docs", 1)] {
             browser.open(&format!("{}{path}", server.url())).await;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use testkit::mirror::Mirror;
-use testkit::{PATIENCE, eventually};
+use testkit::{TIME_LIMIT, eventually};
 use thirtyfour::error::WebDriverErrorInner;
 
 use crate::age::age_is_shown;
@@ -84,7 +84,7 @@ async fn hostile_texts_do_harm_where_they_are_not_escaped() {
                 elsewhere.asked("/trap").len() > before
             }
         };
-        eventually(&format!("{what} to do harm"), PATIENCE, sprung).await;
+        eventually(&format!("{what} to do harm"), TIME_LIMIT, sprung).await;
     }
     browser
         .open(&elsewhere.show("raw", "<script>setTimeout(alert)</script>"))
@@ -93,7 +93,7 @@ async fn hostile_texts_do_harm_where_they_are_not_escaped() {
         let error = browser.run("return 1;", &[]).await.err()?;
         matches!(*error, WebDriverErrorInner::UnexpectedAlertOpen(_)).then_some(())
     };
-    eventually("the dialog to be noticed", PATIENCE, noticed).await;
+    eventually("the dialog to be noticed", TIME_LIMIT, noticed).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

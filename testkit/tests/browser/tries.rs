@@ -1,7 +1,7 @@
 //! The reference is a place to try things: each example runs in place.
 
 use testkit::mirror::Mirror;
-use testkit::{PATIENCE, catalogue, eventually};
+use testkit::{TIME_LIMIT, catalogue, eventually};
 
 use crate::Browser;
 
@@ -19,7 +19,7 @@ pub(crate) async fn runs(browser: &Browser, example: &str, expected: &[&str]) {
         let shown = shown.as_str().unwrap();
         expected.iter().all(|part| shown.contains(part))
     };
-    eventually(&format!("{example}: {expected:?}"), PATIENCE, shown).await;
+    eventually(&format!("{example}: {expected:?}"), TIME_LIMIT, shown).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

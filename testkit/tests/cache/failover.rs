@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use testkit::redis::Failover;
-use testkit::{PATIENCE, eventually};
+use testkit::{TIME_LIMIT, eventually};
 
 use super::{FILM, Mirror, times};
 
@@ -38,7 +38,7 @@ async fn with_the_master_killed_no_request_fails_and_releases_go_on() {
 
     // The old master returns, empty, and becomes a replica of the new one.
     group.restart(old).await;
-    eventually("a replica", PATIENCE, async || {
+    eventually("a replica", TIME_LIMIT, async || {
         group.servers()[old]
             .cli(&["ROLE"])
             .await
@@ -87,7 +87,7 @@ async fn rule_12_a_commit_that_a_failover_lost_is_restored_from_memory() {
     mirror.poller.next_sync().await;
 
     let master = group.master().await;
-    let stored: Value = eventually("a snapshot", PATIENCE, async || {
+    let stored: Value = eventually("a snapshot", TIME_LIMIT, async || {
         let stored = master.cli(&["--raw", "GET", "{ghibli}:snapshot"]).await;
         serde_json::from_str(&stored).ok()
     })

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use testkit::client::{get, hammer};
 use testkit::process::{Poller, RunningPoller, RunningServer, Server};
 use testkit::upstream::Upstream;
-use testkit::{PATIENCE, catalogue, eventually};
+use testkit::{TIME_LIMIT, catalogue, eventually};
 use tokio::task::JoinHandle;
 
 const EVERY_SECOND: &str = "* * * * * *";
@@ -59,7 +59,7 @@ impl Mirror {
         for reader in &self.readers {
             let url = format!("{}/films", reader.url());
             let shown = async || get(&url).await.text().contains(title);
-            eventually("the release", PATIENCE, shown).await;
+            eventually("the release", TIME_LIMIT, shown).await;
         }
         started.elapsed()
     }

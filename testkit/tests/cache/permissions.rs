@@ -6,7 +6,7 @@ use testkit::client::raw;
 use testkit::process::{Poller, Process, Server, binaries};
 use testkit::redis::Redis;
 use testkit::upstream::Upstream;
-use testkit::{PATIENCE, catalogue, eventually};
+use testkit::{TIME_LIMIT, catalogue, eventually};
 
 use super::{FILM, Mirror, times};
 
@@ -70,7 +70,7 @@ async fn these_permissions_are_enough_and_no_command_is_refused() {
     redis.cli(&["CONFIG", "RESETSTAT"]).await;
     let commands = async || redis.cli(&["INFO", "commandstats"]).await;
     let is_asked = async || commands().await.contains("cmdstat_ping:");
-    eventually("a heartbeat", PATIENCE, is_asked).await;
+    eventually("a heartbeat", TIME_LIMIT, is_asked).await;
     assert_eq!(redis.cli(&["ACL", "LOG"]).await, "", "nothing was refused");
 }
 

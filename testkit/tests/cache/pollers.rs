@@ -6,7 +6,7 @@ use testkit::catalogue;
 use testkit::process::{Poller, Signal};
 use testkit::redis::Redis;
 use testkit::upstream::{Fault, Upstream};
-use testkit::{PATIENCE, eventually};
+use testkit::{TIME_LIMIT, eventually};
 
 use super::{EVERY_SECOND, FILM, Mirror, times};
 
@@ -27,7 +27,7 @@ async fn rule_13_two_pollers_cost_the_upstream_one_and_a_standby_takes_over() {
 
     let holder = &mut mirror.poller.process;
     let more = times(holder, "sync_completed") + 4;
-    eventually("four more syncs", PATIENCE, async || {
+    eventually("four more syncs", TIME_LIMIT, async || {
         times(holder, "sync_completed") >= more
     })
     .await;

@@ -8,7 +8,7 @@ use testkit::process::{Poller, Server};
 use testkit::proxy::Proxy;
 use testkit::redis::Redis;
 use testkit::upstream::Upstream;
-use testkit::{PATIENCE, catalogue, eventually};
+use testkit::{TIME_LIMIT, catalogue, eventually};
 
 use super::{EVERY_SECOND, FILM, Mirror, times};
 
@@ -42,7 +42,7 @@ async fn connections_that_fall_silent_are_replaced() {
     let proxy = Proxy::start(redis.port()).await;
     let mirror = Mirror::on(&format!("redis://127.0.0.1:{}", proxy.port()), 2).await;
     let listeners = ["PUBSUB", "NUMSUB", "{ghibli}:changed"];
-    eventually("subscriptions", PATIENCE, async || {
+    eventually("subscriptions", TIME_LIMIT, async || {
         redis.cli(&listeners).await.ends_with('2')
     })
     .await;
@@ -52,7 +52,7 @@ async fn connections_that_fall_silent_are_replaced() {
     println!("connections silent: shown {shown:?} later");
 
     // Readers replace the connections for notices too; the silent ones stay beside them.
-    eventually("new subscriptions", PATIENCE, async || {
+    eventually("new subscriptions", TIME_LIMIT, async || {
         redis.cli(&listeners).await.ends_with('4')
     })
     .await;
@@ -70,7 +70,7 @@ async fn a_poller_tries_its_cache_again_within_seconds_on_any_schedule() {
     let log = &poller.process;
     // Three failures in a row are one, two and four seconds apart.
     let third = async || times(log, "sync_completed") >= 3;
-    eventually("the third failure", PATIENCE, third).await;
+    eventually("the third failure", TIME_LIMIT, third).await;
     redis.restart().await;
     let restarted = Instant::now();
     poller.synced("committed").await;
@@ -125,7 +125,7 @@ async fn rule_12_a_flushed_cache_is_rebuilt_within_a_cycle_with_its_release_log(
 
     let flushed = Instant::now();
     redis.cli(&["FLUSHALL"]).await;
-    let after = eventually("a snapshot", PATIENCE, stored).await;
+    let after = eventually("a snapshot", TIME_LIMIT, stored).await;
     println!(
         "flushed: rebuilt {:?} later; a cycle is 1 s",
         flushed.elapsed()

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use http::Method;
 use testkit::client::{request, try_get};
-use testkit::{PATIENCE, eventually};
+use testkit::{TIME_LIMIT, eventually};
 
 use super::stack::Stack;
 use super::{READERS, confinement, healthy};
 
 /// Prometheus finds every process, once each, and has the alerts. Nobody but the poller's own
-/// container can give the poller orders.
-pub(crate) async fn prometheus_sees_everything_and_orders_nothing(stack: &Stack) {
+/// container can send the poller admin commands.
+pub(crate) async fn prometheus_sees_everything_and_changes_nothing(stack: &Stack) {
     let profile = ["--profile", "monitoring"];
     let up = ["up", "--detach", "--no-build", "prometheus"];
     stack.composed(&[&profile[..], &up].concat()).await;
@@ -27,7 +27,7 @@ pub(crate) async fn prometheus_sees_everything_and_orders_nothing(stack: &Stack)
         ("ghibli-server".to_owned(), READERS),
     ]);
     let url = stack.prometheus_url("/api/v1/targets");
-    let targets = eventually("all targets up", PATIENCE, async || {
+    let targets = eventually("all targets up", TIME_LIMIT, async || {
         let targets = try_get(&url).await.ok()?.json()["data"]["activeTargets"].take();
         let mut up = BTreeMap::new();
         for target in targets.as_array()? {
@@ -46,11 +46,11 @@ pub(crate) async fn prometheus_sees_everything_and_orders_nothing(stack: &Stack)
     let targets = targets.as_array().expect("a list").iter();
     let mut poller = targets.filter(|target| target["labels"]["job"] == "ghibli-poller");
     let address = poller.next().expect("the poller")["scrapeUrl"].as_str();
-    let order = address.expect("a URL").replace("/metrics", "/prune");
+    let command = address.expect("a URL").replace("/metrics", "/prune");
     let header = [("x-ghibli-order", "1")];
-    let refused = request(Method::POST, &order, &header).await;
+    let refused = request(Method::POST, &command, &header).await;
     assert_eq!(refused.status, 403, "{}", refused.text());
-    // The same order from inside. Nothing is withdrawn, so it changes nothing.
+    // The same command from inside. Nothing is withdrawn, so it changes nothing.
     let prune = ["exec", "-T", "poller", "ghibli-poller", "prune", "--yes"];
     stack.composed(&prune).await;
 

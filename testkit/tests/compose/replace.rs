@@ -10,7 +10,7 @@ use http::Method;
 use serde_json::json;
 use testkit::client::{Connection, get, request};
 use testkit::edge::missing_in;
-use testkit::{PATIENCE, eventually};
+use testkit::{TIME_LIMIT, eventually};
 
 use super::stack::Stack;
 use super::{READERS, healthy, readers_up, under_load};
@@ -57,7 +57,7 @@ pub(crate) async fn with_no_reader_clients_get_a_time_to_try_again(stack: &Stack
         stack.composed(&["stop", "server"]).await;
         eventually(
             "the edge to know that none is there",
-            PATIENCE,
+            TIME_LIMIT,
             async || get(&stack.url("/films")).await.status == 503,
         )
         .await;
@@ -80,7 +80,7 @@ pub(crate) async fn with_no_reader_clients_get_a_time_to_try_again(stack: &Stack
         assert!([503, 504].contains(&answer.status), "{answer:?}");
         assert_eq!(missing_in(&answer), None, "{answer:?}");
         // The clients' own requests began before this one, and may wait longer for the edge.
-        eventually("a client to fail", PATIENCE, async || {
+        eventually("a client to fail", TIME_LIMIT, async || {
             later.load(Ordering::Relaxed) > 0
         })
         .await;
@@ -131,7 +131,7 @@ async fn asked_meanwhile(stack: &Stack, what: &str, happens: impl AsyncFnOnce(&A
             healthy(stack, &reader).await;
         }
         readers_up(stack, READERS).await;
-        eventually("good answers again", PATIENCE, async || {
+        eventually("good answers again", TIME_LIMIT, async || {
             get(&url).await.status == 200
         })
         .await;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::upstream::Upstream;
-use testkit::{PATIENCE, free_port};
+use testkit::{TIME_LIMIT, free_port};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 use tokio::task::JoinHandle;
@@ -68,7 +68,7 @@ impl Stack {
         stack.change("no label", json!({}));
         for compose in stack.docker.composes() {
             let mut config = stack.compose_with(compose);
-            run(config.args(["config", "--quiet"]), PATIENCE).await;
+            run(config.args(["config", "--quiet"]), TIME_LIMIT).await;
         }
         stack.build().await;
         stack.scale(readers).await;

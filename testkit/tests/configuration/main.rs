@@ -9,7 +9,7 @@ use std::fs;
 
 use testkit::process::{Poller, Server};
 use testkit::upstream::Upstream;
-use testkit::{PATIENCE, catalogue, eventually, free_port};
+use testkit::{TIME_LIMIT, catalogue, eventually, free_port};
 use tokio::net::TcpStream;
 
 const EVERY_SECOND: &str = "* * * * * *";
@@ -37,7 +37,7 @@ async fn a_level_that_is_taken_logs() {
     let silent = Server::new(&cache).env("LOG_LEVEL", "off");
     let silent = silent.env("ADMIN_ADDR", &admin).spawn();
     let is_up = async || TcpStream::connect(&admin).await.is_ok();
-    eventually("a server that logs nothing", PATIENCE, is_up).await;
+    eventually("a server that logs nothing", TIME_LIMIT, is_up).await;
     assert_eq!(silent.stderr(), [""; 0]);
 }
 

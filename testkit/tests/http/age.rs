@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use testkit::mirror::Mirror;
 use testkit::process::{Poller, RunningServer};
-use testkit::{PATIENCE, catalogue, eventually};
+use testkit::{TIME_LIMIT, catalogue, eventually};
 
 use crate::{ask, get_with};
 
@@ -22,7 +22,7 @@ async fn age_is_the_time_since_the_last_confirmed_sync() {
     let server = mirror.server(&[]).await;
 
     let two_seconds = async || age(&server).await >= Some(2);
-    eventually("an age of two seconds", PATIENCE, two_seconds).await;
+    eventually("an age of two seconds", TIME_LIMIT, two_seconds).await;
     for path in [
         "/films",
         "/db",
@@ -51,11 +51,11 @@ async fn age_is_the_time_since_the_last_confirmed_sync() {
         let most = again.elapsed().as_secs();
         age(&server).await.is_some_and(|age| age <= most)
     };
-    eventually("an age that starts again", PATIENCE, young).await;
+    eventually("an age that starts again", TIME_LIMIT, young).await;
 
     // A failed sync confirms nothing.
     let old = async || age(&server).await >= Some(3);
-    eventually("an age of three seconds", PATIENCE, old).await;
+    eventually("an age of three seconds", TIME_LIMIT, old).await;
     mirror.upstream.go_down();
     let poller = Poller::new(&mirror.upstream.url(), &mirror.cache_url())
         .start()
@@ -63,7 +63,7 @@ async fn age_is_the_time_since_the_last_confirmed_sync() {
     poller.synced("failed").await;
     // A sync by hand does not set the time of the next one.
     let is_known = async || ttl(&parameters_of(&server).await).is_some();
-    eventually("word of the failed sync", PATIENCE, is_known).await;
+    eventually("word of the failed sync", TIME_LIMIT, is_known).await;
     let least = confirmed.elapsed().as_secs();
     let age = age(&server).await.unwrap();
     assert!(age + 1 >= least, "{age}");
@@ -126,7 +126,7 @@ async fn cache_status_says_when_the_next_sync_is_due() {
     eventually("a sync every second", Duration::from_secs(90), soon).await;
     often.process.kill().await;
     let overdue = async || ttl(&parameters_of(&server).await).is_some_and(|ttl| ttl < 0);
-    eventually("an overdue sync", PATIENCE, overdue).await;
+    eventually("an overdue sync", TIME_LIMIT, overdue).await;
 }
 
 #[tokio::test]
@@ -140,6 +140,6 @@ async fn the_built_in_catalogue_has_no_age_and_is_marked_as_built_in() {
     mirror.upstream.come_back();
     mirror.sync().await;
     let young = async || age(&server).await.is_some();
-    eventually("an age", PATIENCE, young).await;
+    eventually("an age", TIME_LIMIT, young).await;
     assert!(!parameters_of(&server).await.contains(&detail));
 }

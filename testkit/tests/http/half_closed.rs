@@ -3,7 +3,7 @@
 use testkit::attack::usage::Usage;
 use testkit::client::{raw, raw_half_closed};
 use testkit::mirror::Mirror;
-use testkit::{PATIENCE, catalogue, eventually};
+use testkit::{TIME_LIMIT, catalogue, eventually};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
@@ -44,11 +44,11 @@ async fn get_the_whole_answer_every_time() {
             let line = format!("{method} {target} HTTP/{version}");
             let ask = |field: &str| format!("{line}\r\nHost: mirror\r\n{field}\r\n");
             let expected = ask("Connection: close\r\n");
-            let expected = raw(&server.address, expected.as_bytes(), PATIENCE).await;
+            let expected = raw(&server.address, expected.as_bytes(), TIME_LIMIT).await;
             assert!(expected.starts_with(b"HTTP/1."), "{line}");
             let (expected, ask) = (timeless(&expected), ask(""));
             for time in 1..=TIMES {
-                let answer = raw_half_closed(&server.address, ask.as_bytes(), PATIENCE).await;
+                let answer = raw_half_closed(&server.address, ask.as_bytes(), TIME_LIMIT).await;
                 let answer = timeless(&answer);
                 assert!(
                     answer == expected,
@@ -62,10 +62,10 @@ async fn get_the_whole_answer_every_time() {
     let ask = b"GET /movies HTTP/1.1\r\nHost: mirror\r\n\r\n";
     for (address, method) in [(&server.address, "GET"), (&server.admin_address, "HEAD")] {
         let ask = format!("{method} /readyz HTTP/1.0\r\n\r\n");
-        let answer = raw_half_closed(address, ask.as_bytes(), PATIENCE).await;
+        let answer = raw_half_closed(address, ask.as_bytes(), TIME_LIMIT).await;
         assert!(answer.starts_with(b"HTTP/1.0 "), "{method}");
     }
-    let page = raw_half_closed(&server.address, ask, PATIENCE).await;
+    let page = raw_half_closed(&server.address, ask, TIME_LIMIT).await;
     assert!(page.ends_with(b"</html>\n") || page.ends_with(b"</html>"));
 }
 
@@ -81,7 +81,7 @@ async fn get_all_the_answers_that_they_asked_for() {
         "/nope",
     ];
     let asked = targets.map(|target| format!("GET {target} HTTP/1.1\r\nHost: mirror\r\n\r\n"));
-    let answers = raw_half_closed(&server.address, asked.concat().as_bytes(), PATIENCE).await;
+    let answers = raw_half_closed(&server.address, asked.concat().as_bytes(), TIME_LIMIT).await;
     let answers = String::from_utf8(answers).unwrap();
     let statuses: Vec<_> = answers
         .split("HTTP/1.1 ")
@@ -117,6 +117,6 @@ async fn leave_no_connection_behind() {
     }
     // The clients do not read, and do not close the other side.
     let are_gone = async || Usage::of(pid).sockets <= at_rest.sockets;
-    eventually("half-closed connections to be gone", PATIENCE, are_gone).await;
+    eventually("half-closed connections to be gone", TIME_LIMIT, are_gone).await;
     drop(clients);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use testkit::client::{Response, raw};
 use testkit::mirror::Mirror;
-use testkit::{PATIENCE, catalogue, eventually};
+use testkit::{TIME_LIMIT, catalogue, eventually};
 
 use crate::{ask, paths};
 
@@ -38,7 +38,7 @@ async fn head_is_get_without_the_body() {
                 let settled = timeless(&before) == timeless(&after);
                 settled.then(|| assert_eq!(timeless(&head), timeless(&before), "{path}"))
             };
-            eventually(&what, PATIENCE, is_same).await;
+            eventually(&what, TIME_LIMIT, is_same).await;
         }
     }
 }

@@ -5,7 +5,7 @@ use testkit::client::raw;
 use testkit::mirror::Mirror;
 use testkit::process::RunningServer;
 use testkit::sample::{self, Film};
-use testkit::{PATIENCE, catalogue};
+use testkit::{TIME_LIMIT, catalogue};
 
 use crate::{CASTLE, get_with};
 
@@ -22,7 +22,7 @@ async fn ask_raw(address: &str, target: &[u8]) -> (u16, String, String) {
         target,
         b" HTTP/1.1\r\nHost: mirror\r\nConnection: close\r\n\r\n",
     ];
-    let answer = raw(address, &request.concat(), PATIENCE).await;
+    let answer = raw(address, &request.concat(), TIME_LIMIT).await;
     let answer = String::from_utf8_lossy(&answer).into_owned();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.get(9..12).and_then(|status| status.parse().ok());
@@ -80,7 +80,7 @@ async fn every_request_of_a_connection_is_understood() {
     let close = "GET /films/a\"<b>`c`^é HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     let plain = "GET /films?q=Ponyo HTTP/1.1\r\nHost: a\r\n\r\n";
     let sent = [quoted, plain, quoted, "\r\n", quoted, close].concat();
-    let answers = raw(&server.address, sent.as_bytes(), PATIENCE).await;
+    let answers = raw(&server.address, sent.as_bytes(), TIME_LIMIT).await;
     let answers = String::from_utf8(answers).unwrap();
     assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 5, "{answers}");
     assert_eq!(answers.matches("\"title\": ").count(), 5, "{answers}");
@@ -116,7 +116,7 @@ async fn a_first_line_that_cannot_be_read_is_refused_in_words() {
             assert!(detail.ends_with(hint), "{what}: {detail}");
         }
     }
-    let old = raw(&server.address, b"GET /films\r\n", PATIENCE).await;
+    let old = raw(&server.address, b"GET /films\r\n", TIME_LIMIT).await;
     let old = String::from_utf8(old).unwrap();
     assert!(
         old.starts_with("HTTP/1.1 400 ") && old.contains("METHOD TARGET HTTP/1.1"),
@@ -125,7 +125,7 @@ async fn a_first_line_that_cannot_be_read_is_refused_in_words() {
     // The server answers the request before the bad one, and does not read the one after it.
     let line = "GET /films HTTP/1.1\r\nHost: a\r\n\r\n";
     let sent = format!("{line}GET /films a HTTP/1.1\r\nHost: a\r\n\r\n{line}");
-    let answers = raw(&server.address, sent.as_bytes(), PATIENCE).await;
+    let answers = raw(&server.address, sent.as_bytes(), TIME_LIMIT).await;
     let answers = String::from_utf8(answers).unwrap();
     let statuses: Vec<_> = answers
         .split("HTTP/1.1 ")

@@ -7,7 +7,7 @@ use testkit::client::Response;
 use testkit::mirror::Mirror;
 use testkit::process::RunningServer;
 use testkit::sample::COLLECTIONS;
-use testkit::{PATIENCE, catalogue, eventually};
+use testkit::{TIME_LIMIT, catalogue, eventually};
 
 use crate::{CASTLE, get_with, paths};
 
@@ -64,9 +64,12 @@ async fn between_generations_the_page_stays_as_it_is() {
         let answer = get_with(&server, "/movies", &[]).await;
         answer.header("age").unwrap().parse::<u64>().unwrap()
     };
-    eventually("an age of two seconds", PATIENCE, async || age().await >= 2).await;
+    eventually("an age of two seconds", TIME_LIMIT, async || {
+        age().await >= 2
+    })
+    .await;
     mirror.sync().await;
-    eventually("an age that starts again", PATIENCE, async || {
+    eventually("an age that starts again", TIME_LIMIT, async || {
         age().await < 2
     })
     .await;
@@ -237,12 +240,12 @@ async fn a_body_is_as_old_as_its_last_change_on_every_replica() {
     // The dates have whole seconds, so a change shows from the next second on.
     let start = date(&get_with(&server, "/", &[]).await);
     let next_second = async || date(&get_with(&server, "/", &[]).await) != start;
-    eventually("the next second", PATIENCE, next_second).await;
+    eventually("the next second", TIME_LIMIT, next_second).await;
     mirror.upstream.change("films", CASTLE, "rt_score", "96");
     mirror.sync().await;
     let castle = format!("/films/{CASTLE}");
     let changed = async || moments(&server, &all[..1]).await["/films"] != first["/films"];
-    eventually("the change", PATIENCE, changed).await;
+    eventually("the change", TIME_LIMIT, changed).await;
 
     let second = moments(&server, &all).await;
     let moved: Vec<_> = all

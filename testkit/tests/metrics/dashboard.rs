@@ -7,7 +7,7 @@ use testkit::client::get;
 use testkit::edge::Edge;
 use testkit::mirror::Mirror;
 use testkit::process::Poller;
-use testkit::{PATIENCE, catalogue, eventually, skip};
+use testkit::{TIME_LIMIT, catalogue, eventually, skip};
 
 use crate::alerts::RULES;
 use crate::has;
@@ -106,7 +106,7 @@ async fn every_query_of_the_dashboard_has_data() {
     assert!(queries.len() > 30, "{}", queries.len());
     for query in &queries {
         let what = format!("{}: {}", query.panel, query.expression);
-        eventually(&what, PATIENCE, async || {
+        eventually(&what, TIME_LIMIT, async || {
             get(&films).await;
             knows(&prometheus, query).await
         })
@@ -121,7 +121,7 @@ async fn every_query_of_the_dashboard_has_data() {
     assert!(!knows(&prometheus, &wrong).await);
 
     // All rules are evaluated without an error, and none fires for a mirror that is well.
-    let rules = eventually("the rules evaluated", PATIENCE, async || {
+    let rules = eventually("the rules evaluated", TIME_LIMIT, async || {
         let rules = prometheus.ask("rules").await?["groups"][0]["rules"].take();
         let all = rules.as_array()?;
         all.iter()

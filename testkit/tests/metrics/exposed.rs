@@ -8,7 +8,7 @@ use http::Method;
 use testkit::client::{get, request};
 use testkit::mirror::Mirror;
 use testkit::process::{Poller, Server};
-use testkit::{PATIENCE, catalogue, eventually};
+use testkit::{TIME_LIMIT, catalogue, eventually};
 
 use crate::has;
 
@@ -160,7 +160,7 @@ async fn the_poller_counts_what_it_syncs() {
     let poller = poller.start().await;
     poller.synced("committed").await;
     let page = async || get(&format!("{}/metrics", poller.admin_url())).await.text();
-    eventually("the first sync", PATIENCE, async || {
+    eventually("the first sync", TIME_LIMIT, async || {
         value(&page().await, "ghibli_syncs_total{outcome=\"committed\"}") == 1
     })
     .await;
@@ -178,7 +178,7 @@ async fn the_poller_counts_what_it_syncs() {
         film["subtitle"] = "A field that no film had".into();
         films.push(film);
     });
-    eventually("the release", PATIENCE, async || {
+    eventually("the release", TIME_LIMIT, async || {
         let page = page().await;
         let drifted = "ghibli_shape_drifts_total{collection=\"films\",change=\"appeared\"}";
         let appended = "ghibli_changes_total{collection=\"films\",kind=\"appended\"}";
@@ -192,7 +192,7 @@ async fn the_poller_counts_what_it_syncs() {
     mirror
         .upstream
         .edit(|all| all["films"] = serde_json::json!([]));
-    eventually("a rejection", PATIENCE, async || {
+    eventually("a rejection", TIME_LIMIT, async || {
         let page = page().await;
         value(&page, "ghibli_rejections_total{collection=\"films\"}") >= 1
             && value(&page, "ghibli_consecutive_failures") >= 1

@@ -14,7 +14,7 @@ use testkit::process::{Poller, Process, RunningPoller, RunningServer, Server};
 use testkit::redis::{Certificates, Redis};
 use testkit::tls::Tls;
 use testkit::upstream::{Fault, Upstream};
-use testkit::{PATIENCE, catalogue, free_port};
+use testkit::{TIME_LIMIT, catalogue, free_port};
 
 use forms::{CORE, PASSWORD, encoded, is_clean};
 
@@ -94,7 +94,7 @@ async fn redis_with_users(extra: &[&str]) -> Redis {
         }
     }
     orders.extend(b"QUIT\r\n");
-    let replies = raw(("127.0.0.1", redis.port()), &orders, PATIENCE).await;
+    let replies = raw(("127.0.0.1", redis.port()), &orders, TIME_LIMIT).await;
     assert_eq!(replies, b"+OK\r\n+OK\r\n+OK\r\n");
     redis
 }

@@ -9,7 +9,7 @@ use testkit::client::get;
 use testkit::process::{Process, Server};
 use testkit::sample::COLLECTIONS;
 use testkit::upstream::{Fault, Upstream};
-use testkit::{PATIENCE, catalogue, eventually};
+use testkit::{TIME_LIMIT, catalogue, eventually};
 
 use super::{for_all, polling, reason};
 
@@ -132,7 +132,7 @@ async fn the_largest_catalogue_fits_into_every_processes_memory() {
         let url = format!("{}/vehicles", reader.url());
         get(&url).await.text().contains("\"dense\"")
     };
-    eventually("the large catalogue", PATIENCE, shown).await;
+    eventually("the large catalogue", TIME_LIMIT, shown).await;
     for path in [
         "movies",
         "db",

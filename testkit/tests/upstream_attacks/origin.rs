@@ -9,7 +9,7 @@ use testkit::client::get;
 use testkit::process::Server;
 use testkit::sample::COLLECTIONS;
 use testkit::upstream::{Fault, Upstream};
-use testkit::{PATIENCE, catalogue, eventually};
+use testkit::{TIME_LIMIT, catalogue, eventually};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{for_all, polling, reason};
@@ -49,7 +49,7 @@ impl Canary {
         let before = self.visits();
         TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
         let noticed = async || self.visits() == before + 1;
-        eventually("the canary's own visitor", PATIENCE, noticed).await;
+        eventually("the canary's own visitor", TIME_LIMIT, noticed).await;
     }
 }
 

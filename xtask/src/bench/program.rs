@@ -15,7 +15,7 @@ use rustix::process::{
 };
 
 /// How long a program may take to start, or to do its work, unless a launch says otherwise.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// How long a program may take to end before it is killed.
 const END: Duration = Duration::from_secs(3);
@@ -31,7 +31,7 @@ pub(super) struct Launch {
     name: String,
     arguments: Vec<OsString>,
     environment: Vec<(String, String)>,
-    patience: Duration,
+    time_limit: Duration,
 }
 
 impl Launch {
@@ -40,7 +40,7 @@ impl Launch {
             name: name.to_owned(),
             arguments: vec![program.as_ref().to_owned()],
             environment: Vec::new(),
-            patience: PATIENCE,
+            time_limit: TIME_LIMIT,
         }
     }
 
@@ -70,8 +70,8 @@ impl Launch {
         self
     }
 
-    pub(super) fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+    pub(super) fn time_limit(mut self, time_limit: Duration) -> Self {
+        self.time_limit = time_limit;
         self
     }
 
@@ -98,7 +98,7 @@ impl Launch {
             name: self.name,
             child,
             log,
-            patience: self.patience,
+            time_limit: self.time_limit,
         })
     }
 }
@@ -108,7 +108,7 @@ pub(super) struct Program {
     name: String,
     child: Child,
     log: PathBuf,
-    patience: Duration,
+    time_limit: Duration,
 }
 
 impl Program {
@@ -151,11 +151,11 @@ impl Program {
             if let Some(end) = self.end()? {
                 bail!("{} ended with {end:?}: {}", self.name, self.said());
             }
-            if began.elapsed() > self.patience {
+            if began.elapsed() > self.time_limit {
                 bail!(
                     "{} did not start in {:?}: {}",
                     self.name,
-                    self.patience,
+                    self.time_limit,
                     self.said()
                 );
             }
@@ -170,7 +170,7 @@ impl Program {
             match self.end()? {
                 Some(end) if end.exit_status() == Some(0) => return Ok(()),
                 Some(end) => bail!("{} ended with {end:?}: {}", self.name, self.said()),
-                None if began.elapsed() > self.patience => bail!("{} does not end", self.name),
+                None if began.elapsed() > self.time_limit => bail!("{} does not end", self.name),
                 None => tokio::time::sleep(INTERVAL).await,
             }
         }

@@ -33,7 +33,7 @@ pub(super) const SCALES: [u32; 4] = [1, 10, 30, 1000];
 const RATE: f64 = 5_000.0;
 
 /// How long a start, a sync or a reload may take.
-const PATIENCE: Duration = Duration::from_mins(20);
+const TIME_LIMIT: Duration = Duration::from_mins(20);
 
 const NEW_FILM: &str = "99999999-0000-4000-8000-000000000000";
 
@@ -89,7 +89,7 @@ async fn one(stage: &Stage, options: &Options, scale: u32, figures: &mut Figures
 
     let began = Instant::now();
     let cache = format!("file:{}", held.display());
-    let launch = stage.reader_launch(&cache).patience(PATIENCE);
+    let launch = stage.reader_launch(&cache).time_limit(TIME_LIMIT);
     let reader = launch.start(&stage.cores.server, stage.folder())?;
     let reader = stage::Reader::loaded(reader).await?;
     set("load_ms", milliseconds(began.elapsed()));
@@ -171,7 +171,7 @@ async fn sync(stage: &Stage, upstream: &str, cache: &Path) -> Result<f64> {
         .env("GHIBLI_API", upstream)
         .env("CACHE_URL", format!("file:{}", cache.display()))
         .env("UPSTREAM_TIMEOUT", "30s")
-        .patience(PATIENCE)
+        .time_limit(TIME_LIMIT)
         .start(&stage.cores.all, stage.folder())?;
     poller.ended().await?;
     Ok(milliseconds(began.elapsed()))
@@ -210,7 +210,7 @@ async fn reload(
         if stage::answer(running.address, &path, &[])?.status() == 200 {
             return Ok(worst);
         }
-        ensure!(began.elapsed() < PATIENCE, "no reload in {PATIENCE:?}");
+        ensure!(began.elapsed() < TIME_LIMIT, "no reload in {TIME_LIMIT:?}");
     }
 }
 

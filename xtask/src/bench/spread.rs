@@ -29,7 +29,7 @@ const READERS: [usize; 3] = [1, 4, 16];
 const COMMITS: u32 = 4;
 
 /// How long a commit may take to be visible everywhere before the benchmark gives up.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// Measures with Redis and with a file.
 pub(super) async fn run(stage: &Stage, options: &Options, figures: &mut Figures) -> Result<()> {
@@ -103,8 +103,8 @@ async fn visible(readers: &[Reader], film: &str) -> Result<Vec<SystemTime>> {
             }
         }
         waiting = next;
-        let is_late = began.elapsed().is_ok_and(|time| time > PATIENCE);
-        ensure!(!is_late, "a commit was not visible in {PATIENCE:?}");
+        let is_late = began.elapsed().is_ok_and(|time| time > TIME_LIMIT);
+        ensure!(!is_late, "a commit was not visible in {TIME_LIMIT:?}");
         sleep(Duration::from_millis(1)).await;
     }
     Ok(seen)

@@ -81,9 +81,9 @@ async fn quiet(
     let mut poller = stage.poller(&cache, EVERY_SECOND)?;
     poller.printed(syncs(FIRST)).await?;
     let before = (stage.upstream.counts(), poller.spent()?);
-    let patience = Duration::from_secs(10) + Duration::from_secs(2) * options.rounds * 2;
+    let time_limit = Duration::from_secs(10) + Duration::from_secs(2) * options.rounds * 2;
     let all = poller.printed(syncs(FIRST + wanted));
-    tokio::time::timeout(patience, all)
+    tokio::time::timeout(time_limit, all)
         .await
         .context("the poller syncs too rarely")??;
     let asked = since(&stage.upstream, before.0);

@@ -18,7 +18,7 @@ use regex::{Captures, Regex};
 use serde_json::Value;
 use testkit::document::{Section, from_nine};
 use testkit::edge::can_stand;
-use testkit::{PATIENCE, eventually, skip};
+use testkit::{TIME_LIMIT, eventually, skip};
 
 use crate::alerts::{RULES, rules};
 use crate::has;
@@ -162,7 +162,7 @@ async fn observed(row: &Row, rules: &str) -> String {
         let mut last = (None, Instant::now());
         eventually(
             &format!("{title}: {series} {change:?}"),
-            PATIENCE,
+            TIME_LIMIT,
             async || {
                 let now = stack.members[name].metrics().await.get(*series).copied();
                 if now != last.0 {

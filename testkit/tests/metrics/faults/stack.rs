@@ -11,7 +11,7 @@ use testkit::process::{Poller, Process, RunningPoller, RunningServer, Server, Si
 use testkit::proxy::{Network, Proxy};
 use testkit::redis::Redis;
 use testkit::upstream::{Fault, Upstream};
-use testkit::{PATIENCE, catalogue, eventually, free_port};
+use testkit::{TIME_LIMIT, catalogue, eventually, free_port};
 
 use super::table::Trouble;
 use crate::prometheus::Prometheus;
@@ -85,7 +85,7 @@ impl Stack {
         stack.watch();
         let targets = stack.members.len() + usize::from(stack.edge.is_some());
         let all = async || stack.prometheus.has_scraped(targets).await;
-        eventually("the first scrapes", PATIENCE, all).await;
+        eventually("the first scrapes", TIME_LIMIT, all).await;
         stack
     }
 
@@ -132,7 +132,7 @@ impl Stack {
         let process = Process::spawn("poller", "sh", &arguments, &environment);
         let ready = format!("http://{admin_address}/readyz");
         let is_ready = async || try_get(&ready).await.is_ok_and(|it| it.status == 200);
-        eventually("the poller without a log", PATIENCE, is_ready).await;
+        eventually("the poller without a log", TIME_LIMIT, is_ready).await;
         let member = Member {
             process,
             admin_address,

@@ -1,7 +1,7 @@
-//! The operator's orders: accept, prune, rollback, import.
+//! The admin commands: accept, prune, rollback, import.
 //!
-//! The running poller has the lease, so the command sends the order to it, through its admin
-//! listener. If no poller runs, the command does the work itself. Owns the form of the orders.
+//! The running poller has the lease, so it receives the command through its admin listener. If no
+//! poller runs, this process does the work itself. Owns the form of the requests.
 
 use std::process::ExitCode;
 
@@ -19,34 +19,34 @@ use crate::difference;
 
 /// Something that only a person may decide.
 #[derive(Debug)]
-pub enum Order {
+pub enum AdminCommand {
     /// Accept the upstream's answers, suspicious or not (sync rule 7).
     Accept,
     /// Change the cache without the upstream.
     Change(Change),
 }
 
-impl Order {
-    /// Reads an order that a running poller received.
+impl AdminCommand {
+    /// Reads an admin command that a running poller received.
     ///
     /// # Errors
     /// What is wrong with it, as text for a person.
-    pub fn read(order: &admin::AdminCommand) -> Result<Self, String> {
-        match order.path.as_str() {
+    pub fn read(request: &admin::AdminRequest) -> Result<Self, String> {
+        match request.path.as_str() {
             "/accept" => Ok(Self::Accept),
             "/prune" => Ok(Self::Change(Change::Prune)),
             "/rollback" => {
-                let generation = order.query.strip_prefix("generation=");
+                let generation = request.query.strip_prefix("generation=");
                 let generation = generation.and_then(|number| number.parse().ok());
                 let generation = generation.ok_or("expected /rollback?generation=NUMBER")?;
                 Ok(Self::Change(Change::Rollback(generation)))
             }
             "/import" => {
-                let snapshot = Snapshot::from_json(&order.document);
+                let snapshot = Snapshot::from_json(&request.document);
                 let snapshot = snapshot.map_err(|reason| format!("no snapshot: {reason}"))?;
                 Ok(Self::Change(Change::Import(Box::new(snapshot))))
             }
-            _ => Err("orders are /accept, /prune, /rollback and /import".to_owned()),
+            _ => Err("the admin commands are /accept, /prune, /rollback and /import".to_owned()),
         }
     }
 
@@ -96,7 +96,7 @@ pub async fn accept(config: PollerConfig, yes: bool) -> Result<ExitCode> {
             return Ok(nothing_done());
         }
     }
-    give(config, Order::Accept).await
+    run(config, AdminCommand::Accept).await
 }
 
 /// Removes the withdrawn records. Without `yes`, shows which, and asks first.
@@ -120,13 +120,13 @@ pub async fn prune(config: PollerConfig, yes: bool) -> Result<ExitCode> {
             }
         }
     }
-    give(config, Order::Change(Change::Prune)).await
+    run(config, AdminCommand::Change(Change::Prune)).await
 }
 
 fn ensure_person(command: &str) -> Result<()> {
     ensure!(
         console::can_ask(),
-        "{command} shows what it would do and asks, and there is no terminal to ask on;          `ghibli-poller {command} --yes` does not ask"
+        "{command} shows what it would do and asks, and there is no terminal to ask on; `ghibli-poller {command} --yes` does not ask"
     );
     Ok(())
 }
@@ -135,19 +135,19 @@ fn nothing_done() -> ExitCode {
     console::finish("nothing done", ExitCode::FAILURE)
 }
 
-/// Sends an order to the running poller, or carries it out here if no poller runs.
+/// Sends an admin command to the running poller, or carries it out here if no poller runs.
 ///
 /// # Errors
 /// The reason why it was not carried out.
-pub async fn give(config: PollerConfig, order: Order) -> Result<ExitCode> {
+pub async fn run(config: PollerConfig, command: AdminCommand) -> Result<ExitCode> {
     if admin::is_answering(config.admin_addr) {
-        let document = order.document();
-        let done = admin::order(config.admin_addr, &order.target(), document.as_bytes())?;
+        let document = command.document();
+        let done = admin::send(config.admin_addr, &command.target(), document.as_bytes())?;
         return Ok(console::finish(done, ExitCode::SUCCESS));
     }
-    let change = match order {
-        Order::Accept => return Box::pin(sync::run(config, Trust::Accepting)).await,
-        Order::Change(change) => change,
+    let change = match command {
+        AdminCommand::Accept => return Box::pin(sync::run(config, Trust::Accepting)).await,
+        AdminCommand::Change(change) => change,
     };
     let mut syncer = syncer(&config)?;
     let changed = Box::pin(syncer.change(change)).await;

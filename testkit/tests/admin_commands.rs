@@ -1,12 +1,12 @@
 //! Decisions that only a person makes: `ghibli-poller accept` and `ghibli-poller prune`. A running
-//! poller receives the order; without one, the command carries it out.
+//! poller receives the command; without one, the command does the work itself.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use serde_json::json;
 use testkit::client::{get, raw, request};
 use testkit::process::{Poller, Process, Server, binaries};
 use testkit::upstream::Upstream;
-use testkit::{PATIENCE, catalogue, eventually};
+use testkit::{TIME_LIMIT, catalogue, eventually};
 
 const EVERY_SECOND: &str = "* * * * * *";
 
@@ -14,7 +14,7 @@ const EVERY_SECOND: &str = "* * * * * *";
 const OLD: &str = r#""id": "2baf70d1-"#;
 
 /// Runs a command of the poller, and returns its exit status and its output.
-async fn order(command: &str, environment: &[(&str, String)]) -> (Option<i32>, String) {
+async fn run(command: &str, environment: &[(&str, String)]) -> (Option<i32>, String) {
     let arguments: Vec<_> = command.split(' ').collect();
     let mut process = Process::spawn(command, &binaries().poller, &arguments, environment);
     let code = process.wait().await.code();
@@ -71,13 +71,13 @@ async fn rule_7_a_running_poller_accepts_on_command() {
         ("ADMIN_ADDR", poller.admin_address.clone()),
         ("CACHE_URL", cache.clone()),
     ];
-    let (code, output) = order("accept --yes", &environment).await;
+    let (code, output) = run("accept --yes", &environment).await;
     assert_eq!(code, Some(0), "{output}");
     assert!(
         output.contains("films         22 records   baseline"),
         "{output}"
     );
-    eventually("the new ids", PATIENCE, async || {
+    eventually("the new ids", TIME_LIMIT, async || {
         let films = films().await;
         films.contains("new-21") && !films.contains(OLD)
     })
@@ -116,7 +116,7 @@ async fn rule_6_a_running_poller_prunes_on_command() {
         ("ADMIN_ADDR", poller.admin_address.clone()),
         ("CACHE_URL", cache.clone()),
     ];
-    let (code, output) = order("prune --yes", &environment).await;
+    let (code, output) = run("prune --yes", &environment).await;
     assert_eq!(code, Some(0), "{output}");
     assert_eq!(
         output,
@@ -124,7 +124,7 @@ async fn rule_6_a_running_poller_prunes_on_command() {
     );
     let reader = Server::new(&cache).start().await;
     let films = format!("{}/films", reader.url());
-    eventually("21 films", PATIENCE, async || {
+    eventually("21 films", TIME_LIMIT, async || {
         let films = get(&films).await;
         films.status == 200 && films.json().as_array().unwrap().len() == 21
     })
@@ -141,24 +141,24 @@ async fn without_a_running_poller_the_commands_do_the_work_themselves() {
         ("CACHE_URL", cache),
         ("ADMIN_ADDR", format!("127.0.0.1:{}", testkit::free_port())),
     ];
-    let (code, output) = order("prune --yes", &environment).await;
+    let (code, output) = run("prune --yes", &environment).await;
     assert_eq!(code, Some(1));
     assert!(output.contains("nothing has been synced yet"), "{output}");
-    assert_eq!(order("sync", &environment).await.0, Some(0));
-    let (code, output) = order("prune --yes", &environment).await;
+    assert_eq!(run("sync", &environment).await.0, Some(0));
+    let (code, output) = run("prune --yes", &environment).await;
     assert_eq!(
         (code, output.as_str()),
         (Some(0), "0 withdrawn records removed")
     );
 
     renumber(&upstream);
-    let (code, output) = order("sync", &environment).await;
+    let (code, output) = run("sync", &environment).await;
     assert_eq!(code, Some(1));
     assert!(
         output.contains("rejected: suspicious: 22 of 22"),
         "{output}"
     );
-    let (code, output) = order("accept --yes", &environment).await;
+    let (code, output) = run("accept --yes", &environment).await;
     assert_eq!(code, Some(0), "{output}");
     assert!(
         output.contains("films         22 records   baseline"),
@@ -167,7 +167,7 @@ async fn without_a_running_poller_the_commands_do_the_work_themselves() {
 }
 
 #[tokio::test]
-async fn orders_from_anywhere_but_the_command_line_are_refused() {
+async fn admin_commands_from_anywhere_but_the_command_line_are_refused() {
     let directory = tempfile::tempdir().unwrap();
     let cache = format!("file:{}", directory.path().display());
     let poller = Poller::new("http://127.0.0.1:1", &cache).start().await;
@@ -183,18 +183,18 @@ async fn orders_from_anywhere_but_the_command_line_are_refused() {
     // In DNS rebinding, a page's host name resolves to this address. The page then has the same
     // origin, and may send any header.
     let port = poller.admin_address.rsplit(':').next().unwrap();
-    let (name, order) = (format!("rebind.example:{port}"), ("x-ghibli-order", "1"));
+    let (name, mark) = (format!("rebind.example:{port}"), ("x-ghibli-order", "1"));
     let origin = format!("http://{name}");
     for path in ["/accept", "/prune", "/dance"] {
         let url = format!("{}{path}", poller.admin_url());
         for headers in [
-            &[order, ("host", &name), ("origin", &origin)][..],
-            &[order, ("host", &name)],
-            &[order, ("host", "")],
-            &[order, ("origin", &poller.admin_url())],
-            &[order, ("origin", "null")],
-            &[order, ("sec-fetch-site", "same-origin")],
-            &[order, ("host", &poller.admin_address), ("host", &name)],
+            &[mark, ("host", &name), ("origin", &origin)][..],
+            &[mark, ("host", &name)],
+            &[mark, ("host", "")],
+            &[mark, ("origin", &poller.admin_url())],
+            &[mark, ("origin", "null")],
+            &[mark, ("sec-fetch-site", "same-origin")],
+            &[mark, ("host", &poller.admin_address), ("host", &name)],
         ] {
             let answer = request("POST".parse().unwrap(), &url, headers).await;
             assert_eq!(answer.status, 403, "{path} {headers:?}");
@@ -209,7 +209,7 @@ async fn orders_from_anywhere_but_the_command_line_are_refused() {
             poller.admin_address
         );
         for sent in [old, absolute] {
-            let answer = raw(&poller.admin_address, sent.as_bytes(), PATIENCE).await;
+            let answer = raw(&poller.admin_address, sent.as_bytes(), TIME_LIMIT).await;
             let answer = String::from_utf8(answer).unwrap();
             assert!(answer.contains(" 403 Forbidden\r\n"), "{sent:?}: {answer}");
         }
@@ -224,7 +224,7 @@ async fn orders_from_anywhere_but_the_command_line_are_refused() {
         assert_eq!(answer.status, 200, "{headers:?}");
     }
     let unknown = format!("{}/dance", poller.admin_url());
-    let header = [order];
+    let header = [mark];
     assert_eq!(
         request("POST".parse().unwrap(), &unknown, &header)
             .await
