@@ -4,7 +4,7 @@ use http::header::ACCEPT_ENCODING;
 use http::{HeaderMap, HeaderValue};
 
 use crate::http::fields::{Quoted, list};
-use crate::render::{Body, Form};
+use crate::render::{Body, CodedBody};
 
 /// How many codings a client may list; browsers list five.
 const MOST_CODINGS: usize = 32;
@@ -17,7 +17,7 @@ const GZIP: HeaderValue = HeaderValue::from_static("gzip");
 pub(super) fn negotiate<'a>(
     request: &HeaderMap,
     body: &'a Body,
-) -> (Option<HeaderValue>, &'a Form) {
+) -> (Option<HeaderValue>, &'a CodedBody) {
     if !request.contains_key(ACCEPT_ENCODING) {
         return (None, &body.identity);
     }

@@ -27,18 +27,18 @@ const LAST_SECOND: u64 = 253_402_300_799;
 /// The smallest and the largest Brotli window, in bits (RFC 7932, section 9.1).
 const BROTLI_WINDOWS: std::ops::RangeInclusive<u32> = 10..=22;
 
-/// A body in all its forms.
+/// A body in all its codings.
 #[derive(Clone, Debug)]
 pub struct Body {
     /// The value of `Content-Type`.
     pub content_type: &'static str,
     /// The plain body.
-    pub identity: Form,
+    pub identity: CodedBody,
     /// As gzip, if that is smaller.
-    pub gzip: Option<Form>,
+    pub gzip: Option<CodedBody>,
     /// As Brotli, if that is smaller.
-    pub brotli: Option<Form>,
-    /// The weak entity tag that stands for all forms.
+    pub brotli: Option<CodedBody>,
+    /// The weak entity tag that stands for all codings.
     pub etag: HeaderValue,
     /// When the content last changed, if that is known.
     pub last_modified: Option<Modified>,
@@ -46,14 +46,14 @@ pub struct Body {
 
 /// One coding of a body.
 #[derive(Clone, Debug)]
-pub struct Form {
+pub struct CodedBody {
     /// The bytes.
     pub bytes: Bytes,
     /// Their number, as the value of `Content-Length`.
     pub length: HeaderValue,
 }
 
-impl Form {
+impl CodedBody {
     fn new(bytes: Bytes) -> Self {
         let length = bytes.len().into();
         Self { bytes, length }
@@ -113,7 +113,8 @@ impl Body {
         if bytes.len() < MIN_COMPRESSED || self.gzip.is_some() || self.brotli.is_some() {
             return self;
         }
-        let smaller = |form: Vec<u8>| (form.len() < bytes.len()).then(|| Form::fitting(form));
+        let smaller =
+            |coded: Vec<u8>| (coded.len() < bytes.len()).then(|| CodedBody::fitting(coded));
         let gzip = smaller(gzip(bytes));
         let brotli = smaller(brotli(bytes));
         Self {
@@ -134,7 +135,7 @@ impl Body {
 
     /// A body that the server sends only once, or soon compresses.
     pub fn uncompressed(content_type: &'static str, text: impl Into<Bytes>) -> Self {
-        let identity = Form::new(text.into());
+        let identity = CodedBody::new(text.into());
         let etag = etag(&identity.bytes);
         Self {
             content_type,

@@ -20,7 +20,7 @@ use shared::catalogue::{Collection, PerCollection, Record};
 use crate::query::Shown;
 use relations::{Relations, target};
 
-pub use body::{Body, Form};
+pub use body::{Body, CodedBody};
 pub use links::Links;
 
 /// The content type of JSON, spelt as the upstream spells it.
