@@ -50,7 +50,11 @@ impl Stack {
             upstream,
             redis,
         };
-        let poller = stack.poller(&stack.redis.url());
+        let mut poller = stack.poller(&stack.redis.url());
+        if trouble == Trouble::LeaderFreezes {
+            // A poller that freezes within a sync says `lease_fenced` instead.
+            poller = poller.schedule("*/10 * * * * *");
+        }
         match trouble {
             Trouble::ColdStart => {}
             Trouble::LogFull => stack.add_mute_poller().await,
@@ -180,7 +184,14 @@ impl Stack {
             }
             Trouble::LogFull => {}
             Trouble::PollerDead | Trouble::LeaderDead => self.kill("poller").await,
-            Trouble::LeaderFreezes => self.members["poller"].process.signal(Signal::Stop),
+            Trouble::LeaderFreezes => {
+                let leader = &self.members["poller"].process;
+                let mark = leader.mark();
+                leader
+                    .wait_for_log_since(mark, "sync_completed", |_| true)
+                    .await;
+                leader.signal(Signal::Stop);
+            }
             Trouble::TwoCaches => {
                 let other = format!("file:{}/cache", self.directory.path().display());
                 let poller = self.poller(&other).start().await;
