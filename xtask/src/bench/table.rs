@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use super::cases::{CASES, Case, Place, Rival};
-use super::figures::{Figures, count, mebibytes, median};
+use super::figures::{Figures, count, mebibytes};
 use super::measure::{self, Round, round};
 use super::rivals::{self, Running};
 use super::stage::{self, Stage};
@@ -14,6 +14,9 @@ use crate::say;
 
 /// How long each server is warmed up.
 const WARM_UP: Duration = Duration::from_secs(1);
+
+/// How long the mirror's peak is measured before each round of slowest answers.
+const PEAK: Duration = Duration::from_secs(1);
 
 /// The share of the mirror's own peak at which latencies are compared.
 const STEADY: f64 = 0.7;
@@ -91,16 +94,22 @@ async fn steady(
     lanes: &[Lane],
     figures: &mut Figures,
 ) -> Result<()> {
-    let peak = median(lanes[0].rounds.iter().map(|round| round.rate).collect());
+    let mirror = &lanes[0];
     let time = Duration::from_secs(options.seconds);
     let mut slowest = vec![Vec::new(); lanes.len()];
+    if case.steady.is_empty() {
+        return Ok(());
+    }
     for _ in 0..options.rounds * STEADY_ROUNDS {
+        // Other machines on the same host change the speed from one minute to the next. Most of the
+        // peak of a quick minute is more than the whole of a slow one.
+        let peak = round(stage, case, &mirror.running, &mirror.headers, PEAK).await?;
         for (lane, slowest) in lanes.iter().zip(&mut slowest) {
             if !case.steady.contains(&lane.rival) {
                 continue;
             }
             let (running, headers) = (&lane.running, &lane.headers);
-            let p99 = measure::p99_at(stage, running, headers, peak * STEADY, time).await;
+            let p99 = measure::p99_at(stage, running, headers, peak.rate * STEADY, time).await;
             slowest.push(p99.with_context(|| lane.rival.name())?);
         }
     }
