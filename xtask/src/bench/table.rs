@@ -101,8 +101,8 @@ async fn steady(
         return Ok(());
     }
     for _ in 0..options.rounds * STEADY_ROUNDS {
-        // Other machines on the same host change the speed from one minute to the next. Most of the
-        // peak of a quick minute is more than the whole of a slow one.
+        // Other machines on the same host may slow this one by a third from one minute to the next. It
+        // then cannot keep up with a rate that was chosen in a quicker minute.
         let peak = round(stage, case, &mirror.running, &mirror.headers, PEAK).await?;
         for (lane, slowest) in lanes.iter().zip(&mut slowest) {
             if !case.steady.contains(&lane.rival) {
