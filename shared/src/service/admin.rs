@@ -257,8 +257,8 @@ pub fn is_answering(address: SocketAddr) -> bool {
     ask(address, "GET /livez", &[], CHECK_TIMEOUT).is_ok()
 }
 
-/// Sends an admin command, with a document or an empty one, to another process of this kind. Returns the
-/// result. `target` is a path, perhaps with a query.
+/// Sends an admin command, with a document or an empty one, to another process of this kind. Returns
+/// the result. `target` is a path, perhaps with a query.
 ///
 /// # Errors
 /// The process's refusal, or the reason why it could not be reached.
