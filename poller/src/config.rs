@@ -159,7 +159,7 @@ pub const VARIABLES: &[Variable] = &[
     Variable::new(
         "ADMIN_ADDR",
         "127.0.0.1:9091",
-        "Address of /livez and /readyz: IP:PORT",
+        "Address of /livez, /readyz, /metrics and the admin commands: IP:PORT",
     ),
     Variable::secret(
         "HEARTBEAT_URL",

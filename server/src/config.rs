@@ -177,7 +177,7 @@ pub const VARIABLES: &[Variable] = &[
     Variable::new(
         "ADMIN_ADDR",
         "127.0.0.1:9090",
-        "Address of /livez and /readyz: IP:PORT, another port than LISTEN_ADDR's",
+        "Address of /livez, /readyz and /metrics: IP:PORT, another port than LISTEN_ADDR's",
     ),
     Variable::new(
         "PUBLIC_URL",

@@ -10,13 +10,12 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use testkit::chaos::clocks_can_be_wrong;
-use testkit::process::cargo;
+use testkit::process::{build, cargo};
 use testkit::{edge, is_ci, skip};
 
 use crate::install::{install, is_installed, run};
 use crate::lanes::{self, Lane};
 use crate::say;
-use crate::up;
 
 /// How many random queries to compare with the software that the upstream runs.
 const ORACLE_QUERIES: &str = "5000";
@@ -135,7 +134,7 @@ fn docs() -> Result<()> {
 /// Builds the programs as `up` does, so that the tests of `up` need not compile them. Copies them
 /// to a folder where no later build replaces them while they run.
 fn binaries() -> Result<()> {
-    run(cargo().args(up::BUILD))?;
+    run(&mut build(false))?;
     let folder = tested();
     std::fs::create_dir_all(&folder)?;
     for program in ["ghibli-poller", "ghibli-server"] {

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use rustix::process::{Pid, Signal, kill_process};
 use testkit::client::try_get;
-use testkit::process::cargo;
+use testkit::process::build;
 use testkit::upstream::Upstream;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -46,16 +46,6 @@ const LONGEST_TITLE: u64 = 1024;
 /// How many columns of a title to show and release, so that its line fits into 80 columns.
 const TITLE_COLUMNS: usize = 60;
 
-/// The arguments that build both programs, and nothing else.
-pub(crate) const BUILD: [&str; 6] = [
-    "build",
-    "--package",
-    "poller",
-    "--package",
-    "server",
-    "--bins",
-];
-
 /// How long processes may take to stop by themselves.
 const STOP_TIME: Duration = Duration::from_secs(12);
 
@@ -76,7 +66,7 @@ async fn run(options: &Options) -> Result<()> {
     for reader in 0..options.readers {
         is_free(options.port + reader)?;
     }
-    let Some(binaries) = build(options.release, &mut stop).await? else {
+    let Some(binaries) = built(options.release, &mut stop).await? else {
         return Ok(());
     };
     let upstream = options
@@ -152,15 +142,10 @@ fn is_free(port: u16) -> Result<()> {
     }
 }
 
-/// Builds both binaries. Returns their folder; `None` when a person stopped the build.
-async fn build(release: bool, stop: &mut Stop) -> Result<Option<PathBuf>> {
+/// Builds both programs. Returns their folder; `None` when a person stopped the build.
+async fn built(release: bool, stop: &mut Stop) -> Result<Option<PathBuf>> {
     say("building the poller and the server; the first time this takes some minutes");
-    let mut build = Command::from(cargo());
-    build.args(BUILD);
-    if release {
-        build.arg("--release");
-    }
-    let mut child = build
+    let mut child = Command::from(build(release))
         .kill_on_drop(true)
         .spawn()
         .context("cannot run cargo")?;

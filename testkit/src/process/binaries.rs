@@ -60,6 +60,29 @@ pub fn cargo() -> Command {
     command
 }
 
+/// The command that builds both programs, optimised or not.
+///
+/// A quick build names xtask too: then Cargo chooses the features that the tests have as well (see
+/// `xtask/Cargo.toml`), and need not compile every crate again. An optimised build, for people who
+/// use the programs, has only what the programs ask for.
+pub fn build(is_optimised: bool) -> Command {
+    let mut command = cargo();
+    command.args([
+        "build",
+        "--package",
+        "poller",
+        "--package",
+        "server",
+        "--bins",
+    ]);
+    if is_optimised {
+        command.arg("--release");
+    } else {
+        command.args(["--package", "xtask"]);
+    }
+    command
+}
+
 fn found_in(directory: &Path) -> Binaries {
     let find = |name: &str| {
         let path = directory.join(name);
@@ -73,11 +96,9 @@ fn found_in(directory: &Path) -> Binaries {
 }
 
 fn built() -> Binaries {
-    let mut command = cargo();
+    let mut command = build(!cfg!(debug_assertions));
     command
-        .args(["build", "-p", "poller", "-p", "server", "--bins"])
         .arg("--message-format=json-render-diagnostics")
-        .args((!cfg!(debug_assertions)).then_some("--release"))
         .stdin(Stdio::null());
 
     let (done, build) = mpsc::channel();

@@ -22,7 +22,7 @@ use rustix::process::{Pid, kill_process};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
-pub use binaries::{Binaries, binaries, cargo};
+pub use binaries::{Binaries, binaries, build, cargo};
 pub use output::Mark;
 pub use programs::{Poller, RunningPoller, RunningServer, Server};
 
