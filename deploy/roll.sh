@@ -11,8 +11,8 @@
 # Replaces the readers first: they read what an older poller stored, but an older reader may not read
 # what a newer poller stores.
 #
-# Does not touch Redis or Traefik. Works with Compose 1.29 and 2; COMPOSE_FILE and
-# COMPOSE_PROJECT_NAME select the stack, as always.
+# Does not touch Redis or Traefik: the labels of the readers work behind an older Traefik too. Works
+# with Compose 1.29 and 2; COMPOSE_FILE and COMPOSE_PROJECT_NAME select the stack, as always.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -123,4 +123,4 @@ if [ "$build" = yes ]; then
     say "replacing poller and fallback"
     compose up --detach --no-deps --no-build poller fallback
 fi
-say "done: $wanted new readers serve"
+say "done: $wanted new readers serve; Redis and Traefik run on, with their old settings"

@@ -1,10 +1,10 @@
 //! The edge: Traefik in front of readers, on machines that have it.
 //!
-//! Uses the stack's own files: routing is `deploy/traefik/edge.yml`; time-outs and the readers'
-//! middlewares come from `docker-compose.yml`. Three things differ without Docker. A file lists the
-//! readers. Traefik asks for their health on their public ports, because on one machine they cannot
-//! share an admin port. Traefik also asks readers that have loaded nothing yet, so after their 503
-//! it asks another reader.
+//! Uses the stack's own files: routing is `deploy/traefik/edge.yml`; time-outs come from
+//! `docker-compose.yml`. Three things differ without Docker. A file lists the readers. Traefik asks
+//! for their health on their public ports, because on one machine they cannot share an admin port.
+//! Traefik also asks readers that have loaded nothing yet, so after their 503 it asks another
+//! reader.
 
 use std::path::Path;
 use std::time::Duration;
@@ -73,7 +73,7 @@ impl Edge {
         fallback.wait_for_log("fallback_started", |_| true).await;
 
         let mut routing = replaced(ROUTING, "fallback:8080", &fallback_address);
-        routing = replaced(&routing, "mirror@docker", "mirror@file");
+        routing = replaced(&routing, "service: mirror@docker", "service: mirror@file");
         if let Some(requests) = requests {
             routing = replaced(&routing, "amount: 2000", &format!("amount: {requests}"));
         }
@@ -83,9 +83,9 @@ impl Edge {
             std::fs::write(file, text).expect("a file can be written");
         };
         write("edge.yml", routing);
-        if let Some(labels) = stood_in_for_labels(readers) {
+        if let Some(service) = service_of(readers) {
             // JSON is valid YAML.
-            write("readers.yml", labels);
+            write("readers.yml", service);
         }
 
         let mut arguments = vec![
@@ -169,23 +169,13 @@ fn options(beginning: &str) -> Vec<String> {
     found
 }
 
-/// What Traefik would read from container labels; here there may be no containers.
-fn stood_in_for_labels<'a>(readers: impl Iterator<Item = &'a str>) -> Option<String> {
+/// The service that Traefik would read from container labels; here there may be no containers.
+fn service_of<'a>(readers: impl Iterator<Item = &'a str>) -> Option<String> {
     let servers: Vec<_> = readers.map(|url| json!({"url": url})).collect();
     if servers.is_empty() {
         return None;
     }
-    let label = |name: &str| {
-        let label = format!("traefik.http.routers.mirror.{name}=");
-        options(&label)[0][label.len()..].to_owned()
-    };
-    let middlewares = label("middlewares");
     let dynamic = json!({"http": {
-        "routers": {"mirror": {
-            "rule": label("rule"),
-            "middlewares": middlewares.split(',').collect::<Vec<_>>(),
-            "service": label("service"),
-        }},
         "services": {"mirror": {"loadBalancer": {
             "servers": servers,
             "healthCheck": {

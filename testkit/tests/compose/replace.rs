@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::client::{Connection, get, request};
 use testkit::edge::missing_in;
 use testkit::{TIME_LIMIT, eventually};
@@ -18,7 +18,7 @@ use super::{READERS, healthy, readers_up, under_load};
 /// How many requests must succeed during each of the README's commands.
 const REQUESTS: usize = 20_000;
 
-/// The README's restart; then its upgrade, to another image.
+/// The README's restart; then its upgrade, from the first version's routes and to another image.
 pub(crate) async fn a_roll_fails_no_request(stack: &Stack) {
     let first = images(stack).await;
     let old = stack.containers("server").await;
@@ -27,8 +27,13 @@ pub(crate) async fn a_roll_fails_no_request(stack: &Stack) {
     all_are_new(stack, &old).await;
     assert_eq!(images(stack).await, first);
 
+    // A stack of the first version, behind its Traefik, which a roll does not replace.
+    stack.change("no label", the_first_versions_routes());
+    stack.scale(READERS).await;
+    readers_up(stack, READERS).await;
     stack.change("label", json!({}));
     let old = stack.containers("server").await;
+    let traefik = stack.container("traefik").await;
     let fallback = stack.containers("fallback").await;
     let (is_done, said) = under_load(stack, REQUESTS, "upgrade", stack.roll(&["--build"])).await;
     assert!(is_done, "{said}");
@@ -37,12 +42,54 @@ pub(crate) async fn a_roll_fails_no_request(stack: &Stack) {
     assert_eq!(upgraded.len(), 1);
     assert!(upgraded.is_disjoint(&first), "{said}");
     assert_ne!(stack.containers("fallback").await, fallback);
+
+    assert_eq!(stack.container("traefik").await, traefik);
+    let apply = ["up", "--detach", "--no-deps", "--force-recreate", "traefik"];
+    stack.composed(&apply).await;
+    healthy(stack, &stack.container("traefik").await).await;
+    readers_up(stack, READERS).await;
+}
+
+/// The labels had all routes; there was no edge.yml.
+fn the_first_versions_routes() -> Value {
+    json!({
+        "server": {"labels": {
+            "traefik.http.routers.mirror.entrypoints": "web",
+            "traefik.http.routers.mirror.rule": "PathPrefix(`/`)",
+            "traefik.http.routers.mirror.middlewares": "busy,retry",
+            "traefik.http.routers.mirror.service": "mirror",
+            "traefik.http.services.mirror.loadbalancer.server.port": "8080",
+            "traefik.http.services.mirror.loadbalancer.healthcheck.port": "9090",
+            "traefik.http.services.mirror.loadbalancer.healthcheck.path": "/readyz",
+            "traefik.http.services.mirror.loadbalancer.healthcheck.interval": "1s",
+            "traefik.http.services.mirror.loadbalancer.healthcheck.timeout": "1s",
+            "traefik.http.middlewares.busy.inflightreq.amount": "2000",
+            "traefik.http.middlewares.retry.retry.attempts": "30",
+            "traefik.http.middlewares.retry.retry.initialinterval": "50ms",
+            "traefik.http.middlewares.retry.retry.timeout": "8s",
+            "traefik.http.middlewares.retry.retry.status": "502,503,504",
+        }},
+        "traefik": {"command": [
+            "--providers.docker.exposedbydefault=false",
+            "--providers.docker.constraints=Label(`ghibli.stack`,`${COMPOSE_PROJECT_NAME}`)",
+            "--providers.docker.network=${COMPOSE_PROJECT_NAME}-edge",
+            "--entrypoints.web.address=:8080",
+            "--serverstransport.forwardingtimeouts.dialtimeout=500ms",
+            "--serverstransport.forwardingtimeouts.responseheadertimeout=2s",
+            "--entrypoints.traefik.address=:8081",
+            "--api.insecure=true",
+            "--ping=true",
+        ]},
+    })
 }
 
 /// The new readers end at once; the old ones continue.
 pub(crate) async fn a_roll_to_a_broken_reader_changes_nothing(stack: &Stack) {
     let old = stack.containers("server").await;
-    stack.change("label", json!({"environment": {"LINKS": "nowhere"}}));
+    stack.change(
+        "label",
+        json!({"server": {"environment": {"LINKS": "nowhere"}}}),
+    );
     let (is_done, said) = under_load(stack, 0, "a broken upgrade", stack.roll(&[])).await;
     stack.change("label", json!({}));
     assert!(!is_done && said.contains("LINKS"), "{said}");

@@ -176,8 +176,8 @@ impl Stack {
     }
 
     /// From the next command on, images get this label, so they differ from images with another
-    /// label, and the readers' service gets these additional settings.
-    pub(crate) fn change(&self, label: &str, server: Value) {
+    /// label, and services get these additional settings: `{"server": {"labels": ...}}`.
+    pub(crate) fn change(&self, label: &str, settings: Value) {
         let built = |target: &str| {
             let labels = json!({"ghibli.test": label});
             let build = json!({
@@ -193,9 +193,12 @@ impl Stack {
             },
             "networks": {"upstream": {"external": true, "name": self.upstream_network()}},
         });
-        let service = differences["services"]["server"].as_object_mut();
-        if let (Some(service), Value::Object(settings)) = (service, server) {
-            service.extend(settings);
+        if let Value::Object(settings) = settings {
+            for (service, settings) in settings {
+                for (name, value) in settings.as_object().expect("settings of a service") {
+                    differences["services"][&service][name] = value.clone();
+                }
+            }
         }
         // JSON is valid YAML.
         std::fs::write(self.override_file(), differences.to_string()).expect("a file is written");
