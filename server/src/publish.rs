@@ -55,9 +55,7 @@ impl View {
     pub(crate) fn is_small(&self) -> bool {
         self.catalogue.db.identity.bytes.len() <= MOST_SMALL
     }
-}
 
-impl View {
     /// The same with every body compressed.
     fn compressed(&self, freshness: Freshness) -> Self {
         Self {

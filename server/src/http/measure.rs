@@ -75,8 +75,8 @@ const BOUNDS_NS: [u64; BOUNDS.len()] = [
 #[derive(Clone, Debug)]
 pub struct Requests(Arc<[Arc<Shard>]>);
 
-/// The requests that one thread has answered. Aligned to two cache lines, because processors fetch
-/// them in pairs.
+/// The requests answered by one thread. Aligned to two cache lines, because processors fetch them in
+/// pairs.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Shard {

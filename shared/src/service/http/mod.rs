@@ -31,7 +31,7 @@ const BACKLOG: u32 = 4096;
 /// with a delay of a tenth of a second still gets the largest answer in under a second.
 const SEND_BUFFER: u32 = 32 << 10;
 
-/// The largest TCP segment, in bytes. On loopback, segments are so large that one fills the send
+/// The largest TCP segment, in bytes. On loopback, a single segment is large enough to fill the send
 /// buffer. The client's kernel acknowledges one segment after 40 ms, and two at once: without this
 /// limit a client on the same machine gets 1.6 MB a second. Segments of networks are smaller anyway.
 /// Linux accepts no larger limit. A smaller one would cut a collection in two, and the client's
