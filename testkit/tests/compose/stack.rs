@@ -1,8 +1,8 @@
 //! The stack of `docker-compose.yml`, with its own name and ports; the test removes it at its end.
 //!
 //! An override file holds the differences from `docker compose up --build`: the images have another
-//! tag, are built without link-time optimisation, which would take minutes, and may use the machine's
-//! network for that; and the poller can reach only the stand-in upstream.
+//! tag, their build optimises less, which saves minutes, and may use the machine's network; and the
+//! poller can reach only the stand-in upstream.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -182,7 +182,7 @@ impl Stack {
             let labels = json!({"ghibli.test": label});
             let build = json!({
                 "context": REPOSITORY, "target": target, "network": "host", "labels": labels,
-                "args": {"CARGO_PROFILE_RELEASE_LTO": "off"},
+                "args": {"CARGO_PROFILE_RELEASE_LTO": "thin"},
             });
             json!({"image": format!("ghibli-{target}:test"), "build": build})
         };
