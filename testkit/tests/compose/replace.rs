@@ -18,7 +18,7 @@ use super::{READERS, healthy, readers_up, under_load};
 /// How many requests must succeed during each of the README's commands.
 const REQUESTS: usize = 20_000;
 
-/// The README's restart; then its upgrade, from the first version's routes and to another image.
+/// The README's restart; then its upgrade, from older routes and to another image.
 pub(crate) async fn a_roll_fails_no_request(stack: &Stack) {
     let first = images(stack).await;
     let old = stack.containers("server").await;
@@ -27,8 +27,9 @@ pub(crate) async fn a_roll_fails_no_request(stack: &Stack) {
     all_are_new(stack, &old).await;
     assert_eq!(images(stack).await, first);
 
-    // A stack of the first version, behind its Traefik, which a roll does not replace.
-    stack.change("no label", the_first_versions_routes());
+    // Readers with the labels of older versions, behind a Traefik of the first version, which a roll
+    // does not replace.
+    stack.change("no label", older_routes());
     stack.scale(READERS).await;
     readers_up(stack, READERS).await;
     stack.change("label", json!({}));
@@ -50,8 +51,9 @@ pub(crate) async fn a_roll_fails_no_request(stack: &Stack) {
     readers_up(stack, READERS).await;
 }
 
-/// The labels had all routes; there was no edge.yml.
-fn the_first_versions_routes() -> Value {
+/// The labels of every version so far. In the first, they had all routes, and Traefik no edge.yml. A
+/// label that changes differs from the one here, and requests fail as in an upgrade from that version.
+fn older_routes() -> Value {
     json!({
         "server": {"labels": {
             "traefik.http.routers.mirror.entrypoints": "web",
@@ -68,6 +70,15 @@ fn the_first_versions_routes() -> Value {
             "traefik.http.middlewares.retry.retry.initialinterval": "50ms",
             "traefik.http.middlewares.retry.retry.timeout": "8s",
             "traefik.http.middlewares.retry.retry.status": "502,503,504",
+            "traefik.http.routers.readers.entrypoints": "web",
+            "traefik.http.routers.readers.rule": "PathPrefix(`/`)",
+            "traefik.http.routers.readers.priority": "2",
+            "traefik.http.routers.readers.middlewares": "readers",
+            "traefik.http.routers.readers.service": "mirror",
+            "traefik.http.middlewares.readers.retry.attempts": "30",
+            "traefik.http.middlewares.readers.retry.initialinterval": "50ms",
+            "traefik.http.middlewares.readers.retry.timeout": "8s",
+            "traefik.http.middlewares.readers.retry.status": "502,503,504",
         }},
         "traefik": {"command": [
             "--providers.docker.exposedbydefault=false",

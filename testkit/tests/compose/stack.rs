@@ -234,6 +234,8 @@ impl Stack {
             .env("PROMETHEUS_PORT", self.prometheus_port.to_string())
             .env("GHIBLI_API", &self.upstream_url)
             .env("POLL_SCHEDULE", "*/2 * * * * *")
+            // One value for all commands: with another one, a build compiles everything of ours again.
+            .env("GHIBLI_COMMIT", "")
             // Compose 1.29 builds with BuildKit only on request.
             .env("DOCKER_BUILDKIT", "1")
             .env("COMPOSE_DOCKER_CLI_BUILD", "1");
