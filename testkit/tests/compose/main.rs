@@ -219,6 +219,10 @@ async fn readers_up(stack: &Stack, wanted: usize) {
         let Ok(service) = try_get(&url).await else {
             return false;
         };
+        // A Traefik that has just started knows no readers yet.
+        if service.status == 404 {
+            return false;
+        }
         let status = service.json()["serverStatus"].take();
         let up = status.as_object().map_or(0, |all| {
             all.values().filter(|status| *status == "UP").count()
