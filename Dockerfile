@@ -16,7 +16,7 @@ WORKDIR /build
 COPY . .
 # The commit that `--version` shows; the build has no git history to read it from.
 ARG GHIBLI_COMMIT=
-# For Cargo: `thin` takes half the time, and makes larger programs.
+# For Cargo: `thin` optimises less at the link, and makes larger programs.
 ARG CARGO_PROFILE_RELEASE_LTO
 # Crates and compiled dependencies stay in the builder's cache between builds. Cargo detects changed
 # files by their time, and a checkout may have older times than the cache. So the build touches our

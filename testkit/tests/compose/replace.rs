@@ -27,8 +27,7 @@ pub(crate) async fn a_roll_fails_no_request(stack: &Stack) {
     all_are_new(stack, &old).await;
     assert_eq!(images(stack).await, first);
 
-    // Readers with the labels of older versions, behind a Traefik of the first version, which a roll
-    // does not replace.
+    // Readers with older labels, behind a Traefik of the first version, which a roll does not replace.
     stack.change("no label", older_routes());
     stack.scale(READERS).await;
     readers_up(stack, READERS).await;
@@ -59,7 +58,8 @@ pub(crate) async fn a_roll_fails_no_request(stack: &Stack) {
     readers_up(stack, READERS).await;
 }
 
-/// The labels of every version so far. In the first, they had all routes, and Traefik no edge.yml.
+/// The labels of the first version, which had all routes, and of the present one; and a Traefik without
+/// edge.yml.
 fn older_routes() -> Value {
     json!({
         "server": {"labels": {
